@@ -1,0 +1,41 @@
+// One line per family of ops.
+#pragma once
+#include "bindings/from_python.h"
+#include "bindings/map.h"
+#include "bindings/matmul.h"
+
+namespace dlx {
+
+void bind_runtime(pybind11::module_&);    // memory, machine limits, test hooks
+void bind_observers(pybind11::module_&);  // the profiler, recorded programs
+void bind_dlpack(pybind11::module_&);     // to_dlpack, from_dlpack
+
+void bind_reinterpret(pybind11::module_&);  // bytes under another dtype
+
+void bind_random(pybind11::module_&);     // the generator, dropout
+void bind_optimizer(pybind11::module_&);  // optimizer_step
+
+void bind_shape(pybind11::module_&);     // reshape, permute_dims, broadcast_to, concat
+void bind_index(pybind11::module_&);     // basic_index, assign, take, scatter, ...
+void bind_creation(pybind11::module_&);  // empty, full, eye, arange
+void bind_reduce(pybind11::module_&);    // sum, mean, max, min, var, argmax, argmin
+void bind_loss(pybind11::module_&);      // softmax, log_softmax, cross_entropy, mse_loss
+
+inline void bind_all(pybind11::module_& m) {
+  bind_from_python(m);
+  bind_map(m);
+  bind_matmul(m);
+  bind_runtime(m);
+  bind_observers(m);
+  bind_dlpack(m);
+  bind_reinterpret(m);
+  bind_shape(m);
+  bind_index(m);
+  bind_creation(m);
+  bind_reduce(m);
+  bind_loss(m);
+  bind_random(m);
+  bind_optimizer(m);
+}
+
+}  // namespace dlx

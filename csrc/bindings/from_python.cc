@@ -1,0 +1,306 @@
+#include "bindings/from_python.h"
+
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "bindings/map.h"
+#include "ops/map.h"
+
+namespace dlx {
+namespace {
+
+namespace py = pybind11;
+
+// struct-module codes of our dtypes, native byte order.
+constexpr const char* kFormat[kNumDTypes] = {"f", "d", nullptr, "e", "i", "q", "B", "?"};
+
+class BufferView {
+ public:
+  BufferView(PyObject* exporter, int flags) {
+    if (PyObject_GetBuffer(exporter, &view_, flags) != 0) throw py::error_already_set();
+  }
+  ~BufferView() {
+    if (view_.obj) PyBuffer_Release(&view_);
+  }
+  BufferView(const BufferView&) = delete;
+  Py_buffer& operator*() { return view_; }
+  Py_buffer* operator->() { return &view_; }
+  Py_buffer take() { return std::exchange(view_, Py_buffer{}); }
+
+ private:
+  Py_buffer view_{};
+};
+
+DType dtype_of_buffer(const Py_buffer& view) {
+  const std::string format = view.format ? view.format : "B";
+  size_t at = format[0] == '@' || format[0] == '=' || format[0] == '<' || format[0] == '|' ? 1 : 0;
+  if (format.size() == at + 1) {
+    switch (format[at]) {
+      case 'f': return DType::float32;
+      case 'd': return DType::float64;
+      case 'e': return DType::float16;
+      case '?': return DType::boolean;
+      case 'B': return DType::uint8;
+      case 'i': case 'l': case 'q':
+        if (view.itemsize == 4) return DType::int32;
+        if (view.itemsize == 8) return DType::int64;
+    }
+  }
+  throw TypeError(message("tensor: no dlx dtype holds elements of format '", format,
+                          "'; expected one of float32, float64, float16, int32, int64, uint8, bool in native byte "
+                          "order, convert with .astype() first"));
+}
+
+Dims shape_of_buffer(const Py_buffer& view) {
+  DLX_CHECK(view.ndim <= kMaxDims, "tensor: expected at most ", kMaxDims, " dimensions, got ", view.ndim);
+  Dims shape;
+  for (int i = 0; i < view.ndim; ++i) shape.push_back(view.shape[i]);
+  return shape;
+}
+
+Array copy_buffer(PyObject* exporter) {
+  BufferView view(exporter, PyBUF_FULL_RO);
+  Array a = empty(shape_of_buffer(*view), dtype_of_buffer(*view), Device{});
+  if (PyBuffer_ToContiguous(a.data(), &*view, view->len, 'C') != 0) throw py::error_already_set();
+  return a;
+}
+
+// ---- nested sequences
+
+enum class Kind { none, boolean, integer, real };
+
+bool is_sequence(PyObject* o) {
+  return PyList_Check(o) || PyTuple_Check(o) ||
+         (!is_number(o) && !PyUnicode_Check(o) && !PyBytes_Check(o) && PySequence_Check(o) && !PyDict_Check(o) &&
+          !(is_tensor(o) && as_tensor(o)->array.shape.ndim == 0));
+}
+
+[[noreturn]] void not_a_number(PyObject* o) {
+  throw TypeError(message("tensor: expected numbers, got ", Py_TYPE(o)->tp_name));
+}
+
+// Walks the nested data once: its shape, its numbers in row-major order, and the widest kind among them.
+struct Flattened {
+  Dims shape;
+  std::vector<PyObject*> numbers;  // owned
+  Kind kind = Kind::none;
+
+  explicit Flattened(PyObject* data) { walk(data, 0); }
+  ~Flattened() {
+    for (PyObject* o : numbers) Py_DECREF(o);
+  }
+  Flattened(const Flattened&) = delete;
+
+ private:
+  bool leaf_seen_ = false;
+
+  void walk(PyObject* data, int depth) {
+    if (!is_sequence(data)) return add_number(data, depth);
+    const Py_ssize_t n = PySequence_Size(data);
+    if (n < 0) throw py::error_already_set();
+    if (depth == shape.ndim && !leaf_seen_) {
+      DLX_CHECK(depth < kMaxDims, "tensor: expected at most ", kMaxDims, " dimensions");
+      shape.push_back(n);
+    }
+    DLX_CHECK(depth < shape.ndim && shape[depth] == n, "tensor: ragged nested data: expected ",
+              depth < shape.ndim ? message(shape[depth], " elements") : std::string("a number"), " at depth ", depth,
+              ", got ", n, " elements");
+    for (Py_ssize_t i = 0; i < n; ++i) {
+      py::object element = py::reinterpret_steal<py::object>(PySequence_GetItem(data, i));
+      if (!element) throw py::error_already_set();
+      walk(element.ptr(), depth + 1);
+    }
+    if (n == 0) leaf_seen_ = true;  // nothing deeper fixes the shape
+  }
+
+  void add_number(PyObject* o, int depth) {
+    DLX_CHECK(depth == shape.ndim, "tensor: ragged nested data: expected ", shape[depth < kMaxDims ? depth : 0],
+              " elements at depth ", depth, ", got a number");
+    leaf_seen_ = true;
+    py::object number = py::reinterpret_borrow<py::object>(o);
+    if (is_tensor(o)) {
+      number = py::reinterpret_steal<py::object>(item_of(array_of(o)));
+      if (!number) throw py::error_already_set();
+    } else if (!is_number(o)) {
+      not_a_number(o);
+    }
+    Kind found = PyBool_Check(number.ptr())    ? Kind::boolean
+                 : PyIndex_Check(number.ptr()) ? Kind::integer
+                                               : Kind::real;
+    if (std::string(Py_TYPE(number.ptr())->tp_name).starts_with("numpy.bool")) found = Kind::boolean;
+    kind = std::max(kind, found);
+    numbers.push_back(number.release().ptr());
+  }
+};
+
+Array array_from_numbers(const Flattened& data, DType dtype) {
+  const bool integers = is_integer(dtype) && data.kind != Kind::real;
+  Array wide = empty(data.shape, integers ? DType::int64 : DType::float64, Device{});
+  for (size_t i = 0; i < data.numbers.size(); ++i) {
+    if (integers) {
+      long long v = PyLong_AsLongLong(data.numbers[i]);  // OverflowError names itself
+      if (v == -1 && PyErr_Occurred()) throw py::error_already_set();
+      const bool fits = dtype == DType::int64 || (dtype == DType::int32 && v == static_cast<int32_t>(v)) ||
+                        (dtype == DType::uint8 && v == static_cast<uint8_t>(v));
+      if (!fits) {
+        PyErr_Format(PyExc_OverflowError, "tensor: the number %lld does not fit %s", v, name_of(dtype));
+        throw py::error_already_set();
+      }
+      static_cast<int64_t*>(wide.data())[i] = v;
+    } else {
+      double v = PyFloat_AsDouble(data.numbers[i]);
+      if (v == -1.0 && PyErr_Occurred()) throw py::error_already_set();
+      static_cast<double*>(wide.data())[i] = v;
+    }
+  }
+  return cast_to(wide, dtype);
+}
+
+template <class F>
+auto visit(DType t, const void* p, const F& f) {
+  switch (t) {
+    case DType::float32: return f(double{*static_cast<const float*>(p)});
+    case DType::float64: return f(*static_cast<const double*>(p));
+    case DType::int32: return f(int64_t{*static_cast<const int32_t*>(p)});
+    case DType::int64: return f(*static_cast<const int64_t*>(p));
+    case DType::uint8: return f(int64_t{*static_cast<const uint8_t*>(p)});
+    case DType::boolean: return f(*static_cast<const bool*>(p));
+    default: {  // half precision: through the cast kernel
+      double wide = 0;
+      map_table().convert[static_cast<int>(t)][static_cast<int>(DType::float64)](p, &wide, 1);
+      return f(wide);
+    }
+  }
+}
+
+struct ToPython {
+  PyObject* operator()(double v) const { return PyFloat_FromDouble(v); }
+  PyObject* operator()(int64_t v) const { return PyLong_FromLongLong(v); }
+  PyObject* operator()(bool v) const { return PyBool_FromLong(v); }
+};
+
+PyObject* nested_list(const Array& a, int depth, const char* at) {
+  if (depth == a.shape.ndim) return visit(a.dtype, at, ToPython{});
+  PyObject* list = PyList_New(a.shape[depth]);
+  if (!list) throw py::error_already_set();
+  const int64_t step = a.strides[depth] * size_of(a.dtype);
+  for (int64_t i = 0; i < a.shape[depth]; ++i) PyList_SET_ITEM(list, i, nested_list(a, depth + 1, at + i * step));
+  return list;
+}
+
+}  // namespace
+
+Array array_from_data(PyObject* data, std::optional<DType> dtype, Device device) {
+  DLX_CHECK_AS(std::runtime_error, device.kind == DeviceKind::cpu, "tensor: only the CPU is available");
+  if (is_tensor(data)) {
+    const Array& a = array_of(data);
+    return dtype && *dtype != a.dtype ? cast_to(a, *dtype) : copy_of(current_ctx(), a);
+  }
+  if (PyObject_CheckBuffer(data) && !PyBytes_Check(data)) {
+    Array a = copy_buffer(data);
+    return dtype ? cast_to(a, *dtype) : a;
+  }
+  Flattened flat(data);
+  const DType natural = flat.kind == Kind::boolean   ? DType::boolean
+                        : flat.kind == Kind::integer ? DType::int64
+                                                     : DType::float32;
+  return array_from_numbers(flat, dtype.value_or(natural));
+}
+
+Array borrow_buffer(PyObject* exporter) {
+  if (!PyObject_CheckBuffer(exporter))
+    throw TypeError(message("asarray: expected an array with the buffer protocol, got ", Py_TYPE(exporter)->tp_name));
+  BufferView view(exporter, PyBUF_FULL_RO);
+  const DType dtype = dtype_of_buffer(*view);
+  const Dims shape = shape_of_buffer(*view);
+  Dims strides;
+  bool viewable = !view->suboffsets && reinterpret_cast<uintptr_t>(view->buf) % view->itemsize == 0;
+  for (int i = 0; i < view->ndim; ++i) {
+    viewable = viewable && view->strides[i] % view->itemsize == 0;
+    strides.push_back(view->strides[i] / view->itemsize);
+  }
+  if (!viewable) return copy_buffer(exporter);
+  auto* held = new Py_buffer(view.take());
+  return borrow(held->buf, held->len, shape, strides, dtype, Device{}, held, [](Storage* s) {
+    auto* buffer = static_cast<Py_buffer*>(s->owner);
+    PyGILState_STATE state = PyGILState_Ensure();
+    PyBuffer_Release(buffer);
+    PyGILState_Release(state);
+    delete buffer;
+  });
+}
+
+PyObject* item_of(const Array& a) {
+  return guarded([&] {
+    DLX_CHECK(a.size() == 1, "item: expected one element, got shape ", a.shape);
+    DLX_CHECK_AS(std::runtime_error, a.storage, "item: this value was not kept");
+    notify_host_read(current_ctx(), a);
+    return visit(a.dtype, a.data(), ToPython{});
+  });
+}
+
+PyObject* list_of(const Array& a) {
+  return guarded([&] {
+    DLX_CHECK_AS(std::runtime_error, a.storage, "tolist: this value was not kept");
+    notify_host_read(current_ctx(), a);
+    return nested_list(a, 0, static_cast<const char*>(a.data()));
+  });
+}
+
+namespace {
+struct ExportedView {
+  StorageRef storage;  // a second owner: whoever writes from now on copies first
+  Py_ssize_t shape[kMaxDims], strides[kMaxDims];
+};
+}  // namespace
+
+int get_buffer(PyObject* self, Py_buffer* view, int flags) {
+  PyObject* done = guarded([&]() -> PyObject* {
+    const Array& a = array_of(self);
+    const char* format = kFormat[static_cast<int>(a.dtype)];
+    if (!format) {
+      PyErr_Format(PyExc_TypeError, "numpy: NumPy has no dtype %s; use x.float().numpy()", name_of(a.dtype));
+      throw py::error_already_set();
+    }
+    if ((flags & PyBUF_WRITABLE) || ((flags & PyBUF_STRIDES) != PyBUF_STRIDES && !a.is_dense())) {
+      PyErr_SetString(PyExc_BufferError, "Tensor: exports read-only, strided buffers only");
+      throw py::error_already_set();
+    }
+    notify_host_read(current_ctx(), a);
+    auto* exported = new ExportedView{a.storage, {}, {}};
+    for (int i = 0; i < a.shape.ndim; ++i) {
+      exported->shape[i] = a.shape[i];
+      exported->strides[i] = a.strides[i] * size_of(a.dtype);
+    }
+    *view = Py_buffer{};
+    view->buf = a.data();
+    view->obj = Py_NewRef(self);
+    view->len = a.bytes();
+    view->itemsize = size_of(a.dtype);
+    view->readonly = 1;
+    view->ndim = a.shape.ndim;
+    view->format = flags & PyBUF_FORMAT ? const_cast<char*>(format) : nullptr;
+    view->shape = exported->shape;
+    view->strides = flags & PyBUF_STRIDES ? exported->strides : nullptr;
+    view->internal = exported;
+    return self;
+  });
+  if (done) return 0;
+  view->obj = nullptr;
+  return -1;
+}
+
+void release_buffer(PyObject*, Py_buffer* view) { delete static_cast<ExportedView*>(view->internal); }
+
+void bind_from_python(py::module_& m) {
+  m.def("from_data", [](py::handle data, py::object dtype) {
+    std::optional<DType> t;
+    if (!dtype.is_none()) t = dtype_from(dtype.ptr(), "tensor");
+    return array_from_data(data.ptr(), t, Device{});
+  });
+  m.def("borrow", [](py::handle exporter) { return borrow_buffer(exporter.ptr()); });
+}
+
+}  // namespace dlx

@@ -1,0 +1,99 @@
+// Softmax and the losses. The half types compute in float32.
+#include <pybind11/stl.h>
+
+#include "bindings/map.h"
+#include "ops/cross_entropy.h"
+#include "ops/mse_loss.h"
+#include "ops/softmax.h"
+
+namespace dlx {
+namespace {
+
+DType compute_dtype(DType t) { return t == DType::bfloat16 || t == DType::float16 ? DType::float32 : t; }
+
+Array widened(const Array& x) { return cast_to(x, compute_dtype(x.dtype)); }
+
+LossReduction reduction_of(int code) { return static_cast<LossReduction>(code); }
+
+Array softmax_forward(const Op& op, const Array& x0, int axis) {
+  const Array x = widened(x0);
+  Array y = empty(x.shape, x.dtype, x.device());
+  launch_from_python(op, SoftmaxShape::make(op.name, x, x, axis), {&x}, {&y});
+  return cast_to(y, x0.dtype);
+}
+
+Array softmax_backward(const Op& op, const Array& dy0, const Array& y0, int axis) {
+  const Array dy = widened(dy0), y = widened(y0);
+  Array dx = empty(y.shape, y.dtype, y.device());
+  launch_from_python(op, SoftmaxShape::make(op.name, dy, y, axis), {&dy, &y}, {&dx});
+  return cast_to(dx, y0.dtype);
+}
+
+std::tuple<Array, Array, Array> cross_entropy(const Array& x0, const Array& target, const std::optional<Array>& weight0,
+                                              int64_t ignore_index, double label_smoothing, int reduction) {
+  const Array x = widened(x0);
+  const Array weight = weight0 ? widened(*weight0) : Array{};
+  const CrossEntropyShape s = CrossEntropyShape::make(x, target, weight0 ? &weight : nullptr, ignore_index,
+                                                      label_smoothing, reduction_of(reduction));
+  Array loss = empty(s.reduction == LossReduction::none ? target.shape : Dims{}, x.dtype, x.device());
+  Array lse = empty(target.shape, DType::float64, x.device());
+  Array total = empty(Dims{}, DType::float64, x.device());
+  if (weight0) {
+    launch_from_python(ops::cross_entropy, s, {&x, &target, &weight}, {&loss, &lse, &total});
+  } else {
+    launch_from_python(ops::cross_entropy, s, {&x, &target}, {&loss, &lse, &total});
+  }
+  return {cast_to(loss, x0.dtype), lse, total};
+}
+
+Array cross_entropy_backward(const Array& dloss0, const Array& x0, const Array& target, const Array& lse,
+                             const Array& total, const std::optional<Array>& weight0, int64_t ignore_index,
+                             double label_smoothing, int reduction) {
+  const Array dloss = widened(dloss0), x = widened(x0);
+  const Array weight = weight0 ? widened(*weight0) : Array{};
+  const CrossEntropyShape s = CrossEntropyShape::make(x, target, weight0 ? &weight : nullptr, ignore_index,
+                                                      label_smoothing, reduction_of(reduction));
+  Array dx = empty(x.shape, x.dtype, x.device());
+  if (weight0) {
+    launch_from_python(ops::cross_entropy_backward, s, {&dloss, &x, &target, &lse, &total, &weight}, {&dx});
+  } else {
+    launch_from_python(ops::cross_entropy_backward, s, {&dloss, &x, &target, &lse, &total}, {&dx});
+  }
+  return cast_to(dx, x0.dtype);
+}
+
+Array mse_loss(const Array& x0, const Array& target0, int reduction) {
+  const Array x = widened(x0), target = widened(target0);
+  const MseLossShape s = MseLossShape::make(x, target, reduction_of(reduction));
+  Array loss = empty(s.reduction == LossReduction::none ? x.shape : Dims{}, x.dtype, x.device());
+  launch_from_python(ops::mse_loss, s, {&x, &target}, {&loss});
+  return cast_to(loss, x0.dtype);
+}
+
+Array mse_loss_backward(const Array& dloss0, const Array& x0, const Array& target0, int reduction) {
+  const Array dloss = widened(dloss0), x = widened(x0), target = widened(target0);
+  const MseLossShape s = MseLossShape::make(x, target, reduction_of(reduction));
+  Array dx = empty(x.shape, x.dtype, x.device());
+  launch_from_python(ops::mse_loss_backward, s, {&dloss, &x, &target}, {&dx});
+  return cast_to(dx, x0.dtype);
+}
+
+}  // namespace
+
+void bind_loss(pybind11::module_& m) {
+  m.def("softmax", [](const Array& x, int axis) { return softmax_forward(ops::softmax, x, axis); });
+  m.def("log_softmax", [](const Array& x, int axis) { return softmax_forward(ops::log_softmax, x, axis); });
+  m.def("softmax_backward", [](const Array& dy, const Array& y, int axis) {
+    return softmax_backward(ops::softmax_backward, dy, y, axis);
+  });
+  m.def("log_softmax_backward", [](const Array& dy, const Array& y, int axis) {
+    return softmax_backward(ops::log_softmax_backward, dy, y, axis);
+  });
+  // reduction: 0 none, 1 mean, 2 sum
+  m.def("cross_entropy", cross_entropy);
+  m.def("cross_entropy_backward", cross_entropy_backward);
+  m.def("mse_loss", mse_loss);
+  m.def("mse_loss_backward", mse_loss_backward);
+}
+
+}  // namespace dlx

@@ -1,0 +1,236 @@
+#include "bindings/map.h"
+
+#include <cmath>
+#include <cstring>
+#include <deque>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ops/map.h"
+
+namespace dlx {
+namespace {
+
+namespace py = pybind11;
+
+std::vector<RuleRef> rules;  // by row
+
+bool takes(const MapRow& row, DType t) {
+  if (t == DType::bfloat16 || t == DType::float16) t = DType::float32;
+  return row.block[static_cast<int>(t)] != nullptr;
+}
+
+std::string kernels_of(const MapRow& row) {
+  std::string names;
+  for (int t = 0; t < kNumDTypes; ++t)
+    if (takes(row, static_cast<DType>(t))) names += std::string(names.empty() ? "" : ", ") + kDTypeName[t];
+  return names;
+}
+
+enum class Weak { none, boolean, integer, real };
+
+Weak weak_kind(PyObject* number) {
+  if (PyBool_Check(number)) return Weak::boolean;
+  return PyIndex_Check(number) ? Weak::integer : Weak::real;
+}
+
+// The dtype computed on: Tensors promote among themselves, Python numbers only raise the kind.
+DType compute_dtype(const MapRow& row, bool any, DType arrays, Weak weak) {
+  DType t = any ? arrays
+                : weak == Weak::real ? DType::float32 : weak == Weak::integer ? DType::int64 : DType::boolean;
+  if (weak == Weak::integer && t == DType::boolean) t = DType::int64;
+  if (weak == Weak::real && !is_floating(t)) t = DType::float32;
+  if ((row.kind == RowKind::floating || row.kind == RowKind::predicate) && !is_floating(t)) t = DType::float32;
+  return t;
+}
+
+// The bytes of a Python number as one element of dtype (float32 for the half types).
+uint64_t encode_number(const MapRow& row, PyObject* number, DType dtype) {
+  uint64_t bytes = 0;
+  auto put = [&](auto v) { std::memcpy(&bytes, &v, sizeof v); };
+  if (is_floating(dtype)) {
+    double v = PyFloat_AsDouble(number);
+    if (v == -1.0 && PyErr_Occurred()) throw py::error_already_set();
+    dtype == DType::float64 ? put(v) : put(static_cast<float>(v));
+    return bytes;
+  }
+  PyObject* index = PyNumber_Index(number);
+  if (!index) throw py::error_already_set();
+  int overflow = 0;
+  long long v = PyLong_AsLongLongAndOverflow(index, &overflow);
+  Py_DECREF(index);
+  const int64_t low = dtype == DType::int64 ? std::numeric_limits<int64_t>::min()
+                      : dtype == DType::int32 ? std::numeric_limits<int32_t>::min() : 0;
+  const int64_t high = dtype == DType::int64   ? std::numeric_limits<int64_t>::max()
+                       : dtype == DType::int32 ? std::numeric_limits<int32_t>::max()
+                       : dtype == DType::uint8 ? 255 : 1;
+  if (overflow || v < low || v > high) {
+    PyErr_Format(PyExc_OverflowError, "%s: the number %R does not fit %s", row.name, number, name_of(dtype));
+    throw py::error_already_set();
+  }
+  if (dtype == DType::int64) put(static_cast<int64_t>(v));
+  else if (dtype == DType::int32) put(static_cast<int32_t>(v));
+  else put(static_cast<uint8_t>(v));
+  return bytes;
+}
+
+[[noreturn]] void wrong_operand(const MapRow& row, Py_ssize_t position, PyObject* got) {
+  throw TypeError(message(row.name, ": expected a Tensor or a number as x", position + 1, ", got ",
+                          Py_TYPE(got)->tp_name, "; dlx.asarray makes Tensors of arrays"));
+}
+
+PyObject* call_map_checked(int row_index, PyObject* const* args, Py_ssize_t count) {
+  const MapRow& row = map_table().row[row_index];
+  if (count != row.inputs) {
+    throw TypeError(message(row.name, ": expected ", row.inputs, " arguments, got ", count));
+  }
+  const Array* operands[kMaxMapInputs] = {};
+  bool any = false, uniform = true;
+  DType arrays = DType::boolean;
+  Weak weak = Weak::none;
+  const bool selects = row.kind == RowKind::select;
+  for (Py_ssize_t k = 0; k < count; ++k) {
+    if (is_tensor(args[k])) {
+      operands[k] = &array_of(args[k]);
+      if (selects && k == 0) continue;
+      uniform = uniform && (!any || operands[k]->dtype == arrays);
+      arrays = any ? promote(arrays, operands[k]->dtype) : operands[k]->dtype;
+      any = true;
+    } else if (is_number(args[k]) && !(selects && k == 0)) {
+      weak = std::max(weak, weak_kind(args[k]));
+    } else {
+      wrong_operand(row, k, args[k]);
+    }
+  }
+  DLX_CHECK_AS(TypeError, any || selects, row.name, ": expected at least one Tensor, got numbers only");
+  if (selects) {
+    DLX_CHECK_AS(TypeError, operands[0]->dtype == DType::boolean, "where: expected a condition of dtype bool, got ",
+                 operands[0]->dtype);
+  }
+  const DType dtype = compute_dtype(row, any, arrays, weak);
+  DLX_CHECK_AS(TypeError, takes(row, dtype), row.name, ": no kernel for ", dtype, "; it works on ", kernels_of(row));
+
+  Array casts[kMaxMapInputs];
+  if (!uniform || (any && arrays != dtype)) {
+    for (Py_ssize_t k = selects; k < count; ++k) {
+      if (!operands[k] || operands[k]->dtype == dtype) continue;
+      casts[k] = cast_to(*operands[k], dtype);
+      operands[k] = &casts[k];
+    }
+  }
+  Array y;
+  Dims y_shape;
+  MapShape shape = MapShape::make(row_index, dtype, static_cast<int>(count), operands, &y_shape);
+  const DType compute = size_of(dtype) == 2 ? DType::float32 : dtype;
+  const Array* inputs[kMaxMapInputs];
+  const Array* some = nullptr;
+  for (Py_ssize_t k = 0; k < count; ++k)
+    if (operands[k]) some = operands[k];
+  y = empty(y_shape, shape.output_dtype(), some->device());
+  for (Py_ssize_t k = 0; k < count; ++k) {
+    inputs[k] = operands[k] ? operands[k] : &y;  // a number has no memory: the kernel does not look
+    if (!operands[k]) shape.scalar[k] = encode_number(row, args[k], compute);
+  }
+  {
+    GilRelease release(y.size() > 32768);
+    Array* outputs[] = {&y};
+    launch_bytes(current_ctx(), {map_op(row_index), &shape, sizeof shape, {inputs, static_cast<size_t>(count)}, outputs});
+  }
+  PyObject* result = wrap(std::move(y));
+  if (recording && rules[row_index].rule)
+    record(rules[row_index], args, static_cast<int>(count), &result, 1, nullptr);
+  return result;
+}
+
+// One C function serves every row: the row's number is its `self`.
+PyObject* map_function(PyObject* row, PyObject* const* args, Py_ssize_t count) {
+  return call_map(static_cast<int>(PyLong_AsLong(row)), args, count);
+}
+
+PyObject* pow_function(PyObject*, PyObject* const* args, Py_ssize_t count) {
+  if (count == 2) return call_pow(args[0], args[1]);
+  PyErr_Format(PyExc_TypeError, "pow: expected 2 arguments, got %zd", count);
+  return nullptr;
+}
+
+}  // namespace
+
+bool is_number(PyObject* o) {
+  if (PyFloat_CheckExact(o) || PyLong_CheckExact(o) || PyBool_Check(o)) return true;
+  if (is_tensor(o) || PyUnicode_Check(o) || PyBytes_Check(o)) return false;
+  PyTypeObject* type = Py_TYPE(o);
+  if (type->tp_as_sequence && type->tp_as_sequence->sq_length) return false;  // ndarray
+  return PyIndex_Check(o) || (type->tp_as_number && type->tp_as_number->nb_float);
+}
+
+DType promote(DType a, DType b) {
+  if (a == b) return a;
+  if (is_floating(a) && is_floating(b)) {
+    if (a == DType::float64 || b == DType::float64) return DType::float64;
+    return DType::float32;  // also float16 with bfloat16: neither holds the other
+  }
+  if (is_floating(a)) return a;
+  if (is_floating(b)) return b;
+  if (a == DType::boolean) return b;
+  if (b == DType::boolean) return a;
+  return a == DType::int64 || b == DType::int64 ? DType::int64 : DType::int32;
+}
+
+Array cast_to(const Array& x, DType dtype) {
+  if (x.dtype == dtype) return x;
+  Array y = empty(x.shape, dtype, x.device());
+  launch_from_python(ops::cast, CastShape::make(x, dtype), {&x}, {&y});
+  return y;
+}
+
+PyObject* call_map(int row, PyObject* const* args, Py_ssize_t count) {
+  return guarded([&] { return call_map_checked(row, args, count); });
+}
+
+PyObject* call_pow(PyObject* x, PyObject* exponent) {
+  static const int pow_row = map_row("pow"), multiply_row = map_row("multiply");
+  if (is_tensor(x) && is_number(exponent)) {
+    PyObject* args[] = {x, x};
+    double e = PyFloat_AsDouble(exponent);
+    if (e == -1.0 && PyErr_Occurred()) return nullptr;
+    if (e == 2.0 && weak_kind(exponent) != Weak::boolean &&
+        (weak_kind(exponent) == Weak::integer || is_floating(as_tensor(x)->array.dtype)))
+      return call_map(multiply_row, args, 2);
+    if (e < 0 && weak_kind(exponent) == Weak::integer && !is_floating(as_tensor(x)->array.dtype)) {
+      PyErr_Format(PyExc_ValueError, "pow: %s to the negative power %R is not an integer; cast to a floating type first",
+                   name_of(as_tensor(x)->array.dtype), exponent);
+      return nullptr;
+    }
+  }
+  PyObject* args[] = {x, exponent};
+  return call_map(pow_row, args, 2);
+}
+
+void bind_map(py::module_& m) {
+  static std::deque<PyMethodDef> methods;
+  const MapTable& table = map_table();
+  rules.resize(static_cast<size_t>(table.rows));
+  for (int i = 0; i < table.rows; ++i) {
+    const char* name = table.row[i].name;
+    const auto function = std::string_view(name) == "pow" ? pow_function : map_function;
+    methods.push_back({name, reinterpret_cast<PyCFunction>(function), METH_FASTCALL, nullptr});
+    m.add_object(name, py::reinterpret_steal<py::object>(PyCFunction_New(&methods.back(), py::int_(i).ptr())));
+  }
+
+  m.def("pointwise_names", [] {
+    py::list names;
+    for (int i = 0; i < map_table().rows; ++i) names.append(map_table().row[i].name);
+    return names;
+  });
+  m.def("set_pointwise_rule", [](const std::string& name, py::object rule) {
+    int row = map_row(name.c_str());
+    if (row < 0) throw py::key_error(name);
+    rules[static_cast<size_t>(row)] = rule_ref(rule.release().ptr());
+  });
+  m.def("cast", [](const Array& x, DType dtype) { return cast_to(x, dtype); });
+  m.def("promote", [](DType a, DType b) { return promote(a, b); });
+}
+
+}  // namespace dlx

@@ -1,0 +1,97 @@
+// The two observers as Python sees them: dlx.profile()'s counters, recorded programs.
+#include <pybind11/stl.h>
+
+#include "bindings/bind_all.h"
+#include "core/profiler.h"
+#include "program/recorder.h"
+
+namespace dlx {
+namespace {
+
+namespace py = pybind11;
+
+// While an observer stands at a thread's door its Python object stays alive, whoever forgets it.
+template <class T>
+void keep_alive(T& observer, bool alive) {
+  const py::object self = py::cast(&observer, py::return_value_policy::reference);
+  alive ? self.inc_ref() : self.dec_ref();
+}
+
+class PythonProfiler {
+ public:
+  void start() {
+    DLX_CHECK_AS(std::runtime_error, !ctx_, "profile: entered twice");
+    add_observer(current_ctx(), &profiler_);
+    ctx_ = &current_ctx();
+    keep_alive(*this, true);
+  }
+  void stop() {
+    DLX_CHECK_AS(std::runtime_error, ctx_ == &current_ctx(), "profile: not entered on this thread");
+    remove_observer(*std::exchange(ctx_, nullptr), &profiler_);
+    keep_alive(*this, false);
+  }
+  // (name, isa, calls, seconds, flops, those of float64, bytes)
+  py::list rows() const {
+    py::list list;
+    for (const auto& [key, row] : profiler_.rows())
+      list.append(py::make_tuple(key.first, kIsaName[static_cast<int>(key.second)], row.calls,
+                                 row.seconds, row.flops, row.flops_f64, row.bytes));
+    return list;
+  }
+
+ private:
+  Profiler profiler_;
+  Ctx* ctx_ = nullptr;  // while it stands at the door
+};
+
+Program::Feed feed_of(size_t k, const py::handle& pair, int64_t steps) {
+  DLX_CHECK_AS(TypeError, py::isinstance<py::sequence>(pair) && py::len(pair) == 2, "replay: feed ",
+               k, " is not a pair (tensor, values)");
+  const py::object tensor = pair[py::int_(0)], stacked = pair[py::int_(1)];
+  DLX_CHECK_AS(TypeError, is_tensor(tensor.ptr()) && is_tensor(stacked.ptr()), "replay: feed ", k,
+               " is not a pair of Tensors");
+  const Array &x = array_of(tensor.ptr()), &values = array_of(stacked.ptr());
+  Dims expected;
+  expected.push_back(steps);
+  for (int64_t extent : x.shape)
+    if (expected.ndim < kMaxDims) expected.push_back(extent);
+  DLX_CHECK(values.shape == expected && values.dtype == x.dtype, "replay: feed ", k, " expects ",
+            x.dtype, " of shape ", expected, ", got ", values.dtype, " of shape ", values.shape);
+  return {x, dense(current_ctx(), values)};
+}
+
+void replay(Program& program, int64_t steps, const py::sequence& pairs) {
+  DLX_CHECK(steps >= 0, "replay: steps must be at least 0, got ", steps);
+  std::vector<Program::Feed> feeds;
+  for (size_t k = 0; k < pairs.size(); ++k) feeds.push_back(feed_of(k, pairs[k], steps));
+  const py::gil_scoped_release release;
+  program.replay(steps, feeds);
+}
+
+}  // namespace
+
+void bind_observers(py::module_& m) {
+  py::class_<PythonProfiler>(m, "Profiler", "Counts what the ops of this thread do.")
+      .def(py::init<>())
+      .def("start", &PythonProfiler::start)
+      .def("stop", &PythonProfiler::stop)
+      .def("rows", &PythonProfiler::rows);
+
+  py::class_<Program>(m, "Program", "The launches of one thread, recorded and replayed.")
+      .def("__enter__",
+           [](Program& program) {
+             program.start(current_ctx());
+             keep_alive(program, true);
+             return py::cast(&program, py::return_value_policy::reference);
+           })
+      .def("__exit__",
+           [](Program& program, const py::object& error, const py::object&, const py::object&) {
+             program.stop(error.is_none());
+             keep_alive(program, false);
+           })
+      .def("replay", replay)
+      .def_property_readonly("launches", &Program::launches);
+  m.def("record_program", [] { return std::make_unique<Program>(); });
+}
+
+}  // namespace dlx

@@ -1,0 +1,58 @@
+// Memory, machine limits, test hooks.
+#include "bindings/bind_all.h"
+#include "core/allocator.h"
+#include "core/guarded.h"
+#include "core/machine_limits.h"
+#include "core/test_hooks.h"
+
+namespace dlx {
+
+namespace py = pybind11;
+
+void bind_runtime(py::module_& m) {
+  m.def("memory_stats", [] {
+    MemoryStats s = memory_stats();
+    py::dict d;
+    d["live_bytes"] = s.live_bytes;
+    d["peak_bytes"] = s.peak_bytes;
+    d["cached_bytes"] = s.cached_bytes;
+    d["allocations"] = s.allocations;
+    d["cache_hits"] = s.cache_hits;
+    return d;
+  });
+  m.def("reset_peak_memory", reset_peak);
+  m.def("empty_cache", empty_cache);
+  m.def("machine_limits", [] {
+    MachineLimits limits;
+    {
+      py::gil_scoped_release release;
+      limits = machine_limits();
+    }
+    py::dict d;
+    d["gflops_float32"] = limits.gflops_f32;
+    d["gflops_float64"] = limits.gflops_f64;
+    d["copy_gbs"] = limits.copy_gbs;
+    d["threads"] = limits.threads;
+    d["isa"] = kIsaName[static_cast<int>(limits.isa)];
+    return d;
+  });
+
+  auto hook = [&](const char* name, std::atomic<bool>& flag) {
+    m.def((std::string("hook_") + name).c_str(), [&flag](bool on) { return flag.exchange(on); });
+  };
+  hook("split_by_threads", hooks::split_by_threads);
+  hook("disable_parking", hooks::disable_parking);
+  hook("disable_fork_handler", hooks::disable_fork_handler);
+  hook("disable_free_list", hooks::disable_free_list);
+  hook("poison_outputs", hooks::poison_outputs);
+  m.def("check_guards", check_guards);
+  m.def("hook_forced_grain", [](int64_t grain) {
+    const int64_t before = hooks::forced_grain;
+    hooks::set_forced_grain(grain);
+    return before;
+  });
+  m.def("workers_used", hooks::workers_used);
+  m.def("close_door", [](bool closed) { door_closed += closed ? 1 : -1; });
+}
+
+}  // namespace dlx

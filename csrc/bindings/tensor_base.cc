@@ -1,0 +1,362 @@
+#include "bindings/tensor_base.h"
+
+#include <structmember.h>
+
+#include <new>
+
+#include "bindings/from_python.h"
+#include "bindings/map.h"
+#include "bindings/matmul.h"
+#include "ops/map.h"
+
+namespace dlx {
+
+namespace py = pybind11;
+
+PyTypeObject* tensor_base_type = nullptr;
+PyTypeObject* tensor_class = nullptr;
+
+PyObject* raise_current_exception() {
+  try {
+    throw;
+  } catch (py::error_already_set& e) {
+    e.restore();
+  } catch (const TypeError& e) {
+    PyErr_SetString(PyExc_TypeError, e.what());
+  } catch (const std::out_of_range& e) {
+    PyErr_SetString(PyExc_IndexError, e.what());
+  } catch (const std::invalid_argument& e) {
+    PyErr_SetString(PyExc_ValueError, e.what());
+  } catch (const std::bad_alloc& e) {
+    PyErr_SetString(PyExc_MemoryError, e.what());
+  } catch (const std::exception& e) {
+    PyErr_SetString(PyExc_RuntimeError, e.what());
+  }
+  return nullptr;
+}
+
+PyObject* wrap(Array array) {
+  PyObject* self = tensor_class->tp_alloc(tensor_class, 0);
+  if (!self) throw py::error_already_set();
+  TensorObject* t = as_tensor(self);
+  new (&t->array) Array(std::move(array));
+  return self;
+}
+
+PyObject* wrap(Array array, NodeObject* node, int output_index) {
+  PyObject* self = wrap(std::move(array));
+  TensorObject* t = as_tensor(self);
+  Py_INCREF(node);
+  t->node = node;
+  t->output_index = output_index;
+  t->requires_grad = node->is_leaf();
+  return self;
+}
+
+const Array& array_of(PyObject* o) {
+  const Array& array = as_tensor(o)->array;
+  DLX_CHECK_AS(std::runtime_error, array.storage, "this value was not kept: only the shape ", array.shape,
+               " and dtype ", array.dtype, " of it are known to the gradient rule");
+  return array;
+}
+
+void check_writable(const TensorObject* cell, const char* op) {
+  DLX_CHECK_AS(std::runtime_error, !(recording && cell->requires_grad), op,
+               ": a leaf that requires a gradient cannot be written in place; use dlx.no_grad() or detach()");
+}
+
+void rebind(TensorObject* cell, TensorObject* value, const char* op) {
+  check_writable(cell, op);
+  if (cell->array.storage.get() != value->array.storage.get()) notify_cell_moves(current_ctx(), cell->array);
+  cell->array = value->array;
+  if (cell->requires_grad) return;  // under no_grad a leaf stays the same leaf
+  NodeObject* old = cell->node;
+  cell->node = value->node ? (is_leaf(value) && !value->requires_grad ? nullptr : value->node) : nullptr;
+  if (value->requires_grad) cell->node = leaf_node(value);
+  Py_XINCREF(cell->node);
+  cell->output_index = value->output_index;
+  Py_XDECREF(old);
+}
+
+namespace {
+
+// The node of a leaf is found through the tensor; it must not outlive what it points back to.
+void let_go_of_node(TensorObject* t) {
+  if (t->node && t->node->leaf == t) t->node->leaf = nullptr;
+  Py_CLEAR(t->node);
+}
+
+PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
+  if (PyTuple_GET_SIZE(args) != 1 || (kwargs && PyDict_GET_SIZE(kwargs)) || !is_tensor(PyTuple_GET_ITEM(args, 0))) {
+    PyErr_SetString(PyExc_TypeError, "Tensor: expected one Tensor; dlx.tensor(data) makes Tensors of other data");
+    return nullptr;
+  }
+  PyObject* self = type->tp_alloc(type, 0);
+  if (!self) return nullptr;
+  new (&as_tensor(self)->array) Array(as_tensor(PyTuple_GET_ITEM(args, 0))->array);
+  return self;
+}
+
+void tensor_dealloc(PyObject* self) {
+  TensorObject* t = as_tensor(self);
+  if (t->weak_references) PyObject_ClearWeakRefs(self);
+  let_go_of_node(t);
+  Py_CLEAR(t->grad);
+  t->array.~Array();
+  PyTypeObject* type = Py_TYPE(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+// ---- attributes
+
+PyObject* get_shape(PyObject* self, void*) { return tuple_of(as_tensor(self)->array.shape); }
+PyObject* get_ndim(PyObject* self, void*) { return PyLong_FromLong(as_tensor(self)->array.shape.ndim); }
+PyObject* get_size(PyObject* self, void*) { return PyLong_FromLongLong(as_tensor(self)->array.size()); }
+PyObject* get_dtype(PyObject* self, void*) { return Py_NewRef(dtype_object(as_tensor(self)->array.dtype)); }
+PyObject* get_strides(PyObject* self, void*) { return tuple_of(as_tensor(self)->array.strides); }
+PyObject* get_node(PyObject* self, void*) {
+  TensorObject* t = as_tensor(self);
+  if (t->requires_grad && !t->node) leaf_node(t);
+  return Py_NewRef(t->node ? reinterpret_cast<PyObject*>(t->node) : Py_None);
+}
+PyObject* get_output_index(PyObject* self, void*) { return PyLong_FromLong(as_tensor(self)->output_index); }
+PyObject* get_is_leaf(PyObject* self, void*) { return PyBool_FromLong(is_leaf(as_tensor(self))); }
+PyObject* get_requires_grad(PyObject* self, void*) { return PyBool_FromLong(needs_grad(as_tensor(self))); }
+PyObject* get_is_dense(PyObject* self, void*) { return PyBool_FromLong(as_tensor(self)->array.is_dense()); }
+PyObject* get_storage_id(PyObject* self, void*) {
+  return PyLong_FromUnsignedLongLong(as_tensor(self)->array.storage->id);
+}
+PyObject* get_device_code(PyObject* self, void*) {
+  Device d = as_tensor(self)->array.device();
+  return Py_BuildValue("(ii)", static_cast<int>(d.kind), static_cast<int>(d.index));
+}
+
+int set_requires_grad(PyObject* self, PyObject* value, void*) {
+  TensorObject* t = as_tensor(self);
+  int on = value ? PyObject_IsTrue(value) : -1;
+  if (on < 0) return -1;
+  if (on && !is_floating(t->array.dtype)) {
+    PyErr_Format(PyExc_TypeError, "requires_grad: expected a floating dtype, got %s", name_of(t->array.dtype));
+    return -1;
+  }
+  if (!is_leaf(t)) {
+    if (on) return 0;
+    PyErr_SetString(PyExc_RuntimeError, "requires_grad: a computed tensor always follows its inputs; use detach()");
+    return -1;
+  }
+  t->requires_grad = on;
+  if (!on) let_go_of_node(t);
+  return 0;
+}
+
+PyObject* get_grad(PyObject* self, void*) {
+  PyObject* grad = as_tensor(self)->grad;
+  return Py_NewRef(grad ? grad : Py_None);
+}
+
+int set_grad(PyObject* self, PyObject* value, void*) {
+  TensorObject* t = as_tensor(self);
+  if (!value || value == Py_None) {
+    Py_CLEAR(t->grad);
+    return 0;
+  }
+  if (!is_tensor(value)) {
+    PyErr_Format(PyExc_TypeError, "grad: expected a Tensor or None, got %s", Py_TYPE(value)->tp_name);
+    return -1;
+  }
+  if (!(as_tensor(value)->array.shape == t->array.shape)) {
+    PyErr_SetString(PyExc_ValueError, message("grad: expected shape ", t->array.shape, ", got ",
+                                              as_tensor(value)->array.shape).c_str());
+    return -1;
+  }
+  if (t->grad) {
+    if (!guarded([&] { return notify_cell_moves(current_ctx(), as_tensor(t->grad)->array), value; })) return -1;
+  }
+  Py_XSETREF(t->grad, Py_NewRef(value));
+  return 0;
+}
+
+PyGetSetDef getset[] = {
+    {"shape", get_shape, nullptr, "the extents, as a tuple", nullptr},
+    {"ndim", get_ndim, nullptr, "the number of dimensions", nullptr},
+    {"_numel", get_size, nullptr, "the number of elements", nullptr},
+    {"dtype", get_dtype, nullptr, "the element type", nullptr},
+    {"_strides", get_strides, nullptr, "strides in elements", nullptr},
+    {"node", get_node, nullptr, "the graph node that made this value, or None", nullptr},
+    {"output_index", get_output_index, nullptr, "which of the node's outputs this is", nullptr},
+    {"is_leaf", get_is_leaf, nullptr, "whether no recorded op made this value", nullptr},
+    {"requires_grad", get_requires_grad, set_requires_grad, "whether gradients flow to this tensor", nullptr},
+    {"grad", get_grad, set_grad, "the accumulated gradient of a leaf, or None", nullptr},
+    {"_is_dense", get_is_dense, nullptr, "whether the elements stand row-major without gaps", nullptr},
+    {"_storage_id", get_storage_id, nullptr, "identity of the memory behind this view", nullptr},
+    {"_device_code", get_device_code, nullptr, "(kind, index) of the device", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr}};
+
+PyMemberDef members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(TensorObject, weak_references), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr}};
+
+// ---- operators
+
+int row_of(const char* name) { return map_row(name); }
+
+PyObject* binary(int row, PyObject* a, PyObject* b) {
+  for (PyObject* o : {a, b})
+    if (!is_tensor(o) && !is_number(o)) Py_RETURN_NOTIMPLEMENTED;
+  PyObject* args[] = {a, b};
+  return call_map(row, args, 2);
+}
+
+PyObject* add(PyObject* a, PyObject* b) { static const int row = row_of("add"); return binary(row, a, b); }
+PyObject* subtract(PyObject* a, PyObject* b) { static const int row = row_of("subtract"); return binary(row, a, b); }
+PyObject* multiply(PyObject* a, PyObject* b) { static const int row = row_of("multiply"); return binary(row, a, b); }
+PyObject* divide(PyObject* a, PyObject* b) { static const int row = row_of("divide"); return binary(row, a, b); }
+PyObject* bit_and(PyObject* a, PyObject* b) { static const int row = row_of("logical_and"); return binary(row, a, b); }
+PyObject* bit_or(PyObject* a, PyObject* b) { static const int row = row_of("logical_or"); return binary(row, a, b); }
+PyObject* negative(PyObject* a) { static const int row = row_of("negative"); return call_map(row, &a, 1); }
+PyObject* absolute(PyObject* a) { static const int row = row_of("abs"); return call_map(row, &a, 1); }
+PyObject* invert(PyObject* a) { static const int row = row_of("logical_not"); return call_map(row, &a, 1); }
+
+PyObject* power(PyObject* a, PyObject* b, PyObject* modulus) {
+  if (modulus != Py_None) Py_RETURN_NOTIMPLEMENTED;
+  for (PyObject* o : {a, b})
+    if (!is_tensor(o) && !is_number(o)) Py_RETURN_NOTIMPLEMENTED;
+  return call_pow(a, b);
+}
+
+PyObject* matmul(PyObject* a, PyObject* b) {
+  if (!is_tensor(a) || !is_tensor(b)) Py_RETURN_NOTIMPLEMENTED;
+  return call_matmul(a, b);
+}
+
+PyObject* compare(PyObject* a, PyObject* b, int op) {
+  static const int rows[] = {row_of("less"), row_of("less_equal"), row_of("equal"),
+                             row_of("not_equal"), row_of("greater"), row_of("greater_equal")};
+  return binary(rows[op], a, b);  // Py_LT, LE, EQ, NE, GT, GE are 0..5
+}
+
+template <PyObject* (*F)(PyObject*, PyObject*)>
+PyObject* in_place(PyObject* self, PyObject* other) {
+  PyObject* value = F(self, other);
+  if (!value || value == Py_NotImplemented) return value;
+  PyObject* result = guarded([&] {
+    const Array& before = as_tensor(self)->array;
+    const Array& after = as_tensor(value)->array;
+    DLX_CHECK(after.shape == before.shape, "in-place op: the result has shape ", after.shape, ", the tensor ",
+              before.shape);
+    DLX_CHECK_AS(TypeError, after.dtype == before.dtype, "in-place op: the result is ", after.dtype,
+                 ", the tensor ", before.dtype);
+    rebind(as_tensor(self), as_tensor(value), "in-place op");
+    return Py_NewRef(self);
+  });
+  Py_DECREF(value);
+  return result;
+}
+
+Py_ssize_t length(PyObject* self) {
+  const Dims& shape = as_tensor(self)->array.shape;
+  if (shape.ndim > 0) return shape[0];
+  PyErr_SetString(PyExc_TypeError, "len: expected at least 1 dimension, got a tensor of shape ()");
+  return -1;
+}
+
+int truth(PyObject* self) {
+  const Array& array = as_tensor(self)->array;
+  if (array.size() != 1) {
+    PyErr_SetString(PyExc_ValueError,
+                    message("bool: expected one element, got shape ", array.shape,
+                            "; compare and reduce with dlx.all-like expressions such as (x == y).min()").c_str());
+    return -1;
+  }
+  PyObject* value = item_of(array);
+  if (!value) return -1;
+  int result = PyObject_IsTrue(value);
+  Py_DECREF(value);
+  return result;
+}
+
+PyObject* to_float(PyObject* self) {
+  PyObject* value = item_of(as_tensor(self)->array);
+  if (!value) return nullptr;
+  PyObject* result = PyNumber_Float(value);
+  Py_DECREF(value);
+  return result;
+}
+
+PyObject* to_int(PyObject* self) {
+  PyObject* value = item_of(as_tensor(self)->array);
+  if (!value) return nullptr;
+  PyObject* result = PyNumber_Long(value);
+  Py_DECREF(value);
+  return result;
+}
+
+PyObject* to_index(PyObject* self) {
+  if (is_floating(as_tensor(self)->array.dtype)) {
+    PyErr_Format(PyExc_TypeError, "index: expected an integer tensor, got %s", name_of(as_tensor(self)->array.dtype));
+    return nullptr;
+  }
+  return to_int(self);
+}
+
+PyObject* item(PyObject* self, PyObject*) { return item_of(as_tensor(self)->array); }
+PyObject* tolist(PyObject* self, PyObject*) { return list_of(as_tensor(self)->array); }
+
+PyMethodDef methods[] = {
+    {"item", item, METH_NOARGS, "The value of a tensor of one element, as a Python number."},
+    {"tolist", tolist, METH_NOARGS, "The values as nested lists of Python numbers (a number for shape ())."},
+    {nullptr, nullptr, 0, nullptr}};
+
+template <class F>
+void* slot(F* f) {
+  return reinterpret_cast<void*>(f);
+}
+
+PyType_Slot slots[] = {
+    {Py_tp_new, slot(tensor_new)},
+    {Py_tp_dealloc, slot(tensor_dealloc)},
+    {Py_tp_getset, getset},
+    {Py_tp_members, members},
+    {Py_tp_methods, methods},
+    {Py_tp_hash, slot(PyBaseObject_Type.tp_hash)},
+    {Py_tp_richcompare, slot(compare)},
+    {Py_nb_add, slot(add)},
+    {Py_nb_subtract, slot(subtract)},
+    {Py_nb_multiply, slot(multiply)},
+    {Py_nb_true_divide, slot(divide)},
+    {Py_nb_power, slot(power)},
+    {Py_nb_matrix_multiply, slot(matmul)},
+    {Py_nb_and, slot(bit_and)},
+    {Py_nb_or, slot(bit_or)},
+    {Py_nb_negative, slot(negative)},
+    {Py_nb_absolute, slot(absolute)},
+    {Py_nb_invert, slot(invert)},
+    {Py_nb_inplace_add, slot(in_place<add>)},
+    {Py_nb_inplace_subtract, slot(in_place<subtract>)},
+    {Py_nb_inplace_multiply, slot(in_place<multiply>)},
+    {Py_nb_inplace_true_divide, slot(in_place<divide>)},
+    {Py_nb_bool, slot(truth)},
+    {Py_nb_float, slot(to_float)},
+    {Py_nb_int, slot(to_int)},
+    {Py_nb_index, slot(to_index)},
+    {Py_mp_length, slot(length)},
+    {Py_bf_getbuffer, slot(get_buffer)},
+    {Py_bf_releasebuffer, slot(release_buffer)},
+    {Py_tp_doc, const_cast<char*>("The native base of dlx.Tensor.")},
+    {0, nullptr}};
+
+PyType_Spec spec = {"dlx._core.TensorBase", sizeof(TensorObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
+
+}  // namespace
+
+PyTypeObject* make_tensor_type(PyObject* module) {
+  tensor_base_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
+  if (!tensor_base_type ||
+      PyModule_AddObjectRef(module, "TensorBase", reinterpret_cast<PyObject*>(tensor_base_type)) < 0)
+    throw py::error_already_set();
+  tensor_class = tensor_base_type;
+  return tensor_base_type;
+}
+
+}  // namespace dlx

@@ -1,0 +1,44 @@
+// What the machine lends this process: the instruction set that kernels run on, chosen once, at
+// first use, from the CPU or from DLX_ISA; and the number of CPUs.
+#pragma once
+#include <array>
+
+namespace dlx {
+
+// x86-64-v1 to v4 of the psABI: v2 adds SSE4.2, avx2 is v3 (with FMA, F16C, BMI2), avx512 is v4 (F,
+// BW, CD, DQ, VL).
+enum class Isa { portable, x86_64_v2, avx2, avx512 };
+constexpr int kNumIsas = 4;
+constexpr const char* kIsaName[kNumIsas] = {"portable", "x86-64-v2", "avx2", "avx512"};
+
+int usable_cpus();  // by affinity and cgroup quota (v1 and v2, rounded up)
+
+Isa best_isa();  // the most this CPU and its operating system run
+// Throws std::invalid_argument naming the legal values for an unknown name or one this CPU cannot
+// run.
+void set_isa(const char* name);
+
+namespace detail {
+extern int chosen_isa;  // -1: not chosen yet
+Isa choose_isa();
+}  // namespace detail
+
+// best_isa(), or what DLX_ISA or set_isa asked for; the first call throws as set_isa does. Asked on
+// every kernel call: one plain load. always_inline and a builtin, so that kernel files emit no
+// function that instruction sets share.
+[[gnu::always_inline]] inline Isa current_isa() {
+  const int isa = __atomic_load_n(&detail::chosen_isa, __ATOMIC_RELAXED);
+  return isa >= 0 ? static_cast<Isa>(isa) : detail::choose_isa();
+}
+
+// Each family of kernels ends in one table of function pointers, defined once per level:
+//   DLX_EACH_ISA(extern const RowKernels row_kernels;)
+//   const RowKernels& row_kernels() { return DLX_SELECT_ISA(row_kernels); }
+#define DLX_EACH_ISA(declaration)                                                          \
+  namespace portable { declaration } namespace x86_64_v2 { declaration }                   \
+  namespace avx2 { declaration } namespace avx512 { declaration }
+#define DLX_SELECT_ISA(table)                                                              \
+  (*std::array{&portable::table, &x86_64_v2::table, &avx2::table,                          \
+               &avx512::table}[static_cast<int>(::dlx::current_isa())])
+
+}  // namespace dlx

@@ -1,0 +1,109 @@
+#include "core/launch.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "core/allocator.h"
+#include "core/check.h"
+#include "ops/copy.h"
+
+namespace dlx {
+
+std::atomic<int> door_closed{0};
+
+namespace {
+
+// Memory for the time of one launch; 0 bytes cost nothing.
+struct Scratch {
+  explicit Scratch(int64_t n) : bytes(n), data(n ? allocate(n) : nullptr) {}
+  ~Scratch() {
+    if (data) release(data, bytes);
+  }
+  Scratch(const Scratch&) = delete;
+  int64_t bytes;
+  void* data;
+};
+
+bool all_dense(Inputs inputs) {
+  return std::all_of(inputs.begin(), inputs.end(), [](const Array* a) { return a->is_dense(); });
+}
+
+void launch_dense(Ctx& ctx, const Launch& call) {
+  std::vector<Array> copies;
+  std::vector<const Array*> inputs;
+  for (const Array* a : call.inputs) copies.push_back(dense(ctx, *a));
+  for (const Array& a : copies) inputs.push_back(&a);
+  launch_bytes(ctx, {call.op, call.shape, call.shape_bytes, inputs, call.outputs});
+}
+
+}  // namespace
+
+Ctx& current_ctx() {
+  thread_local Ctx ctx;
+  return ctx;
+}
+
+void add_observer(Ctx& ctx, Observer* observer) {
+  DLX_CHECK(ctx.num_observers < kMaxObservers, "at most ", kMaxObservers, " observers can stand at the door");
+  ctx.observers[ctx.num_observers++] = observer;
+}
+
+void remove_observer(Ctx& ctx, Observer* observer) {
+  auto* end = std::remove(ctx.observers, ctx.observers + ctx.num_observers, observer);
+  ctx.num_observers = static_cast<int>(end - ctx.observers);
+}
+
+void run_kernel(Ctx& ctx, const Op& op, const void* shape, void* const* buffers, Device device) {
+  Kernel kernel = op.kernels[static_cast<int>(device.kind)];
+  int64_t workspace_bytes = op.workspace ? op.workspace(shape) : 0;
+  Scratch workspace(workspace_bytes);
+  kernel(ctx, shape, buffers, workspace.data);
+  if (op.can_fail && ctx.error.filled.load(std::memory_order_relaxed)) [[unlikely]] {
+    ctx.error.filled.store(false);
+    throw std::out_of_range(op.explain(shape, ctx.error));
+  }
+}
+
+void launch_bytes(Ctx& ctx, const Launch& call) {
+  DLX_CHECK_AS(std::runtime_error, door_closed.load(std::memory_order_relaxed) == 0, call.op.name,
+               ": called while a recorded program replays");
+  if (!call.op.strided && !all_dense(call.inputs)) [[unlikely]] return launch_dense(ctx, call);
+
+  constexpr size_t kInline = 16;
+  void* few[kInline];
+  size_t count = call.inputs.size() + call.outputs.size();
+  Scratch many(count > kInline ? static_cast<int64_t>(count * sizeof(void*)) : 0);
+  void** buffers = count > kInline ? static_cast<void**>(many.data) : few;
+  void** next = buffers;
+  for (const Array* a : call.inputs) *next++ = a->data();
+  for (Array* a : call.outputs) *next++ = a->data();
+
+  for (int i = 0; i < ctx.num_observers; ++i) ctx.observers[i]->before(call);
+  run_kernel(ctx, call.op, call.shape, buffers, call.outputs[0]->device());
+  for (int i = ctx.num_observers - 1; i >= 0; --i) ctx.observers[i]->after(call);
+}
+
+Array copy_of(Ctx& ctx, const Array& a) {
+  Array out = empty(a.shape, a.dtype, a.device());
+  launch(ctx, ops::copy, CopyShape::make(a.shape, a.dtype, a.strides, out.strides), {&a}, {&out});
+  return out;
+}
+
+Array dense(Ctx& ctx, const Array& a) { return a.is_dense() ? a : copy_of(ctx, a); }
+
+void own(Ctx& ctx, Array& a) {
+  if (a.is_writable() && a.is_dense()) return;
+  notify_cell_moves(ctx, a);
+  a = copy_of(ctx, a);
+}
+
+void notify_host_read(Ctx& ctx, const Array& a) {
+  for (int i = 0; i < ctx.num_observers; ++i) ctx.observers[i]->host_read(a);
+}
+
+void notify_cell_moves(Ctx& ctx, const Array& from) {
+  if (!from.storage) return;  // a value that was not kept
+  for (int i = 0; i < ctx.num_observers; ++i) ctx.observers[i]->cell_moves(from);
+}
+
+}  // namespace dlx

@@ -1,0 +1,108 @@
+// The one door: every native call of every device goes through launch(). Observers (profiler,
+// recorder) stand here and nowhere else.
+#pragma once
+#include <cstddef>
+#include <initializer_list>
+#include <span>
+#include <string>
+
+#include "core/array.h"
+
+namespace dlx {
+
+struct Ctx;
+
+// A plain function: allocates nothing, hides nothing. `buffers` are the inputs, then the outputs.
+using Kernel = void (*)(Ctx& ctx, const void* shape, void* const* buffers, void* workspace);
+
+struct Cost {
+  int64_t flops = 0;
+  int64_t bytes = 0;  // that must move at least: every input read once, every output written once
+};
+
+struct ErrorSlot;
+
+// What the door, the profiler, the recorder and both devices need to know of an op. One constexpr
+// Op per op stands in csrc/ops/<op>.h beside its shape struct, a trivially copyable POD.
+struct Op {
+  const char* name;
+  Kernel kernels[kNumDeviceKinds] = {};
+  bool strided = false;    // takes inputs of any strides (they stand in the shape struct), else the door makes them dense
+  bool random = false;     // draws random numbers: advances the counter cell it updates
+  bool can_fail = false;   // may fill the error slot
+  bool baseline = false;   // compiled once, for the lowest instruction set, not per level
+  uint64_t updates = 0;    // bit i: output i is read and written; the others are overwritten
+  uint64_t may_alias = 0;  // bit i: output 0 may be input i's memory
+  Cost (*cost)(const void* shape) = nullptr;
+  int64_t (*workspace)(const void* shape) = nullptr;  // bytes
+  std::string (*explain)(const void* shape, const ErrorSlot&) = nullptr;  // the message of a filled error slot
+};
+
+// Written once by the first failing element; the kernel clamps and goes on.
+struct ErrorSlot {
+  std::atomic<bool> filled{false};
+  int64_t row = 0, value = 0, limit = 0;
+
+  void report(int64_t failing_row, int64_t failing_value, int64_t exceeded_limit) {
+    if (filled.exchange(true)) return;
+    row = failing_row, value = failing_value, limit = exceeded_limit;
+  }
+};
+
+using Inputs = std::span<const Array* const>;
+using Outputs = std::span<Array* const>;
+
+struct Launch {
+  const Op& op;
+  const void* shape;
+  size_t shape_bytes;
+  Inputs inputs;
+  Outputs outputs;
+};
+
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void before(const Launch&) {}
+  virtual void after(const Launch&) {}
+  virtual void host_read(const Array&) {}   // Python looks at a value
+  virtual void cell_moves(const Array&) {}  // a cell that had this value gets another or a copy of it
+};
+
+constexpr int kMaxObservers = 4;
+
+struct Ctx {
+  Device device;
+  ErrorSlot error;
+  Observer* observers[kMaxObservers] = {};
+  int num_observers = 0;
+};
+
+Ctx& current_ctx();  // one per thread
+void add_observer(Ctx&, Observer*);
+void remove_observer(Ctx&, Observer*);
+
+// While > 0, every launch() raises: proves that a replay runs below the door.
+extern std::atomic<int> door_closed;
+
+void launch_bytes(Ctx&, const Launch&);
+
+template <class Shape>
+void launch(Ctx& ctx, const Op& op, const Shape& shape, std::initializer_list<const Array*> inputs,
+            std::initializer_list<Array*> outputs) {
+  static_assert(std::is_trivially_copyable_v<Shape>);
+  launch_bytes(ctx, {op, &shape, sizeof(Shape), {inputs.begin(), inputs.size()}, {outputs.begin(), outputs.size()}});
+}
+
+// Below the door: workspace, kernel, error slot. The replay of a recorded program calls this.
+void run_kernel(Ctx&, const Op&, const void* shape, void* const* buffers, Device);
+
+Array copy_of(Ctx&, const Array& a);  // dense row-major, by the op `copy`
+Array dense(Ctx&, const Array& a);    // `a` itself where it is dense row-major, else a copy
+// Makes a cell's array the only owner of its (dense) memory, copying when it is shared or borrowed.
+void own(Ctx&, Array& a);
+// Tell the observers: before Python reads a's memory, before a cell leaves the memory of `from`.
+void notify_host_read(Ctx&, const Array& a);
+void notify_cell_moves(Ctx&, const Array& from);
+
+}  // namespace dlx

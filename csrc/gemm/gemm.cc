@@ -1,0 +1,99 @@
+#include "gemm/gemm.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+#include "core/parallel.h"
+#include "gemm/plan.h"
+#include "gemm/tiles.h"
+
+namespace dlx {
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+// The size of equal pieces of n, each at most `most`, in multiples of `unit`.
+int64_t even_split(int64_t n, int64_t most, int64_t unit) {
+  return round_up(ceil_div(n, ceil_div(n, std::max(most, unit))), unit);
+}
+
+// A batch of A on one B, as in x (N,T,D) @ w (D,K), is one tall matrix.
+void fold_batch_into_rows(GemmShape& s) {
+  while (s.batch_ndim > 0) {
+    const int d = s.batch_ndim - 1;
+    if (s.b_batch[d] != 0 || s.a_batch[d] != s.m * s.a_row || s.c_batch[d] != s.m * s.c_row) break;
+    s.m *= s.batch[d];
+    --s.batch_ndim;
+  }
+}
+
+// No number here may depend on the threads. The order of the sums follows from kc, hence from k.
+GemmPlan make_plan(const GemmShape& shape) {
+  if (shape.dtype != DType::float32 && shape.dtype != DType::float64) {
+    throw std::invalid_argument(std::string("gemm: expects float32 or float64, got ") +
+                                name_of(shape.dtype));
+  }
+  const GemmTiles t = kGemmTiles[static_cast<int>(current_isa())][static_cast<int>(shape.dtype)];
+  GemmPlan plan{};
+  plan.shape = shape;
+  fold_batch_into_rows(plan.shape);
+  const GemmShape& s = plan.shape;
+  plan.batches = 1;
+  for (int d = 0; d < s.batch_ndim; ++d) plan.batches *= s.batch[d];
+  if (plan.batches == 0 || s.m == 0 || s.n == 0 || s.k == 0) return plan;
+
+  plan.kc = even_split(s.k, t.kc, 4);
+  plan.share_b = s.m > t.mc;
+  // Rows are cut where B is shared, or too narrow to cut columns. Otherwise they stay whole, so
+  // that the task which packs a panel of B is the only one to need it.
+  const bool cut_rows = plan.share_b || s.n <= kGemmMinCols;
+  plan.mc = cut_rows ? even_split(s.m, kGemmTaskRows, t.mr) : round_up(s.m, t.mr);
+  plan.row_tasks = ceil_div(s.m, plan.mc);
+  plan.nc = plan.share_b ? even_split(s.n, kGemmSharedCols, t.nr) : s.n;
+  const int64_t depth = plan.share_b ? plan.kc : s.k;
+  const double flops_per_col = 2.0 * static_cast<double>(plan.mc) * static_cast<double>(depth);
+  const auto wanted = static_cast<int64_t>(std::min(kGemmTaskFlops / flops_per_col, 1e9));
+  plan.cols = even_split(plan.nc, std::max(wanted, kGemmMinCols), t.nr);
+  plan.grain =
+      static_cast<int64_t>(kGemmChunkFlops / (flops_per_col * static_cast<double>(plan.cols))) + 1;
+
+  const int64_t size = size_of(s.dtype);
+  plan.shared_bytes = plan.share_b ? round_up(plan.kc * round_up(plan.nc, t.nr) * size, 64) : 0;
+  plan.private_bytes = round_up((plan.mc + t.nr) * plan.kc * size, 64);
+  return plan;
+}
+
+// C = 0, which an empty sum is.
+void fill_zero(const GemmShape& s, int64_t batches, char* c) {
+  for (int64_t b = 0; b < batches; ++b) {
+    int64_t offset = 0;
+    for (int64_t d = s.batch_ndim - 1, rest = b; d >= 0; rest /= s.batch[d--]) {
+      offset += rest % s.batch[d] * s.c_batch[d];
+    }
+    for (int64_t i = 0; i < s.m; ++i) {
+      std::memset(c + (offset + i * s.c_row) * size_of(s.dtype), 0,
+                  static_cast<size_t>(s.n * size_of(s.dtype)));
+    }
+  }
+}
+
+}  // namespace
+
+int64_t gemm_workspace(const GemmShape& shape) {
+  const GemmPlan plan = make_plan(shape);
+  return plan.shared_bytes + num_threads() * plan.private_bytes;
+}
+
+void gemm(const GemmShape& shape, const void* a, const void* b, void* c, void* workspace) {
+  const GemmPlan plan = make_plan(shape);
+  const GemmShape& s = plan.shape;
+  if (plan.batches == 0 || s.m == 0 || s.n == 0) return;
+  if (s.k == 0) return fill_zero(s, plan.batches, static_cast<char*>(c));
+  const GemmKernels& kernels = DLX_SELECT_ISA(gemm_kernels);
+  (s.dtype == DType::float32 ? kernels.float32 : kernels.float64)(plan, a, b, c, workspace);
+}
+
+}  // namespace dlx

@@ -1,0 +1,55 @@
+// The cross entropy of scores x against class labels: log softmax and its negative expectation in one pass.
+// x: (N, C, inner)  target: (N, inner) int64  weight: (C), optional  loss: (N, inner), or () for mean and sum
+// Per position with label t:  loss = sum over c of q_c (lse - x_c),  q = weight ((1 - smoothing) one_hot(t) +
+// smoothing / C). Positions whose label is ignore_index count as 0; the mean divides by the sum of weight[t] of the
+// others (PyTorch's definition). Kept for the gradient, both float64: lse: (N, inner)  total: () that sum of weights.
+#pragma once
+#include "core/launch.h"
+
+namespace dlx {
+
+enum class LossReduction : int32_t { none, mean, sum };
+
+struct CrossEntropyShape {
+  DType dtype;  // float32 or float64
+  LossReduction reduction;
+  bool weighted;
+  int64_t n, classes, inner;
+  int64_t ignore_index;
+  double label_smoothing;
+
+  int64_t positions() const { return n * inner; }
+  // x: (C,), (N, C) or (N, C, ...)  target: x's shape without C
+  static CrossEntropyShape make(const Array& x, const Array& target, const Array* weight, int64_t ignore_index,
+                                double label_smoothing, LossReduction reduction);
+};
+
+namespace cpu {
+void cross_entropy(Ctx&, const void* shape, void* const* buffers, void* workspace);
+void cross_entropy_backward(Ctx&, const void* shape, void* const* buffers, void* workspace);
+}  // namespace cpu
+
+int64_t cross_entropy_workspace(const void* shape);
+Cost cross_entropy_cost(const void* shape);
+Cost cross_entropy_backward_cost(const void* shape);
+std::string explain_cross_entropy(const void* shape, const ErrorSlot&);
+
+namespace ops {
+// x, target[, weight] -> loss, lse, total
+inline constexpr Op cross_entropy{
+    .name = "cross_entropy",
+    .kernels = {cpu::cross_entropy},
+    .can_fail = true,
+    .cost = cross_entropy_cost,
+    .workspace = cross_entropy_workspace,
+    .explain = explain_cross_entropy,
+};
+// dloss, x, target, lse, total[, weight] -> dx = dloss (sum q softmax(x) - q), divided as the loss was
+inline constexpr Op cross_entropy_backward{
+    .name = "cross_entropy_backward",
+    .kernels = {cpu::cross_entropy_backward},
+    .cost = cross_entropy_backward_cost,
+};
+}  // namespace ops
+
+}  // namespace dlx

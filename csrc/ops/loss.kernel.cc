@@ -1,0 +1,117 @@
+// The losses' loops over elements, for one instruction set.
+#include "ops/lanes.h"
+#include "ops/loss_table.h"
+
+namespace dlx::DLX_ISA {
+
+#include "ops/math_functions.h"
+
+namespace {
+
+template <class T>
+void weighted_sum(const Vectors& v, const void* x0, const void* weight0, double* sum) {
+  const T *x = static_cast<const T*>(x0), *weight = static_cast<const T*>(weight0);
+  if (v.step == 1) {
+    for (int64_t r = 0; r < v.count; ++r, x += v.n) sum[r] = weight ? dot_of(weight, x, v.n) : total_of(x, v.n);
+    return;
+  }
+  alignas(64) double error[kLossTile] = {};
+  for (int64_t j = 0; j < v.count; ++j) sum[j] = 0;
+  for (int64_t c = 0; c < v.n; ++c) {
+    const double w = weight ? static_cast<double>(weight[c]) : 1;
+    for (int64_t j = 0; j < v.count; ++j)
+      add_term<kIsDouble<T>>(sum[j], error[j], w * static_cast<double>(x[c * v.step + j]));
+  }
+  for (int64_t j = 0; j < v.count; ++j) sum[j] = rounded({sum[j], error[j]});
+}
+
+// lse in two parts of type T: near it x - high is exact.
+template <class T>
+struct Split {
+  T high, low;
+  explicit Split(double lse) : high(static_cast<T>(lse)), low(static_cast<T>(lse - static_cast<double>(high))) {}
+};
+
+template <class T>
+void cross_entropy_backward(const Vectors& v, const void* x0, const void* weight0, const double* lse, const double* a,
+                            const double* b, void* dx0) {
+  const T *x = static_cast<const T*>(x0), *weight = static_cast<const T*>(weight0);
+  T* dx = static_cast<T*>(dx0);
+  if (v.step == 1) {
+    for (int64_t r = 0; r < v.count; ++r, x += v.n, dx += v.n) {
+      const Split<T> l(lse[r]);
+      const T scale = static_cast<T>(a[r]), smooth = b ? static_cast<T>(b[r]) : T{};
+#pragma GCC ivdep
+      for (int64_t c = 0; c < v.n; ++c) dx[c] = scale * math::exp((x[c] - l.high) - l.low);
+      if (!b) continue;
+#pragma GCC ivdep
+      for (int64_t c = 0; c < v.n; ++c) dx[c] -= smooth * (weight ? weight[c] : T{1});
+    }
+    return;
+  }
+  alignas(64) T high[kLossTile], low[kLossTile], scale[kLossTile], smooth[kLossTile];
+  for (int64_t j = 0; j < v.count; ++j) {
+    const Split<T> l(lse[j]);
+    high[j] = l.high;
+    low[j] = l.low;
+    scale[j] = static_cast<T>(a[j]);
+    smooth[j] = b ? static_cast<T>(b[j]) : T{};
+  }
+  for (int64_t c = 0; c < v.n; ++c, x += v.step, dx += v.step) {
+    const T w = weight ? weight[c] : T{1};
+#pragma GCC ivdep
+    for (int64_t j = 0; j < v.count; ++j)
+      dx[j] = scale[j] * math::exp((x[j] - high[j]) - low[j]) - smooth[j] * w;
+  }
+}
+
+struct SquaredDifference {
+  template <class V>
+  V operator()(V x, V target) const {
+    const V d = x - target;
+    return d * d;
+  }
+};
+
+template <class T>
+double squared_distance(const void* x, const void* target, int64_t n) {
+  return rounded(sum_of<kIsDouble<T>>(n, SquaredDifference{}, static_cast<const T*>(x), static_cast<const T*>(target)));
+}
+
+template <class T>
+void squares(const void* x0, const void* target0, int64_t n, void* y0) {
+  const T *x = static_cast<const T*>(x0), *target = static_cast<const T*>(target0);
+  T* y = static_cast<T*>(y0);
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - target[i]) * (x[i] - target[i]);
+}
+
+template <class T>
+void differences(const void* dy0, const void* x0, const void* target0, double scale0, int64_t n, void* dx0) {
+  const T *x = static_cast<const T*>(x0), *target = static_cast<const T*>(target0), *dy = static_cast<const T*>(dy0);
+  const T scale = static_cast<T>(scale0);
+  T* dx = static_cast<T*>(dx0);
+  if (dy) {
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) dx[i] = scale * dy[i] * (x[i] - target[i]);
+  } else {
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) dx[i] = scale * (x[i] - target[i]);
+  }
+}
+
+double total(const double* x, int64_t n) { return total_of(x, n); }
+
+}  // namespace
+
+extern const LossTable loss_table;
+const LossTable loss_table = {
+    {weighted_sum<float>, weighted_sum<double>},
+    {cross_entropy_backward<float>, cross_entropy_backward<double>},
+    {squared_distance<float>, squared_distance<double>},
+    {squares<float>, squares<double>},
+    {differences<float>, differences<double>},
+    total,
+};
+
+}  // namespace dlx::DLX_ISA

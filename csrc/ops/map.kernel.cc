@@ -1,0 +1,223 @@
+// Block functions of the pointwise list and of the casts, for one instruction set.
+#include "ops/map_table.h"
+
+namespace dlx::DLX_ISA {
+
+#include "ops/math_functions.h"
+
+namespace pointwise {
+
+template <class... R>
+struct RowList {};
+
+// Square-and-multiply for integers; a negative exponent truncates towards 0, as C's conversion of x^e would.
+template <class T>
+T power(T x, T e) {
+  if constexpr (static_cast<T>(0.5) != T{}) {
+    return math::pow(x, e);
+  } else {
+    if (e < T{}) return x == 1 ? 1 : x + 1 == 0 ? (e & 1 ? x : 1) : 0;
+    uint64_t result = 1, base = static_cast<uint64_t>(x);
+    for (uint64_t rest = static_cast<uint64_t>(e); rest; rest >>= 1, base *= base)
+      if (rest & 1) result *= base;
+    return static_cast<T>(result);
+  }
+}
+
+inline float magnitude(float x) { return __builtin_fabsf(x); }
+inline double magnitude(double x) { return __builtin_fabs(x); }
+template <class T>
+T magnitude(T x) {
+  return x < T{} ? -x : x;
+}
+
+}  // namespace pointwise
+
+#include "ops/pointwise.h"
+
+namespace {
+
+// Results alias their inputs exactly or not at all, so the loops carry no dependence.
+template <class R, class T>
+void block1(const void* const* in, void* out, int64_t n) {
+  const T* x = static_cast<const T*>(in[0]);
+  auto* y = static_cast<decltype(R::apply(T{}))*>(out);
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) y[i] = R::apply(x[i]);
+}
+
+template <class R, class T>
+void block2(const void* const* in, void* out, int64_t n) {
+  const T* x1 = static_cast<const T*>(in[0]);
+  const T* x2 = static_cast<const T*>(in[1]);
+  auto* y = static_cast<decltype(R::apply(T{}, T{}))*>(out);
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) y[i] = R::apply(x1[i], x2[i]);
+}
+
+template <bool, class A, class B>
+struct Choose {
+  using type = A;
+};
+template <class A, class B>
+struct Choose<false, A, B> {
+  using type = B;
+};
+
+template <class R, class T>
+void block3(const void* const* in, void* out, int64_t n) {
+  using First = typename Choose<R::kind == RowKind::select, bool, T>::type;
+  const First* x1 = static_cast<const First*>(in[0]);
+  const T* x2 = static_cast<const T*>(in[1]);
+  const T* x3 = static_cast<const T*>(in[2]);
+  T* y = static_cast<T*>(out);
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) y[i] = R::apply(x1[i], x2[i], x3[i]);
+}
+
+template <class R, class T>
+void block_backward(const void* const* in, void* out, int64_t n) {
+  const T* g = static_cast<const T*>(in[0]);
+  const T* y = static_cast<const T*>(in[1]);
+  T* dx = static_cast<T*>(out);
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) dx[i] = R::backward(g[i], y[i]);
+}
+
+template <class R>
+constexpr bool has_backward = requires { R::backward(1.f, 1.f); };
+
+template <class R>
+constexpr int arity() {
+  if constexpr (R::kind == RowKind::logical) {
+    return requires { R::apply(true); } ? 1 : 2;
+  } else if constexpr (requires { R::apply(1.f); }) {
+    return 1;
+  } else if constexpr (requires { R::apply(1.f, 1.f); }) {
+    return 2;
+  } else {
+    return 3;
+  }
+}
+
+template <class R, class T>
+constexpr BlockFunction block() {
+  if constexpr (arity<R>() == 1) return block1<R, T>;
+  else if constexpr (arity<R>() == 2) return block2<R, T>;
+  else return block3<R, T>;
+}
+
+template <class R>
+constexpr MapRow make_row() {
+  MapRow row{R::name, R::kind, arity<R>(), R::flops, {}};
+  auto set = [&](DType t, BlockFunction f) { row.block[static_cast<int>(t)] = f; };
+  if constexpr (R::kind == RowKind::logical) {
+    set(DType::boolean, block<R, bool>());
+  } else {
+    set(DType::float32, block<R, float>());
+    set(DType::float64, block<R, double>());
+    if constexpr (R::kind != RowKind::floating && R::kind != RowKind::predicate) {
+      set(DType::int32, block<R, int32_t>());
+      set(DType::int64, block<R, int64_t>());
+      set(DType::uint8, block<R, uint8_t>());
+      if constexpr (R::kind != RowKind::numeric) set(DType::boolean, block<R, bool>());
+    }
+  }
+  return row;
+}
+
+template <class R>
+constexpr MapRow make_backward_row() {
+  MapRow row{R::backward_name, RowKind::floating, 2, R::backward_flops, {}};
+  row.block[static_cast<int>(DType::float32)] = block_backward<R, float>;
+  row.block[static_cast<int>(DType::float64)] = block_backward<R, double>;
+  return row;
+}
+
+template <class List>
+struct Table;
+template <class... R>
+struct Table<pointwise::RowList<R...>> {
+  static constexpr int size = sizeof...(R) + (has_backward<R> + ...);
+  struct Rows {
+    MapRow row[size];
+  };
+  static constexpr Rows make() {
+    Rows rows{};
+    int next = 0;
+    ((rows.row[next++] = make_row<R>()), ...);
+    auto add_backward = [&]<class Row>(Row) {
+      if constexpr (has_backward<Row>) rows.row[next++] = make_backward_row<Row>();
+    };
+    (add_backward(R{}), ...);
+    return rows;
+  }
+};
+
+constexpr auto rows = Table<pointwise::Rows>::make();
+
+// bfloat16 keeps float32's upper half, rounded to nearest even; NaN stays NaN.
+inline float widen(bfloat16_t x) { return math::from_bits(static_cast<int32_t>(uint32_t{x.bits} << 16)); }
+inline float widen(float16_t x) { return static_cast<float>(__builtin_bit_cast(_Float16, x.bits)); }
+template <class T>
+T widen(T x) {
+  return x;
+}
+
+template <class To>
+struct Narrow {
+  template <class From>
+  static To apply(From x) {
+    return static_cast<To>(x);
+  }
+};
+template <>
+struct Narrow<bfloat16_t> {
+  template <class From>
+  static bfloat16_t apply(From x) {
+    uint32_t bits = static_cast<uint32_t>(math::to_bits(static_cast<float>(x)));
+    uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    bool nan = (bits & 0x7fffffff) > 0x7f800000;
+    return {static_cast<uint16_t>(nan ? (bits >> 16) | 0x40 : rounded)};
+  }
+};
+template <>
+struct Narrow<float16_t> {
+  template <class From>
+  static float16_t apply(From x) {
+    return {__builtin_bit_cast(uint16_t, static_cast<_Float16>(static_cast<float>(x)))};
+  }
+};
+
+template <class From, class To>
+void convert(const void* in, void* out, int64_t n) {
+  const From* x = static_cast<const From*>(in);
+  To* y = static_cast<To*>(out);
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) y[i] = Narrow<To>::apply(widen(x[i]));
+}
+
+template <class From>
+constexpr void set_conversions(MapTable& table) {
+  auto set = [&]<class To>(To) {
+    table.convert[static_cast<int>(DTypeOf<From>::value)][static_cast<int>(DTypeOf<To>::value)] = convert<From, To>;
+  };
+  set(float{}), set(double{}), set(bfloat16_t{}), set(float16_t{});
+  set(int32_t{}), set(int64_t{}), set(uint8_t{}), set(bool{});
+}
+
+constexpr MapTable make_table() {
+  MapTable table{Table<pointwise::Rows>::size, rows.row, {}};
+  set_conversions<float>(table), set_conversions<double>(table);
+  set_conversions<bfloat16_t>(table), set_conversions<float16_t>(table);
+  set_conversions<int32_t>(table), set_conversions<int64_t>(table);
+  set_conversions<uint8_t>(table), set_conversions<bool>(table);
+  return table;
+}
+
+}  // namespace
+
+extern const MapTable map_table;
+const MapTable map_table = make_table();
+
+}  // namespace dlx::DLX_ISA

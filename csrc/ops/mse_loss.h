@@ -1,0 +1,50 @@
+// The squared error. x, target: (n), of one shape  loss: (n), or () for mean and sum
+#pragma once
+#include "core/launch.h"
+#include "ops/cross_entropy.h"
+
+namespace dlx {
+
+struct MseLossShape {
+  DType dtype;  // float32 or float64
+  LossReduction reduction;
+  int64_t n;
+
+  int64_t losses() const { return reduction == LossReduction::none ? n : 1; }
+  static MseLossShape make(const Array& x, const Array& target, LossReduction reduction);
+};
+
+namespace cpu {
+void mse_loss(Ctx&, const void* shape, void* const* buffers, void* workspace);
+void mse_loss_backward(Ctx&, const void* shape, void* const* buffers, void* workspace);
+}  // namespace cpu
+
+int64_t mse_loss_workspace(const void* shape);
+
+namespace ops {
+// x, target -> loss = (x - target)^2, reduced
+inline constexpr Op mse_loss{
+    .name = "mse_loss",
+    .kernels = {cpu::mse_loss},
+    .cost =
+        [](const void* shape) {
+          const auto& s = *static_cast<const MseLossShape*>(shape);
+          const bool adds = s.reduction != LossReduction::none;
+          return Cost{(2 + adds) * s.n, size_of(s.dtype) * (2 * s.n + s.losses())};
+        },
+    .workspace = mse_loss_workspace,
+};
+// dloss, x, target -> dx = 2 dloss (x - target), divided by n if the mean was taken
+inline constexpr Op mse_loss_backward{
+    .name = "mse_loss_backward",
+    .kernels = {cpu::mse_loss_backward},
+    .cost =
+        [](const void* shape) {
+          const auto& s = *static_cast<const MseLossShape*>(shape);
+          const bool each = s.reduction == LossReduction::none;
+          return Cost{(2 + each) * s.n, size_of(s.dtype) * (3 * s.n + s.losses())};
+        },
+};
+}  // namespace ops
+
+}  // namespace dlx

@@ -1,0 +1,221 @@
+// Reductions of a chunk, along dense rows and across dense columns, for one instruction set.
+#include "ops/reduce_table.h"
+
+#include "ops/lanes.h"
+
+namespace dlx::DLX_ISA {
+
+namespace {
+
+template <class T>
+ReduceState state_of(T value, int64_t index = 0) {
+  ReduceState s;
+  if constexpr (kIsReal<T>) {
+    s.real = static_cast<double>(value);
+  } else {
+    s.integer = static_cast<int64_t>(value);
+  }
+  s.index = index;
+  return s;
+}
+
+// ---------------------------------------------------------------------------------------------- rows
+
+struct Square {
+  double centre;
+  template <class V>
+  V operator()(V x) const {
+    const V d = x - centre;
+    return d * d;
+  }
+};
+
+template <class T, bool kSquares>
+ReduceState sum_row(const T* x, int64_t n, double centre) {
+  if constexpr (kIsReal<T>) {
+    Sum s;
+    if constexpr (kSquares) {
+      s = sum_of<kIsDouble<T>>(n, Square{centre}, x);
+    } else {
+      s = sum_of<kIsDouble<T>>(n, Same{}, x);
+    }
+    ReduceState state;
+    state.real = s.value;
+    state.error = s.error;
+    return state;
+  } else {
+    uint64_t sum = 0;  // wraps around, as NumPy's
+    for (int64_t i = 0; i < n; ++i) sum += static_cast<uint64_t>(static_cast<int64_t>(x[i]));
+    return state_of(static_cast<int64_t>(sum));
+  }
+}
+
+// The first place of the extreme; NaN is more extreme than any number.
+template <bool kMax, class T>
+ReduceState arg_row(const T* x, int64_t n) {
+  constexpr int64_t kBlock = 256;
+  T best = x[0];
+  int64_t index = 0;
+  for (int64_t at = 0; at < n && best == best; at += kBlock) {
+    const int64_t end = at + kBlock < n ? at + kBlock : n;
+    const T found = extreme_of<kMax>(x + at, end - at);
+    if (!(kMax ? found > best : found < best) && found == found) continue;
+    best = found;
+    index = at;
+    while (x[index] != found && (x[index] == x[index] || found == found)) ++index;
+  }
+  return state_of(best, index);
+}
+
+template <ReduceStep kStep, class T>
+void rows(const void* x, int64_t x_step, int64_t count, int64_t n, const double* centre, ReduceState* state) {
+  constexpr bool kMax = kStep == ReduceStep::max || kStep == ReduceStep::argmax;
+  const T* row = static_cast<const T*>(x);
+  for (int64_t r = 0; r < count; ++r, row += x_step) {
+    if constexpr (kStep == ReduceStep::sum) {
+      state[r] = sum_row<T, false>(row, n, 0);
+    } else if constexpr (kStep == ReduceStep::squares) {
+      state[r] = sum_row<T, true>(row, n, centre[r]);
+    } else if constexpr (kStep == ReduceStep::max || kStep == ReduceStep::min) {
+      state[r] = state_of(extreme_of<kMax>(row, n));
+    } else {
+      state[r] = arg_row<kMax>(row, n);
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- columns
+
+// The lanes of sum_of, each a row of sums.
+template <class T, bool kSquares>
+void sum_columns(const T* x, const int64_t* offset, int64_t n, int64_t columns, const double* centre,
+                 ReduceState* state) {
+  constexpr bool kExact = kIsDouble<T>;
+  alignas(64) double sum[kSumLanes][kReduceTile], error[kExact ? kSumLanes : 1][kReduceTile];
+  const int lanes = n < kSumLanes ? static_cast<int>(n) : kSumLanes;
+  memset(sum, 0, static_cast<size_t>(lanes) * sizeof sum[0]);
+  memset(error, 0, (kExact ? static_cast<size_t>(lanes) : 1) * sizeof error[0]);
+  for (int64_t i = 0; i < n; ++i) {
+    const T* row = x + offset[i];
+    double* s = sum[i % kSumLanes];
+    double* e = error[kExact ? i % kSumLanes : 0];
+#pragma GCC ivdep
+    for (int64_t j = 0; j < columns; ++j) {
+      double t = static_cast<double>(row[j]);
+      if constexpr (kSquares) {
+        t -= centre[j];
+        t *= t;
+      }
+      add_term<kExact>(s[j], e[j], t);
+    }
+  }
+  for (int half = kSumLanes / 2; half; half /= 2) {
+    for (int l = 0; l < half && l + half < lanes; ++l) {
+      const int le = kExact ? l : 0, he = kExact ? l + half : 0;
+#pragma GCC ivdep
+      for (int64_t j = 0; j < columns; ++j) {
+        add_term<kExact>(sum[l][j], error[le][j], sum[l + half][j]);
+        if (kExact) error[le][j] += error[he][j];
+      }
+    }
+  }
+  for (int64_t j = 0; j < columns; ++j) {
+    state[j].real = sum[0][j];
+    state[j].error = error[0][j];
+  }
+}
+
+template <class T>
+void integer_sum_columns(const T* x, const int64_t* offset, int64_t n, int64_t columns, ReduceState* state) {
+  alignas(64) uint64_t sum[kReduceTile] = {};
+  for (int64_t i = 0; i < n; ++i) {
+    const T* row = x + offset[i];
+    for (int64_t j = 0; j < columns; ++j) sum[j] += static_cast<uint64_t>(static_cast<int64_t>(row[j]));
+  }
+  for (int64_t j = 0; j < columns; ++j) state[j] = state_of(static_cast<int64_t>(sum[j]));
+}
+
+template <bool kMax, class T>
+void extreme_columns(const T* x, const int64_t* offset, int64_t n, int64_t columns, ReduceState* state) {
+  constexpr int kLanes = kIsReal<T> ? kExtremeLanes : 1;  // floats: the order decides between 0 and -0
+  alignas(64) T best[kLanes][kReduceTile];
+  const int lanes = n < kLanes ? static_cast<int>(n) : kLanes;
+  for (int l = 0; l < lanes; ++l) memcpy(best[l], x + offset[l], static_cast<size_t>(columns) * sizeof(T));
+  for (int64_t i = lanes; i < n; ++i) {
+    const T* row = x + offset[i];
+    T* b = best[i % kLanes];
+    for (int64_t j = 0; j < columns; ++j) b[j] = extreme<kMax>(b[j], row[j]);
+  }
+  for (int half = kLanes / 2; half; half /= 2)
+    for (int l = 0; l < half && l + half < lanes; ++l)
+      for (int64_t j = 0; j < columns; ++j) best[l][j] = extreme<kMax>(best[l][j], best[l + half][j]);
+  for (int64_t j = 0; j < columns; ++j) state[j] = state_of(best[0][j]);
+}
+
+template <bool kMax, class T>
+void arg_columns(const T* x, const int64_t* offset, int64_t n, int64_t columns, ReduceState* state) {
+  alignas(64) T best[kReduceTile];
+  alignas(64) int32_t index[kReduceTile] = {};
+  memcpy(best, x + offset[0], static_cast<size_t>(columns) * sizeof(T));
+  for (int64_t i = 1; i < n; ++i) {
+    const T* row = x + offset[i];
+    for (int64_t j = 0; j < columns; ++j) {
+      const T v = row[j], b = best[j];
+      const bool wins = (kMax ? v > b : v < b) | ((v != v) & (b == b));
+      best[j] = wins ? v : b;
+      index[j] = wins ? static_cast<int32_t>(i) : index[j];
+    }
+  }
+  for (int64_t j = 0; j < columns; ++j) state[j] = state_of(best[j], index[j]);
+}
+
+template <ReduceStep kStep, class T>
+void columns(const void* x0, const int64_t* offset, int64_t n, int64_t count, const double* centre,
+             ReduceState* state) {
+  constexpr bool kMax = kStep == ReduceStep::max || kStep == ReduceStep::argmax;
+  const T* x = static_cast<const T*>(x0);
+  if constexpr (kStep == ReduceStep::sum && !kIsReal<T>) {
+    integer_sum_columns(x, offset, n, count, state);
+  } else if constexpr (kStep == ReduceStep::sum || kStep == ReduceStep::squares) {
+    sum_columns<T, kStep == ReduceStep::squares>(x, offset, n, count, centre, state);
+  } else if constexpr (kStep == ReduceStep::max || kStep == ReduceStep::min) {
+    extreme_columns<kMax>(x, offset, n, count, state);
+  } else {
+    arg_columns<kMax>(x, offset, n, count, state);
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- table
+
+template <ReduceStep kStep>
+constexpr void fill(ReduceTable& table) {
+  auto set = [&]<class T>(DType dtype, T) {
+    table.kernel[static_cast<int>(kStep)][static_cast<int>(dtype)] = {rows<kStep, T>, columns<kStep, T>};
+  };
+  set(DType::float32, float{});
+  set(DType::float64, double{});
+  if constexpr (kStep != ReduceStep::squares) {
+    set(DType::int32, int32_t{});
+    set(DType::int64, int64_t{});
+    set(DType::uint8, uint8_t{});
+    set(DType::boolean, uint8_t{});  // bools are bytes 0 and 1
+  }
+}
+
+constexpr ReduceTable make_table() {
+  ReduceTable table{};
+  fill<ReduceStep::sum>(table);
+  fill<ReduceStep::squares>(table);
+  fill<ReduceStep::max>(table);
+  fill<ReduceStep::min>(table);
+  fill<ReduceStep::argmax>(table);
+  fill<ReduceStep::argmin>(table);
+  return table;
+}
+
+}  // namespace
+
+extern const ReduceTable reduce_table;
+const ReduceTable reduce_table = make_table();
+
+}  // namespace dlx::DLX_ISA

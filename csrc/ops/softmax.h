@@ -1,0 +1,60 @@
+// y = softmax(x) or log_softmax(x) along one axis, and their gradients. x, y, dy, dx: (outer, n, inner), dense.
+#pragma once
+#include <algorithm>
+
+#include "core/launch.h"
+#include "ops/loss_table.h"
+
+namespace dlx {
+
+struct SoftmaxShape {
+  DType dtype;  // float32 or float64
+  int64_t outer, n, inner;
+
+  int64_t size() const { return outer * n * inner; }
+  // x and z (y for the forward ops) have one shape and dtype; 0 <= axis < ndim.
+  static SoftmaxShape make(const char* op, const Array& x, const Array& z, int axis);
+};
+
+const SoftmaxTable& softmax_table();  // of the instruction set in force
+
+// body(vectors, first position, element offset) for the pieces of positions [begin, end), which count (outer, inner).
+template <class Body>
+void for_each_vectors(int64_t n, int64_t inner, int64_t begin, int64_t end, const Body& body) {
+  for (int64_t p = begin; p < end;) {
+    const int64_t rest = inner == 1 ? end - p : std::min(end - p, inner - p % inner);
+    const int64_t count = std::min(rest, kLossTile);
+    body(Vectors{n, inner, count}, p, p / inner * n * inner + p % inner);
+    p += count;
+  }
+}
+
+namespace cpu {
+void softmax(Ctx&, const void* shape, void* const* buffers, void* workspace);
+void softmax_backward(Ctx&, const void* shape, void* const* buffers, void* workspace);
+void log_softmax(Ctx&, const void* shape, void* const* buffers, void* workspace);
+void log_softmax_backward(Ctx&, const void* shape, void* const* buffers, void* workspace);
+}  // namespace cpu
+
+namespace ops {
+
+template <int kFlops, int kArrays>
+Cost softmax_cost(const void* shape) {
+  const auto& s = *static_cast<const SoftmaxShape*>(shape);
+  return {kFlops * s.size(), kArrays * s.size() * size_of(s.dtype)};
+}
+
+// x -> y = e^(x - max) / sum e^(x - max)
+inline constexpr Op softmax{.name = "softmax", .kernels = {cpu::softmax}, .cost = softmax_cost<5, 2>};
+// dy, y -> dx = y (dy - sum dy y)
+inline constexpr Op softmax_backward{
+    .name = "softmax_backward", .kernels = {cpu::softmax_backward}, .cost = softmax_cost<4, 3>};
+// x -> y = x - max - log sum e^(x - max)
+inline constexpr Op log_softmax{.name = "log_softmax", .kernels = {cpu::log_softmax}, .cost = softmax_cost<5, 2>};
+// dy, y -> dx = dy - e^y sum dy
+inline constexpr Op log_softmax_backward{
+    .name = "log_softmax_backward", .kernels = {cpu::log_softmax_backward}, .cost = softmax_cost<4, 3>};
+
+}  // namespace ops
+
+}  // namespace dlx

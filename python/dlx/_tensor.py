@@ -1,0 +1,481 @@
+"""dlx.Tensor: the value cell with PyTorch's methods. The storage, operators and graph links are C (`_core.TensorBase`).
+
+Methods follow PyTorch (`dim=`, also `axis=`); the functions of `dlx` follow the Python array API. Where one call is
+legal in both with different values, the docstring says so.
+"""
+
+from __future__ import annotations
+
+from dlx import _core, autodiff
+from dlx._device import device_from_code, resolve_device
+from dlx._dtype import as_dtype, float16, float32, float64, bfloat16, int32, int64, uint8
+from dlx._dtype import bool as bool_
+from dlx.ops import elementwise, index, loss, reduce, shape
+from dlx.ops import matmul as _matmul_rules  # noqa: F401  registers the rule of @
+
+__all__ = ["Tensor", "asarray", "from_dlpack", "tensor"]
+
+_EITHER = object()  # "not given", where None means something
+
+
+def _axis(op, dim, axis, default=_EITHER):
+    """One of PyTorch's `dim` and the array API's `axis`."""
+    if axis is _EITHER:
+        if dim is _EITHER and default is _EITHER:
+            raise TypeError(f"{op}: expected dim")
+        return default if dim is _EITHER else dim
+    if dim is not _EITHER:
+        raise TypeError(f"{op}: got both dim={dim!r} and axis={axis!r}")
+    return axis
+
+
+def _shape_argument(args):
+    return args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
+
+
+class Tensor(_core.TensorBase):
+    """An n-dimensional array of one dtype that remembers how it was computed.
+
+    A Tensor is a cell holding a value: `x[i] = v` and `x += v` give x a new value, no other tensor changes with it.
+    Made by `dlx.tensor`, `dlx.zeros`, ..., never by calling the class."""
+
+    __slots__ = ()
+    __array_ufunc__ = None  # NumPy leaves `array + tensor` to us
+
+    # ------------------------------------------------------------------ value
+
+    @property
+    def device(self):
+        """Where the memory is: `dlx.device("cpu")`, equal to the string."""
+        return device_from_code(self._device_code)
+
+    @property
+    def T(self):  # noqa: N802
+        """A matrix transposed (all dimensions reversed)."""
+        return shape.permute_dims(self, tuple(range(self.ndim))[::-1])
+
+    @property
+    def mT(self):  # noqa: N802
+        """The last two dimensions swapped."""
+        return self.transpose(-2, -1)
+
+    @property
+    def itemsize(self):
+        """Bytes of one element."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self):
+        """Bytes of all elements."""
+        return self._numel * self.dtype.itemsize
+
+    def numel(self):
+        """The number of elements."""
+        return self._numel
+
+    def dim(self):
+        """The number of dimensions."""
+        return self.ndim
+
+    def size(self, dim=None):
+        """The shape, or the extent of one dimension."""
+        if dim is None:
+            return self.shape
+        from dlx.ops._prepare import normalize_axis
+
+        return self.shape[normalize_axis("size", dim, self.ndim)]
+
+    def stride(self):
+        """Strides in elements."""
+        return self._strides
+
+    def is_contiguous(self):
+        """Whether the elements stand row-major without gaps."""
+        return self._is_dense
+
+    def contiguous(self):
+        """The same values, row-major without gaps."""
+        return self if self.is_contiguous() else self.clone()
+
+    def detach(self):
+        """The same value without its history; later writes to either do not show in the other."""
+        return _core.detach(self)
+
+    def clone(self):
+        """A copy with memory of its own, attached to the graph."""
+        return autodiff.record(_clone_rule, (self,), _core.from_data(self, None))
+
+    def numpy(self):
+        """A read-only NumPy array on the same memory (a snapshot); also of a tensor that requires a gradient."""
+        from numpy import asarray
+
+        return asarray(memoryview(self))
+
+    def __array__(self, dtype=None, copy=None):
+        from numpy import array, asarray
+
+        view = asarray(memoryview(self))
+        return array(view, dtype=dtype) if copy else asarray(view, dtype=dtype)
+
+    def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+        """A DLPack capsule of this memory (array API standard); read-only for consumers that know the flag."""
+        return _core.to_dlpack(self, max_version, dl_device, copy)
+
+    def __dlpack_device__(self):
+        return (1, 0)  # kDLCPU
+
+    def __reduce__(self):
+        from dlx._pickle import reduce_tensor
+
+        return reduce_tensor(self)
+
+    def __deepcopy__(self, memo):
+        from dlx._pickle import copy_tensor
+
+        return copy_tensor(self, memo)
+
+    def __repr__(self):
+        from dlx._print import format_tensor
+
+        return format_tensor(self)
+
+    def __format__(self, spec):
+        return format(self.item(), spec) if spec and self._numel == 1 else format(repr(self), spec)
+
+    def __iter__(self):
+        if self.ndim == 0:
+            raise TypeError("iter: expected at least 1 dimension, got a tensor of shape ()")
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, key):
+        return index.getitem(self, key)
+
+    def __setitem__(self, key, value):
+        index.setitem(self, key, value)
+
+    def __contains__(self, value):
+        return any(bool_value for bool_value in (self == value).reshape(-1).tolist())
+
+    # ------------------------------------------------------------------ gradients
+
+    def backward(self, gradient=None, retain_graph=None, create_graph=False):
+        """Adds the gradient of this tensor to `.grad` of every leaf that requires it; see dlx.autodiff.backward."""
+        autodiff.backward(self, gradient, retain_graph, create_graph)
+
+    def requires_grad_(self, requires_grad=True):
+        """Sets `requires_grad` and returns the tensor."""
+        self.requires_grad = requires_grad
+        return self
+
+    # ------------------------------------------------------------------ dtype and device
+
+    def astype(self, dtype, *, copy=True):
+        """Converted to `dtype`; see dlx.astype."""
+        return elementwise.astype(self, as_dtype(dtype), copy=copy)
+
+    def to(self, *args, device=None, dtype=None):
+        """Moved to a device and/or converted to a dtype, given in any order."""
+        for arg in args:
+            if isinstance(arg, Tensor):
+                device, dtype = arg.device, arg.dtype
+            elif isinstance(arg, str) and arg.split(":")[0] in ("cpu", "cuda") or hasattr(arg, "kind"):
+                device = arg
+            else:
+                dtype = arg
+        if device is not None:
+            resolve_device(device)
+        return self if dtype is None else self.astype(dtype)
+
+    def cpu(self):
+        """On the CPU."""
+        return self.to("cpu")
+
+    def float(self):
+        """As float32."""
+        return self.astype(float32)
+
+    def double(self):
+        """As float64."""
+        return self.astype(float64)
+
+    def half(self):
+        """As float16."""
+        return self.astype(float16)
+
+    def bfloat16(self):
+        """As bfloat16."""
+        return self.astype(bfloat16)
+
+    def int(self):
+        """As int32."""
+        return self.astype(int32)
+
+    def long(self):
+        """As int64."""
+        return self.astype(int64)
+
+    def byte(self):
+        """As uint8."""
+        return self.astype(uint8)
+
+    def bool(self):
+        """As bool: whether each element is not 0."""
+        return self.astype(bool_)
+
+    # ------------------------------------------------------------------ pointwise
+
+    def abs(self):
+        """|x|."""
+        return elementwise.abs(self)
+
+    def exp(self):
+        """e^x."""
+        return elementwise.exp(self)
+
+    def log(self):
+        """The natural logarithm."""
+        return elementwise.log(self)
+
+    def sqrt(self):
+        """The square root."""
+        return elementwise.sqrt(self)
+
+    def tanh(self):
+        """The hyperbolic tangent."""
+        return elementwise.tanh(self)
+
+    def sigmoid(self):
+        """1 / (1 + e^-x)."""
+        return elementwise.sigmoid(self)
+
+    def relu(self):
+        """max(x, 0)."""
+        return elementwise.relu(self)
+
+    def neg(self):
+        """-x."""
+        return -self
+
+    def square(self):
+        """x * x."""
+        return self * self
+
+    def pow(self, exponent):
+        """x ** exponent."""
+        return elementwise.pow(self, exponent)
+
+    def add(self, other):
+        """x + other."""
+        return self + other
+
+    def sub(self, other):
+        """x - other."""
+        return self - other
+
+    def mul(self, other):
+        """x * other."""
+        return self * other
+
+    def div(self, other):
+        """x / other."""
+        return self / other
+
+    def maximum(self, other):
+        """The larger of two, element by element."""
+        return elementwise.maximum(self, other)
+
+    def minimum(self, other):
+        """The smaller of two, element by element."""
+        return elementwise.minimum(self, other)
+
+    def clip(self, min=None, max=None):
+        """Limited to [min, max]; see dlx.clip."""
+        return elementwise.clip(self, min, max)
+
+    clamp = clip
+
+    def masked_fill(self, mask, value):
+        """`value` where mask is true, x elsewhere."""
+        return elementwise.where(mask, value, self)
+
+    def isfinite(self):
+        """Whether each element is neither infinite nor NaN."""
+        return elementwise.isfinite(self)
+
+    # ------------------------------------------------------------------ reductions
+
+    def sum(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
+        """The sum over `dim` (None or left out: all)."""
+        return reduce.sum(self, axis=_axis("sum", dim, axis, None), keepdims=_keep(keepdim, keepdims))
+
+    def mean(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
+        """The mean over `dim` (None or left out: all)."""
+        return reduce.mean(self, axis=_axis("mean", dim, axis, None), keepdims=_keep(keepdim, keepdims))
+
+    def var(self, dim=_EITHER, unbiased=None, keepdim=False, *, correction=1, axis=_EITHER, keepdims=None):
+        """The variance over `dim`, with PyTorch's correction 1 (dlx.var has the array API's 0)."""
+        correction = correction if unbiased is None else int(unbiased)
+        return reduce.var(
+            self, axis=_axis("var", dim, axis, None), correction=correction, keepdims=_keep(keepdim, keepdims))
+
+    def std(self, dim=_EITHER, unbiased=None, keepdim=False, *, correction=1, axis=_EITHER, keepdims=None):
+        """The standard deviation over `dim`, with PyTorch's correction 1 (dlx.std has the array API's 0)."""
+        correction = correction if unbiased is None else int(unbiased)
+        return reduce.std(
+            self, axis=_axis("std", dim, axis, None), correction=correction, keepdims=_keep(keepdim, keepdims))
+
+    def max(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
+        """Without dim the largest element; with `dim` a pair (values, indices) as PyTorch (dlx.max gives values only).
+
+        With `axis=` (the array API's spelling) the values only."""
+        if axis is not _EITHER or dim is _EITHER or dim is None:
+            return reduce.max(self, axis=_axis("max", dim, axis, None), keepdims=_keep(keepdim, keepdims))
+        from dlx._results import MaxMin
+
+        keep = _keep(keepdim, keepdims)
+        return MaxMin(reduce.max(self, axis=dim, keepdims=keep), reduce.argmax(self, axis=dim, keepdims=keep))
+
+    def min(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
+        """Without dim the smallest element; with `dim` a pair (values, indices) as PyTorch; with `axis=` the values."""
+        if axis is not _EITHER or dim is _EITHER or dim is None:
+            return reduce.min(self, axis=_axis("min", dim, axis, None), keepdims=_keep(keepdim, keepdims))
+        from dlx._results import MaxMin
+
+        keep = _keep(keepdim, keepdims)
+        return MaxMin(reduce.min(self, axis=dim, keepdims=keep), reduce.argmin(self, axis=dim, keepdims=keep))
+
+    def argmax(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
+        """The position of the largest element (int64), the first among equals; over all elements without `dim`."""
+        return reduce.argmax(self, axis=_axis("argmax", dim, axis, None), keepdims=_keep(keepdim, keepdims))
+
+    def argmin(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
+        """The position of the smallest element (int64), the first among equals; over all elements without `dim`."""
+        return reduce.argmin(self, axis=_axis("argmin", dim, axis, None), keepdims=_keep(keepdim, keepdims))
+
+    def all(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
+        """Whether every element is true (or not 0)."""
+        axis = _axis("all", dim, axis, None)
+        return self.bool().min(axis=axis, keepdims=_keep(keepdim, keepdims)) if self._numel else self.bool().sum(
+            axis=axis, keepdims=_keep(keepdim, keepdims)) == 0
+
+    def any(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
+        """Whether any element is true (or not 0)."""
+        axis = _axis("any", dim, axis, None)
+        return self.bool().sum(axis=axis, keepdims=_keep(keepdim, keepdims)) > 0
+
+    def softmax(self, dim=_EITHER, *, axis=_EITHER):
+        """See dlx.softmax."""
+        return loss.softmax(self, axis=_axis("softmax", dim, axis))
+
+    def log_softmax(self, dim=_EITHER, *, axis=_EITHER):
+        """See dlx.log_softmax."""
+        return loss.log_softmax(self, axis=_axis("log_softmax", dim, axis))
+
+    def matmul(self, other):
+        """self @ other."""
+        return _core.matmul(self, other)
+
+    # ------------------------------------------------------------------ shape
+
+    def reshape(self, *shape_):
+        """The same elements in another shape; -1 stands for what is left."""
+        return shape.reshape(self, _shape_argument(shape_))
+
+    view = reshape
+
+    def flatten(self, start_dim=0, end_dim=-1):
+        """Dimensions start_dim..end_dim as one."""
+        return shape.flatten(self, start_dim, end_dim)
+
+    def permute(self, *dims):
+        """The dimensions in another order, as a view."""
+        return shape.permute_dims(self, _shape_argument(dims))
+
+    def transpose(self, dim0, dim1):
+        """Two dimensions swapped, as a view."""
+        from dlx.ops._prepare import normalize_axis
+
+        order = list(range(self.ndim))
+        a, b = normalize_axis("transpose", dim0, self.ndim), normalize_axis("transpose", dim1, self.ndim)
+        order[a], order[b] = b, a
+        return shape.permute_dims(self, tuple(order))
+
+    def squeeze(self, dim=_EITHER, *, axis=_EITHER):
+        """Without dimensions of extent 1 (all of them, or `dim` where it has extent 1)."""
+        dim = _axis("squeeze", dim, axis, None)
+        if dim is None:
+            dim = tuple(i for i, n in enumerate(self.shape) if n == 1)
+        elif isinstance(dim, int):
+            from dlx.ops._prepare import normalize_axis
+
+            dim = normalize_axis("squeeze", dim, self.ndim)
+            dim = (dim,) if self.shape[dim] == 1 else ()
+        return shape.squeeze(self, dim) if dim else self
+
+    def unsqueeze(self, dim=_EITHER, *, axis=_EITHER):
+        """With a dimension of extent 1 inserted at `dim`."""
+        return shape.expand_dims(self, _axis("unsqueeze", dim, axis))
+
+    def expand(self, *sizes):
+        """Broadcast to `sizes`; -1 keeps an extent."""
+        sizes = tuple(_shape_argument(sizes))
+        own = (1,) * (len(sizes) - self.ndim) + self.shape
+        return shape.broadcast_to(self, tuple(o if s == -1 else s for s, o in zip(sizes, own)))
+
+    def take(self, indices, axis=None):
+        """See dlx.take."""
+        return index.take(self, indices, axis=axis)
+
+
+def _keep(keepdim, keepdims):
+    return keepdim if keepdims is None else keepdims
+
+
+def _clone_transpose(g, x):
+    return g
+
+
+_clone_rule = autodiff.linear("clone", Tensor.clone, _clone_transpose)
+_core.set_tensor_class(Tensor)
+
+
+def tensor(data, *, dtype=None, device=None, requires_grad=False):
+    """A new Tensor with a copy of `data`: a number, nested lists, a NumPy array or another Tensor.
+
+    Python floats become float32, ints int64, bools bool; arrays keep their dtype; `dtype` overrides. Raises TypeError
+    for strings and objects, ValueError for ragged lists, OverflowError for a number that the dtype cannot hold."""
+    resolve_device(device)
+    x = _core.from_data(data, None if dtype is None else as_dtype(dtype))
+    if requires_grad:
+        x.requires_grad = True
+    return x
+
+
+def asarray(data, *, dtype=None, device=None):
+    """`data` as a Tensor without a copy where possible: Tensors as they are, arrays borrowed read-only.
+
+    A borrowed array must not be changed while the Tensor lives; numbers and lists are copied."""
+    resolve_device(device)
+    if isinstance(data, Tensor):
+        x = data
+    else:
+        try:
+            memoryview(data)
+        except TypeError:
+            x = _core.from_data(data, None)
+        else:
+            x = _core.borrow(data)
+    return x if dtype is None else x.astype(dtype)
+
+
+def from_dlpack(x, *, device=None, copy=None):
+    """A Tensor on the memory of another library's array (`x.__dlpack__()`), borrowed read-only."""
+    resolve_device(device)
+    if not hasattr(x, "__dlpack__"):
+        raise TypeError(f"from_dlpack: expected an object with __dlpack__, got {type(x).__name__}")
+    try:
+        capsule = x.__dlpack__(max_version=(1, 0))
+    except TypeError:  # a producer from before version 1
+        capsule = x.__dlpack__()
+    borrowed = _core.from_dlpack(capsule)
+    return borrowed.clone() if copy else borrowed

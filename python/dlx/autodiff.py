@@ -1,0 +1,207 @@
+"""Reverse and forward mode over the recorded graph. Knows no op: ops bring rules, this file walks them.
+
+A node of the graph (`_core.Node`, made in C) holds the rule of the op that ran, its attributes, where its inputs came
+from, and the values that the rule asked for. Backward walks nodes in falling order of creation, jvp in rising order;
+both are loops, so depth is bounded by memory only.
+
+Three declarations give an op its rules, next to its forward: `elementwise`, `linear`, `primitive`.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+
+from dlx import _core
+from dlx._rules import elementwise, linear, primitive, reduce_to
+
+__all__ = ["backward", "elementwise", "enable_grad", "linear", "no_grad", "primitive", "record", "reduce_to"]
+
+record = _core.record
+
+
+class _GradMode:
+    """Context manager and decorator that switches recording."""
+
+    __slots__ = ("_before",)
+    _on = False
+
+    def __enter__(self):
+        self._before = _core.set_recording(self._on)
+        return self
+
+    def __exit__(self, *exc):
+        _core.set_recording(self._before)
+
+    def __call__(self, function):
+        from functools import wraps
+
+        mode = type(self)
+
+        @wraps(function)
+        def wrapped(*args, **kwargs):
+            with mode():
+                return function(*args, **kwargs)
+
+        return wrapped
+
+
+class no_grad(_GradMode):
+    """Nothing is recorded inside: `with no_grad(): ...` or `@no_grad()`."""
+
+    __slots__ = ()
+
+
+class enable_grad(_GradMode):
+    """Recording inside, also within `no_grad`."""
+
+    __slots__ = ()
+    _on = True
+
+
+# ---------------------------------------------------------------------------------------------- reverse
+
+
+def _add(total, gradient):
+    return gradient if total is None else total + gradient
+
+
+def _walk_back(pairs, create_graph, keep, stop=()):
+    """Carries gradients down from (root, gradient) pairs, over nodes in falling order of creation.
+
+    Returns {(node, output index): gradient} for leaves and for the nodes in `stop`, below which it does not go."""
+    pending, order, results = {}, [], {}
+
+    def send(node, index, gradient):
+        slots = pending.get(node)
+        if slots is None:
+            slots = pending[node] = [None] * (node.num_outputs or 1)
+            heappush(order, (-node.sequence, node))
+        slots[index] = _add(slots[index], gradient)
+
+    for root, gradient in pairs:
+        send(root.node, root.output_index, gradient)
+    while order:
+        node = heappop(order)[1]
+        gradients = pending.pop(node)
+        rule = node.rule
+        if rule is None or node in stop:
+            results.update({(node, i): g for i, g in enumerate(gradients) if g is not None})
+            continue
+        if node.released:
+            raise RuntimeError(
+                f"backward: an earlier backward freed this graph (at {rule.name}); give retain_graph=True there")
+        edges = node.edges
+        if len(gradients) > 1:
+            gradients = [_zeros(y) if g is None else g for g, y in zip(gradients, node.outputs)]
+        needed = [edge is not None for edge in edges]
+        for edge, gradient in zip(edges, rule.vjp(node, tuple(gradients), needed, create_graph)):
+            if edge is not None and gradient is not None:
+                send(edge[0], edge[1], gradient)
+        if not keep:
+            node.release()
+    return results
+
+
+def _zeros(like):
+    from dlx.ops.creation import zeros
+
+    return zeros(like.shape, dtype=like.dtype, device=like.device)
+
+
+def gradients_of(pairs, inputs, create_graph, keep):
+    """Gradients of the sum of root * gradient over `pairs`, with respect to tensors anywhere in the graph, each taken
+    as independent of the others; None where there is no path."""
+    before = _core.set_recording(create_graph)
+    try:
+        places = [(x.node, x.output_index) for x in inputs]
+        results = _walk_back(pairs, create_graph, keep, stop={node for node, _ in places})
+        return [results.get(place) for place in places]
+    finally:
+        _core.set_recording(before)
+
+
+def backward(y, gradient=None, retain_graph=None, create_graph=False):
+    """Adds dy/dx, weighted by `gradient`, to `.grad` of every leaf x that requires it.
+
+    gradient: of y's shape; may be left out where y has one element. retain_graph keeps what the graph holds for a
+    second backward (default: create_graph); create_graph records the walk itself, for higher orders. Raises
+    RuntimeError when y was not recorded or its graph was freed, ValueError for a wrong shape."""
+    if not y.requires_grad:
+        raise RuntimeError("backward: expected a tensor computed from one with requires_grad=True")
+    if gradient is None:
+        if y._numel != 1:
+            raise ValueError(f"backward: expected one element or a gradient argument, got shape {y.shape}")
+        from dlx.ops.creation import ones
+
+        gradient = ones(y.shape, dtype=y.dtype, device=y.device)
+    elif gradient.shape != y.shape:
+        raise ValueError(f"backward: expected a gradient of shape {y.shape}, got {gradient.shape}")
+    before = _core.set_recording(create_graph)
+    try:
+        keep = create_graph if retain_graph is None else retain_graph
+        for (node, _), g in _walk_back([(y, gradient)], create_graph, keep).items():
+            leaf = node.leaf
+            if leaf is not None:
+                leaf.grad = _add(leaf.grad, g)
+    finally:
+        _core.set_recording(before)
+
+
+# ---------------------------------------------------------------------------------------------- forward
+
+
+def nodes_above(outputs, stop):
+    """The nodes between the outputs and `stop`, in rising order of creation, and the leaves met on the way."""
+    seen, found, leaves = set(stop), [], []
+    stack = [y.node for y in outputs if y.node is not None]
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node.rule is None:
+            leaves.append(node)
+            continue
+        found.append(node)
+        stack.extend(edge[0] for edge in node.edges if edge is not None)
+    found.sort(key=lambda node: node.sequence)
+    return found, leaves
+
+
+def independent(x):
+    """A tensor of x's value that a transform can differentiate with respect to: still attached to x's own graph."""
+    if x.requires_grad and _core.recording():
+        return record(_alias_rule, (x,), _core.detach(x))
+    fresh = x.detach()
+    fresh.requires_grad = True
+    return fresh
+
+
+def _alias(x):
+    return x
+
+
+def _alias_transpose(g, x):
+    return g
+
+
+_alias_rule = linear("alias", _alias, _alias_transpose)
+
+
+def push_forward(function, primals, tangents):
+    """(outputs, tangents of the outputs), both tuples: runs `function` recorded, then walks the record upwards.
+
+    A tangent is None where no path leads to the output."""
+    outer = _core.recording()
+    with enable_grad():
+        inputs = [independent(x if outer else x.detach()) for x in primals]
+        outputs = function(*inputs)
+    outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
+    moving = {(x.node, x.output_index): t for x, t in zip(inputs, tangents)}
+    for node in nodes_above(outputs, [x.node for x in inputs])[0]:
+        incoming = [None if edge is None else moving.get(edge) for edge in node.edges]
+        if all(t is None for t in incoming):
+            continue
+        for index, tangent in enumerate(node.rule.jvp(node, incoming)):
+            moving[node, index] = tangent
+    return tuple(outputs), tuple(moving.get((y.node, y.output_index)) for y in outputs)

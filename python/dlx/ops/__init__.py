@@ -1,0 +1,1 @@
+"""The ops: forward and rules, by family."""

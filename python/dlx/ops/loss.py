@@ -1,0 +1,163 @@
+"""Softmax and the losses. Fused kernels serve the first order; the composite formulas below them the others."""
+
+from __future__ import annotations
+
+from dlx import _core
+from dlx.autodiff import primitive, record
+from dlx.ops._prepare import normalize_axis, prepare
+from dlx.ops.creation import arange
+from dlx.ops.elementwise import equal, exp, log, not_equal, where
+from dlx.ops.reduce import max, mean, sum
+from dlx.ops.shape import expand_dims, reshape
+
+__all__ = ["cross_entropy", "log_softmax", "mse_loss", "softmax"]
+
+_FLOATING = ("float32", "float64", "bfloat16", "float16")
+
+
+# ---------------------------------------------------------------------------------------------- softmax
+
+
+def softmax(x, axis=-1):
+    """e^x / sum(e^x) along `axis`, without overflow. x: any shape, a floating dtype."""
+    (x,) = prepare("softmax", x, dtypes=_FLOATING)
+    axis = normalize_axis("softmax", axis, x.ndim)
+    return record(_softmax_rule, (x,), _core.softmax(x, axis), (axis,))
+
+
+def _softmax_vjp(g, y, x, axis):
+    return _core.softmax_backward(g, y, axis)
+
+
+def _softmax_composite(x, axis):
+    if x.shape[axis] == 0:
+        return exp(x)
+    e = exp(x - max(x, axis=axis, keepdims=True).detach())
+    return e / sum(e, axis=axis, keepdims=True)
+
+
+_softmax_rule = primitive("softmax", vjp=_softmax_vjp, composite=_softmax_composite)
+
+
+def log_softmax(x, axis=-1):
+    """x - log(sum(e^x)) along `axis`, without overflow. x: any shape, a floating dtype."""
+    (x,) = prepare("log_softmax", x, dtypes=_FLOATING)
+    axis = normalize_axis("log_softmax", axis, x.ndim)
+    return record(_log_softmax_rule, (x,), _core.log_softmax(x, axis), (axis,))
+
+
+def _log_softmax_vjp(g, y, x, axis):
+    return _core.log_softmax_backward(g, y, axis)
+
+
+def _log_softmax_composite(x, axis):
+    if x.shape[axis] == 0:
+        return exp(x)
+    z = x - max(x, axis=axis, keepdims=True).detach()
+    return z - log(sum(exp(z), axis=axis, keepdims=True))
+
+
+_log_softmax_rule = primitive("log_softmax", vjp=_log_softmax_vjp, composite=_log_softmax_composite)
+
+
+# ---------------------------------------------------------------------------------------------- cross entropy
+
+_REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}  # csrc's LossReduction
+
+
+def _reduction(op, reduction):
+    if not isinstance(reduction, str) or reduction not in _REDUCTIONS:
+        raise ValueError(f"{op}: expected reduction 'none', 'mean' or 'sum', got {reduction!r}")
+    return _REDUCTIONS[reduction]
+
+
+def _labels(input, target):
+    (target,) = prepare("cross_entropy", target)
+    if target.dtype.name in ("int32", "uint8"):
+        target = _core.cast(target, "int64")
+    if target.dtype.name != "int64":
+        raise TypeError(
+            f"cross_entropy: expected integer class labels as target, got {target.dtype.name}; class probabilities "
+            "are not supported: pass dlx.argmax(target, axis=1)"
+        )
+    if target._device_code != input._device_code:
+        raise RuntimeError(f"cross_entropy: expected one device, got input {input.device} and target {target.device}")
+    return target
+
+
+def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+    """-sum over c of q_c log softmax(input)_c, with q = weight ((1 - s) one_hot(target) + s / C), s = label_smoothing.
+
+    input: scores (C,), (N, C) or (N, C, d1, ...), floating. target: class labels 0...C-1, of input's shape without C,
+    int64 (int32 and uint8 are cast). weight: (C,), not differentiated. Rows labelled ignore_index count nothing.
+    reduction: "none" gives target's shape; "mean" divides the sum by the weights of the labels that count (NaN when
+    none does). Raises IndexError, with row, label and C, for any other label. PyTorch's definition."""
+    code = _reduction("cross_entropy", reduction)
+    if weight is None:
+        (input,) = prepare("cross_entropy", input, dtypes=_FLOATING)
+    else:
+        input, weight = prepare("cross_entropy", input, weight, dtypes=_FLOATING)
+        weight = _core.detach(weight)
+    target = _core.detach(_labels(input, target))
+    if not isinstance(label_smoothing, (int, float)):
+        raise TypeError(f"cross_entropy: expected a number as label_smoothing, got {type(label_smoothing).__name__}")
+    if not isinstance(ignore_index, int):
+        raise TypeError(f"cross_entropy: expected an int as ignore_index, got {type(ignore_index).__name__}")
+    attrs = (weight, ignore_index, float(label_smoothing), code)
+    loss, lse, total = _core.cross_entropy(input, target, *attrs)
+    return record(_cross_entropy_rule, (input,), loss, (target, lse, total, *attrs))
+
+
+def _cross_entropy_vjp(g, y, x, target, lse, total, *attrs):
+    return _core.cross_entropy_backward(g, x, target, lse, total, *attrs)
+
+
+def _cross_entropy_composite(x, target, lse, total, weight, ignore_index, smoothing, code):
+    axis = 1 if x.ndim > 1 else 0
+    classes = x.shape[axis]
+    along = tuple(classes if i == axis else 1 for i in range(x.ndim))
+    labels = expand_dims(target, axis=axis)
+    one_hot = equal(labels, reshape(arange(classes, device=x.device), along)).astype(x.dtype)
+    q = (one_hot * (1 - smoothing) + smoothing / classes) * not_equal(labels, ignore_index).astype(x.dtype)
+    if weight is not None:
+        q = q * reshape(weight, along)
+    terms = where(equal(q, 0), 0, q * log_softmax(x, axis=axis))  # a score of -inf may have no weight
+    if code == _REDUCTIONS["none"]:
+        return -sum(terms, axis=axis)
+    return -sum(terms) / total.astype(x.dtype) if code == _REDUCTIONS["mean"] else -sum(terms)
+
+
+_cross_entropy_rule = primitive(
+    "cross_entropy", vjp=_cross_entropy_vjp, composite=_cross_entropy_composite, saves_outputs=0
+)
+
+
+# ---------------------------------------------------------------------------------------------- squared error
+
+
+def mse_loss(input, target, reduction="mean"):
+    """(input - target)^2, its mean or its sum. input, target: one shape (ValueError otherwise: no broadcasting) and
+    one floating dtype. reduction: "none", "mean" or "sum"."""
+    code = _reduction("mse_loss", reduction)
+    input, target = prepare("mse_loss", input, target, dtypes=_FLOATING)
+    return record(_mse_loss_rule, (input, target), _core.mse_loss(input, target, code), (code,))
+
+
+def _mse_loss_by_input(g, y, x, target, code):
+    return _core.mse_loss_backward(g, x, target, code)
+
+
+def _mse_loss_by_target(g, y, x, target, code):
+    return _core.mse_loss_backward(g, target, x, code)  # (x - target)^2 is symmetric
+
+
+def _mse_loss_composite(x, target, code):
+    squares = (x - target) ** 2
+    if code == _REDUCTIONS["none"]:
+        return squares
+    return mean(squares) if code == _REDUCTIONS["mean"] else sum(squares)
+
+
+_mse_loss_rule = primitive(
+    "mse_loss", vjp=(_mse_loss_by_input, _mse_loss_by_target), composite=_mse_loss_composite, saves_outputs=0
+)

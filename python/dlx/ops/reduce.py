@@ -1,0 +1,182 @@
+"""Reductions over any set of axes: the array API's names and arguments.
+
+axis: None for all, an int, or a tuple; keepdims leaves the reduced axes with extent 1. The same bits come out for any
+strides and any number of threads. Floats add up in float64 (float64 with its rounding errors kept).
+"""
+
+from __future__ import annotations
+
+from dlx import _core
+from dlx.autodiff import linear, primitive, record
+from dlx.ops._prepare import normalize_axes, normalize_axis, prepare
+from dlx.ops.elementwise import equal, where
+from dlx.ops.shape import broadcast_to, reshape
+
+__all__ = ["argmax", "argmin", "max", "mean", "min", "std", "sum", "var"]
+
+
+def _count(x, axes):
+    count = 1
+    for axis in axes:
+        count *= x.shape[axis]
+    return count
+
+
+def _kept(y, x, axes):
+    """y with the reduced axes put back with extent 1, so that it broadcasts to x."""
+    return reshape(y, tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
+
+
+# ---------------------------------------------------------------------------------------------- sum, mean
+
+
+def sum(x, axis=None, keepdims=False):
+    """The sum over `axis`. Integers and bools add up in int64 (wrapping around), an empty sum is 0."""
+    (x,) = prepare("sum", x)
+    axes, keepdims = normalize_axes("sum", axis, x.ndim), bool(keepdims)
+    return record(_sum_rule, (x,), _core.sum(x, axes, keepdims), (axes, keepdims))
+
+
+def _sum_transpose(g, x, axes, keepdims):
+    return broadcast_to(_kept(g, x, axes), x.shape)
+
+
+_sum_rule = linear("sum", sum, _sum_transpose)
+
+
+def mean(x, axis=None, keepdims=False):
+    """The mean over `axis`, of floating dtypes (TypeError for the others: cast first); of nothing it is NaN."""
+    (x,) = prepare("mean", x)
+    axes, keepdims = normalize_axes("mean", axis, x.ndim), bool(keepdims)
+    return record(_mean_rule, (x,), _core.mean(x, axes, keepdims), (axes, keepdims))
+
+
+def _mean_transpose(g, x, axes, keepdims):
+    return broadcast_to(_kept(g, x, axes) / _count(x, axes), x.shape)
+
+
+_mean_rule = linear("mean", mean, _mean_transpose)
+
+
+# ---------------------------------------------------------------------------------------------- max, min
+
+
+def max(x, axis=None, keepdims=False):
+    """The largest value over `axis`; NaN wins. Raises ValueError where there is nothing to compare.
+
+    The gradient is shared evenly among equal largest values, as that of PyTorch's amax."""
+    (x,) = prepare("max", x)
+    axes, keepdims = normalize_axes("max", axis, x.ndim), bool(keepdims)
+    return record(_max_rule, (x,), _core.max(x, axes, keepdims), (axes, keepdims))
+
+
+def min(x, axis=None, keepdims=False):
+    """The smallest value over `axis`; NaN wins. Raises ValueError where there is nothing to compare.
+
+    The gradient is shared evenly among equal smallest values, as that of PyTorch's amin."""
+    (x,) = prepare("min", x)
+    axes, keepdims = normalize_axes("min", axis, x.ndim), bool(keepdims)
+    return record(_min_rule, (x,), _core.min(x, axes, keepdims), (axes, keepdims))
+
+
+def _shares(y, x, axes):
+    """1 / k where x is one of the k elements equal to the extreme y, else 0."""
+    ties = equal(x, _kept(y, x, axes)).astype(x.dtype)
+    return ties / sum(ties, axis=axes, keepdims=True)
+
+
+def _extreme_vjp(g, y, x, axes, keepdims):
+    return _kept(g, x, axes) * _shares(y, x, axes)
+
+
+def _extreme_jvp(tangents, y, x, axes, keepdims):
+    return sum(tangents[0] * _shares(y, x, axes), axis=axes, keepdims=keepdims)
+
+
+_max_rule = primitive("max", vjp=_extreme_vjp, jvp=_extreme_jvp)
+_min_rule = primitive("min", vjp=_extreme_vjp, jvp=_extreme_jvp)
+
+
+# ---------------------------------------------------------------------------------------------- var, std
+
+
+def _correction(op, correction):
+    if not isinstance(correction, (int, float)):
+        raise TypeError(f"{op}: expected a number as correction, got {type(correction).__name__}")
+    return float(correction)
+
+
+def var(x, axis=None, correction=0.0, keepdims=False):
+    """sum((x - mean)^2) / max(n - correction, 0) over the n elements along `axis`, of floating dtypes.
+
+    In two passes: the mean first. The array API's correction is 0, that of the Tensor method (PyTorch's) is 1."""
+    (x,) = prepare("var", x)
+    axes, keepdims = normalize_axes("var", axis, x.ndim), bool(keepdims)
+    correction = _correction("var", correction)
+    return record(_var_rule, (x,), _core.var(x, axes, correction, keepdims), (axes, correction, keepdims))
+
+
+def _slope(x, axes, correction):
+    """(x - mean) / (n - correction): half of d var / dx."""
+    divisor = _count(x, axes) - correction
+    return (x - mean(x, axis=axes, keepdims=True)) * (1 / divisor if divisor > 0 else float("inf"))
+
+
+def _var_vjp(g, y, x, axes, correction, keepdims):
+    return _kept(g, x, axes) * 2 * _slope(x, axes, correction)
+
+
+def _var_jvp(tangents, y, x, axes, correction, keepdims):
+    return 2 * sum(tangents[0] * _slope(x, axes, correction), axis=axes, keepdims=keepdims)
+
+
+_var_rule = primitive("var", vjp=_var_vjp, jvp=_var_jvp, saves_outputs=0)
+
+
+def std(x, axis=None, correction=0.0, keepdims=False):
+    """The square root of var(x, axis, correction, keepdims). Where it is 0 its gradient is 0, as PyTorch's.
+
+    The array API's correction is 0, that of the Tensor method (PyTorch's) is 1."""
+    (x,) = prepare("std", x)
+    axes, keepdims = normalize_axes("std", axis, x.ndim), bool(keepdims)
+    correction = _correction("std", correction)
+    y = _core.sqrt(_core.var(x, axes, correction, keepdims))
+    return record(_std_rule, (x,), y, (axes, correction, keepdims))
+
+
+def _over(t, y):
+    return where(equal(y, 0), 0, t / y)
+
+
+def _std_vjp(g, y, x, axes, correction, keepdims):
+    return _kept(_over(g, y), x, axes) * _slope(x, axes, correction)
+
+
+def _std_jvp(tangents, y, x, axes, correction, keepdims):
+    return _over(sum(tangents[0] * _slope(x, axes, correction), axis=axes, keepdims=keepdims), y)
+
+
+_std_rule = primitive("std", vjp=_std_vjp, jvp=_std_jvp)
+
+
+# ---------------------------------------------------------------------------------------------- argmax, argmin
+
+
+def _arg_axes(op, x, axis):
+    return tuple(range(x.ndim)) if axis is None else (normalize_axis(op, axis, x.ndim),)
+
+
+def argmax(x, axis=None, keepdims=False):
+    """The index (int64) of the first largest value along one axis, or, for None, in the flattened x.
+
+    The first NaN counts as the largest. Raises ValueError where there is nothing to compare."""
+    (x,) = prepare("argmax", x)
+    return _core.argmax(x, _arg_axes("argmax", x, axis), bool(keepdims))
+
+
+def argmin(x, axis=None, keepdims=False):
+    """The index (int64) of the first smallest value along one axis, or, for None, in the flattened x.
+
+    The first NaN counts as the smallest. Raises ValueError where there is nothing to compare."""
+    (x,) = prepare("argmin", x)
+    return _core.argmin(x, _arg_axes("argmin", x, axis), bool(keepdims))

@@ -1,0 +1,162 @@
+"""The same elements in another shape (views wherever strides permit), and joining arrays."""
+
+from __future__ import annotations
+
+from dlx import _core
+from dlx._rules import linear, primitive
+from dlx.autodiff import record
+from dlx.ops._prepare import normalize_axes, normalize_axis, prepare
+from dlx.ops.creation import zeros
+
+__all__ = [
+    "broadcast_to",
+    "concat",
+    "expand_dims",
+    "flatten",
+    "permute_dims",
+    "reshape",
+    "squeeze",
+    "stack",
+]
+
+
+def reshape(x, shape):
+    """x's elements, in row-major order, under another shape; one -1 stands for what is left.
+
+    A view where x's strides permit, else a copy. Raises ValueError when the numbers of elements differ."""
+    (x,) = prepare("reshape", x)
+    y = _core.reshape(x, shape)
+    return record(_reshape_rule, (x,), y, (y.shape,))
+
+
+def _reshape_transpose(g, x, shape):
+    return reshape(g, x.shape)
+
+
+_reshape_rule = linear("reshape", reshape, _reshape_transpose)
+
+
+def flatten(x, start=0, end=-1):
+    """Dimensions start...end (both included) as one; a 0-d x becomes 1-d."""
+    (x,) = prepare("flatten", x)
+    if x.ndim == 0:
+        return reshape(x, (1,))
+    start, end = normalize_axis("flatten", start, x.ndim), normalize_axis("flatten", end, x.ndim)
+    if start > end:
+        raise ValueError(f"flatten: expected start <= end, got {start} and {end}; x={x.shape}")
+    count = 1
+    for extent in x.shape[start : end + 1]:
+        count *= extent
+    return reshape(x, (*x.shape[:start], count, *x.shape[end + 1 :]))
+
+
+def squeeze(x, axis):
+    """x without the dimensions `axis` (an int or a tuple), which must have extent 1: else ValueError."""
+    (x,) = prepare("squeeze", x)
+    axes = normalize_axes("squeeze", () if axis is None else axis, x.ndim)
+    for a in axes:
+        if x.shape[a] != 1:
+            raise ValueError(f"squeeze: axis {a} has extent {x.shape[a]}, expected 1; x={x.shape}")
+    return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in axes))
+
+
+def expand_dims(x, axis=0):
+    """x with a dimension of extent 1 inserted, which is dimension `axis` of the result."""
+    (x,) = prepare("expand_dims", x)
+    axis = normalize_axis("expand_dims", axis, x.ndim + 1)
+    return reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
+
+
+def permute_dims(x, axes):
+    """The dimensions in another order, as a view: y.shape[d] = x.shape[axes[d]].
+
+    Raises ValueError unless `axes` names every dimension once (negative ones count from the end)."""
+    (x,) = prepare("permute_dims", x)
+    if not isinstance(axes, (tuple, list)):
+        raise TypeError(f"permute_dims: expected a tuple of axes, got {type(axes).__name__}")
+    axes = tuple(normalize_axis("permute_dims", a, x.ndim) for a in axes)
+    return record(_permute_rule, (x,), _core.permute_dims(x, axes), (axes,))
+
+
+def _permute_transpose(g, x, axes):
+    inverse = [0] * len(axes)
+    for place, axis in enumerate(axes):
+        inverse[axis] = place
+    return permute_dims(g, tuple(inverse))
+
+
+_permute_rule = linear("permute_dims", permute_dims, _permute_transpose)
+
+
+def broadcast_to(x, shape):
+    """x repeated along new leading dimensions and along those of extent 1, as a view without copies.
+
+    Raises ValueError when the shapes do not broadcast."""
+    (x,) = prepare("broadcast_to", x)
+    y = _core.broadcast_to(x, shape)
+    return record(_broadcast_rule, (x,), y, (y.shape,))
+
+
+def _broadcast_transpose(g, x, shape):
+    from dlx.ops._broadcast import sum_to_shape
+
+    return sum_to_shape(g, x.shape)
+
+
+_broadcast_rule = linear("broadcast_to", broadcast_to, _broadcast_transpose)
+
+
+def _arrays(op, arrays):
+    try:
+        arrays = tuple(arrays)
+    except TypeError:
+        kind = type(arrays).__name__
+        raise TypeError(f"{op}: expected a list or tuple of Tensors, got {kind}") from None
+    if not arrays:
+        raise ValueError(f"{op}: expected at least one Tensor, got none")
+    return prepare(op, *arrays, promote=True)
+
+
+def concat(arrays, axis=0):
+    """Arrays one behind the other along an existing axis; axis None: of the flattened arrays. Promotes dtypes.
+
+    Raises ValueError unless the shapes are equal except along `axis`."""
+    arrays = _arrays("concat", arrays)
+    if axis is None:
+        arrays, axis = tuple(reshape(x, (-1,)) for x in arrays), 0
+    axis = normalize_axis("concat", axis, arrays[0].ndim)
+    return record(_concat_rule, arrays, _core.concat(arrays, axis), (axis,))
+
+
+def _concat_vjp(g, y, *inputs_and_axis):
+    *inputs, axis = inputs_and_axis
+    parts, start = [], 0
+    for x in inputs:
+        stop = start + x.shape[axis]
+        parts.append(g[(slice(None),) * axis + (slice(start, stop),)])
+        start = stop
+    return tuple(parts)
+
+
+def _concat_jvp(tangents, y, *inputs_and_axis):
+    *inputs, axis = inputs_and_axis
+    parts = [
+        zeros(x.shape, dtype=x.dtype, device=x.device) if t is None else t
+        for t, x in zip(tangents, inputs, strict=True)
+    ]
+    return concat(parts, axis)
+
+
+_concat_rule = primitive("concat", vjp=_concat_vjp, jvp=_concat_jvp, saves_inputs=0, saves_outputs=0)
+
+
+def stack(arrays, axis=0):
+    """Arrays of one shape along a new axis, which is dimension `axis` of the result. Promotes dtypes.
+
+    Raises ValueError unless the shapes are equal."""
+    arrays = _arrays("stack", arrays)
+    for i, x in enumerate(arrays):
+        if x.shape != arrays[0].shape:
+            raise ValueError(f"stack: expected equal shapes; x1={arrays[0].shape} x{i + 1}={x.shape}")
+    axis = normalize_axis("stack", axis, arrays[0].ndim + 1)
+    return concat([expand_dims(x, axis) for x in arrays], axis)

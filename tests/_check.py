@@ -1,0 +1,173 @@
+"""The measures by which test_ops.py judges a case. Comparisons are written so that NaN fails."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+
+import numpy as np
+
+import dlx
+from dlx import ops
+
+EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+
+
+def public_ops():
+    """Functions of the families of dlx.ops, by the names that dlx and nn.functional give them."""
+    families = [
+        importlib.import_module(f"dlx.ops.{m.name}") for m in pkgutil.iter_modules(ops.__path__)
+    ]
+    written = {
+        name for family in families for name in family.__all__ if callable(getattr(family, name))
+    }
+    named = {name for name in dlx.__all__ if name in written}
+    return named | {f"nn.functional.{n}" for n in dlx.nn.functional.__all__ if n not in named}
+
+
+def to_tensor(array, device, dtype=None):
+    """A tensor of the array's values; dtype may be one that NumPy does not have."""
+    if dtype is None or dtype == str(array.dtype):
+        return dlx.tensor(array, device=device)
+    return dlx.astype(dlx.tensor(array, device=device), getattr(dlx, dtype))
+
+
+def to_numpy(tensor):
+    """float64 for the floating dtypes (exact), NumPy's own for the others."""
+    if str(tensor.dtype) in EPS:
+        return np.array(dlx.astype(tensor, dlx.float64).numpy())
+    return np.array(tensor.numpy())
+
+
+def assert_bits(actual, expected, what):
+    assert (actual.shape, actual.dtype) == (expected.shape, expected.dtype), what
+    assert actual.tobytes() == expected.tobytes(), what
+
+
+def assert_close(actual, expected, bound, what):
+    """|actual - expected| <= bound, element by element; infinities and NaN must coincide."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape, f"{what}: shape {actual.shape}, not {expected.shape}"
+    same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
+    with np.errstate(invalid="ignore"):
+        good = same | (np.abs(actual - expected) <= bound)
+        if not good.all():
+            ratio = np.where(good, 0, np.abs(actual - expected) / np.maximum(bound, 1e-300))
+            at = np.unravel_index(np.argmax(np.where(np.isnan(ratio), np.inf, ratio)), ratio.shape)
+            raise AssertionError(
+                f"{what}: {actual[at]!r}, not {expected[at]!r} at {tuple(map(int, at))}, "
+                f"{ratio[at]:.3g} times the bound; {np.sum(~good)} of {good.size} wrong"
+            )
+
+
+class Problem:
+    """A case as a function of its differentiable inputs alone, with fixed random directions."""
+
+    def __init__(self, case, device, dtype="float64"):
+        self.case, self.device, self.dtype = case, device, dtype
+        self.arrays = case.arrays(dtype)
+        self.tensors = [to_tensor(a, device) for a in self.arrays]
+        self.active = case.differentiable
+        rng = np.random.default_rng(1)
+        self.tangents = [self.rounded(rng.normal(size=self.arrays[i].shape)) for i in self.active]
+        self.y = case.run(*self.tensors, dtype=dtype, device=device)
+        self.cotangent = self.rounded(rng.normal(size=self.y.shape))
+
+    def rounded(self, array):
+        return np.asarray(array, np.float32).astype(self.dtype)
+
+    def tensor(self, array):
+        return to_tensor(np.asarray(array), self.device)
+
+    @property
+    def primals(self):
+        return [self.tensors[i] for i in self.active]
+
+    def function(self, *active):
+        tensors = list(self.tensors)
+        for i, tensor in zip(self.active, active, strict=True):
+            tensors[i] = tensor
+        return self.case.run(*tensors, dtype=self.dtype, device=self.device)
+
+    def gradients(self, cotangent=None, primals=None, create_graph=False):
+        """By the rules of the first order, or, under create_graph, by the composite ones."""
+        inputs = [dlx.tensor(x, requires_grad=True) for x in primals or self.primals]
+        y = self.function(*inputs)
+        y.backward(
+            self.tensor(self.cotangent if cotangent is None else cotangent),
+            create_graph=create_graph,
+        )
+        return [x.grad for x in inputs]
+
+    def magnitudes(self):
+        """sum over outputs j of |dy_j / dx_i| |cotangent_j| for every input element i."""
+        if self.y.size > LARGE:
+            return self.linear_magnitudes()
+        inputs = [dlx.tensor(x, requires_grad=True) for x in self.primals]
+        y = self.function(*inputs)
+        sums = [np.zeros(x.shape) for x in inputs]
+        for j, weight in np.ndenumerate(self.cotangent):
+            basis = np.zeros(y.shape, self.dtype)
+            basis[j] = weight
+            y.backward(self.tensor(basis), retain_graph=True)
+            for total, x in zip(sums, inputs, strict=True):
+                total += np.abs(to_numpy(x.grad))
+                x.grad = None
+        return sums
+
+    def linear_magnitudes(self):
+        """The same for large cases, all elementwise or linear in each input: on absolute values."""
+        absolute = [dlx.abs(x) for x in self.primals]
+        return [np.abs(to_numpy(g)) for g in self.gradients(np.abs(self.cotangent), absolute)]
+
+
+LARGE = 1200
+
+
+@functools.cache
+def solved(case, device):
+    """The float64 problem, its gradients and their magnitudes: many checks share them."""
+    problem = Problem(case, device)
+    return problem, [to_numpy(g) for g in problem.gradients()], problem.magnitudes()
+
+
+def dot(xs, ys):
+    return float(sum(np.sum(x * y) for x, y in zip(xs, ys, strict=True)))
+
+
+def assert_projection(function, gradient, point, direction, what, tolerance=1e-6):
+    """The slope of the scalar function(*arrays) along `direction`, <gradient, direction>, against a
+    central difference. The scale is sum |gradient_i direction_i|: nothing hides in a small sum.
+    """
+    step = 1e-5
+    up = function(*[x + step * v for x, v in zip(point, direction, strict=True)])
+    down = function(*[x - step * v for x, v in zip(point, direction, strict=True)])
+    numeric, exact = (up - down) / (2 * step), dot(gradient, direction)
+    scale = dot([np.abs(g) for g in gradient], [np.abs(v) for v in direction])
+    noise = 1e-15 * (abs(up) + abs(down)) / step + 1e-12
+    error = abs(numeric - exact)
+    assert error <= tolerance * scale + noise, (
+        f"{what}: {exact!r}, numerically {numeric!r}, scale {scale!r}"
+    )
+
+
+def strided_variants(tensor):
+    """The same values under other strides: transposed, every second one between NaNs, reversed."""
+    if tensor.ndim == 0:
+        return {}
+    array = np.array(tensor.numpy())
+    back = tuple(range(array.ndim))[::-1]
+    wide = np.empty([2 * n + 1 for n in array.shape], array.dtype)
+    wide.view(np.uint8)[...] = 0xFF if array.dtype != bool else 1
+    gaps, flipped = (slice(1, None, 2),) * array.ndim, (slice(None, None, -1),) * array.ndim
+    wide[gaps] = array
+
+    def on_device(values):
+        return dlx.tensor(np.ascontiguousarray(values), device=tensor.device)
+
+    return {
+        "transposed": dlx.permute_dims(on_device(array.T), back),
+        "sliced": on_device(wide)[gaps],
+        "reversed": on_device(array[flipped])[flipped],
+    }

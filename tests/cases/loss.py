@@ -1,0 +1,109 @@
+"""Softmax along any axis, and the losses."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cases._case import HALF, Case, exactly, integers, normal, positive
+from dlx.reference import twins
+
+AXES = [
+    ((1,), 0),
+    ((7,), 0),
+    ((3, 1), 1),
+    ((5, 10), -1),
+    ((5, 10), 0),
+    ((3, 31), 1),
+    ((3, 32), 1),
+    ((3, 33), 1),
+    ((2, 13, 3), 1),
+    ((2, 3, 1, 4, 2), 3),
+    ((0, 5), 1),
+    ((5, 0), 0),
+    ((64, 33), 1),
+    ((33, 64), 0),
+]
+EXPONENT = "the rounding of x - max is amplified by the exponential"
+
+
+def exponent_terms(x, **attrs):
+    """|x| and the logarithm of the sum each come in with their own rounding."""
+    return np.abs(x) + np.max(np.abs(x), initial=0) + np.log(x.size + 1)
+
+
+def loss_terms(x, *others, **attrs):
+    terms = exponent_terms(x) * np.ones_like(x)
+    attrs.pop("label_smoothing", 0)
+    everywhere = twins["cross_entropy"](-terms, *others, **attrs)
+    return np.abs(everywhere) + np.max(terms, initial=0)
+
+
+def square_terms(x, target, reduction="mean"):
+    return twins["mse_loss"](np.abs(x), -np.abs(target), reduction)
+
+
+def cross_entropy(dlx, x, target, *weight, **attrs):
+    return dlx.nn.functional.cross_entropy(x, target, *weight, **attrs)
+
+
+def softmax_dim(dlx, x, dim):
+    return dlx.nn.functional.softmax(x, dim)
+
+
+def log_softmax_dim(dlx, x, dim):
+    return dlx.nn.functional.log_softmax(x, dim)
+
+
+def twin_dim(op):
+    def twin(x, dim):
+        return twins[op](x, dim)
+
+    return twin
+
+
+def softmax_along(x, dim):
+    return twins["softmax"](x, dim)
+
+
+def log_softmax_along(x, dim):
+    return twins["log_softmax"](x, dim)
+
+
+LABELS = [
+    ((1, 1), [0]),
+    ((7,), 3),
+    ((4, 3), [0, 2, 1, 2]),
+    ((5, 7), [6, -100, 0, 3, -100]),
+    ((2, 3, 4), [[0, 1, 2, -100], [2, 2, 1, 0]]),
+    ((2, 3, 2, 2), [[[0, 1], [2, 0]], [[1, 1], [-100, 2]]]),
+]
+CASES = [
+    *[Case("softmax", (normal(*s),), {"axis": a}, terms="value", c=16, why_c=EXPONENT, dtypes=HALF)
+      for s, a in AXES],
+    *[Case("log_softmax", (normal(*s),), {"axis": a}, terms=exponent_terms, c=16, why_c=EXPONENT,
+           dtypes=HALF) for s, a in AXES],
+    Case("nn.functional.softmax", (normal(3, 5),), {"dim": 0}, twin=softmax_along,
+         terms="value", c=16, why_c=EXPONENT),
+    Case("nn.functional.log_softmax", (normal(3, 5),), {"dim": 1}, twin=log_softmax_along,
+         terms=lambda x, dim: exponent_terms(x), c=16, why_c=EXPONENT),
+    *[
+        Case("nn.functional.cross_entropy", (normal(*shape), exactly(target), *weight), attrs,
+             terms=loss_terms, c=16, why_c=EXPONENT, grad=(0,), name=f"w{len(weight)}")
+        for shape, target in LABELS
+        for weight in ((), (positive(shape[min(1, len(shape) - 1)]),))
+        for attrs in ({}, {"reduction": "sum"}, {"reduction": "none"}, {"label_smoothing": 0.1})
+    ],
+    Case("nn.functional.cross_entropy", (normal(4, 3), exactly([1, 0, 1, 2])), {"ignore_index": 1},
+         terms=loss_terms, c=16, why_c=EXPONENT, grad=(0,)),
+    Case("nn.functional.cross_entropy", (normal(0, 3), integers(0, 3, 0)), {"reduction": "sum"},
+         terms=loss_terms, grad=(0,)),
+    Case("nn.functional.cross_entropy", (normal(257, 10), integers(0, 10, 257)),
+         terms=loss_terms, c=16, why_c=EXPONENT, grad=(0,)),
+    *[
+        Case("nn.functional.mse_loss", (normal(*shape), normal(*shape)), attrs, terms=square_terms,
+             c=8, why_c="the difference is rounded before it is squared")
+        for shape in [(1,), (7,), (4, 33), (), (2, 3, 1, 4, 2), (65, 64)]
+        for attrs in ({}, {"reduction": "sum"}, {"reduction": "none"})
+    ],
+    Case("nn.functional.mse_loss", (normal(0, 3), normal(0, 3)), {"reduction": "sum"}),
+]  # fmt: skip
