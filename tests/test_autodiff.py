@@ -145,7 +145,7 @@ def test_assignment_rebinds_and_keeps_the_gradient_right(device):
     before = y * y
     y[0:1] = v
     dlx.sum(y * y + before).backward()
-    close(x.grad, [8.0, 8.0 + 16.0, 8.0 * 3 + 24.0])
+    close(x.grad, [8.0, 16.0 + 16.0, 24.0 + 24.0])
     close(v.grad, [20.0])
     with pytest.raises(RuntimeError, match="leaf"):
         x[0] = 1.0

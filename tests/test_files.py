@@ -129,7 +129,7 @@ class Own(nn.Module):
 
 
 def test_other_classes_are_weights_only(tmp_path, device):
-    with pytest.raises(TypeError, match="Own, not a class of dlx.nn"):
+    with pytest.raises(TypeError, match=r"Own, not a class of dlx.nn"):
         dlx.save(Own(), tmp_path / "m")
     assert not (tmp_path / "m").exists()
     model, other = Own(), Own()
@@ -181,7 +181,7 @@ def test_a_save_goes_through_a_link_and_keeps_to_the_umask(tmp_path):
 
 
 def test_missing_files_and_folders(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere.dlx"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere.dlx"):
         dlx.load(tmp_path / "nowhere.dlx")
     with pytest.raises(FileNotFoundError, match="no/x: there is no folder"):
         dlx.save([1], tmp_path / "no" / "x")

@@ -195,11 +195,11 @@ def test_load_state_dict_raises_once_with_everything_and_changes_nothing(device)
     assert result.unexpected_keys == ["head.weight"]
 
 
-def test_load_state_dict_wants_a_mapping_of_arrays():
+def test_load_state_dict_wants_a_mapping_of_arrays(device):
     with pytest.raises(TypeError, match=r"expected a mapping .*got list"):
-        nn.Linear(1, 1).load_state_dict([1])
+        nn.Linear(1, 1, device=device).load_state_dict([1])
     with pytest.raises(TypeError, match="weight must be a Tensor or NumPy array, got str"):
-        nn.Linear(1, 1).load_state_dict({"weight": "w", "bias": np.zeros(1)})
+        nn.Linear(1, 1, device=device).load_state_dict({"weight": "w", "bias": np.zeros(1)})
 
 
 def test_state_dict_has_pytorchs_keys_and_order(device):
@@ -256,9 +256,9 @@ def test_to_changes_floating_tensors_in_place(device):
         block.to(dlx.int64)
 
 
-def test_to_an_absent_device_raises():
+def test_to_an_absent_device_raises(device):
     with pytest.raises(RuntimeError, match=r"cuda:7.*dlx info"):
-        nn.Linear(1, 1).to("cuda:7")
+        nn.Linear(1, 1, device=device).to("cuda:7")
 
 
 def test_requires_grad_and_zero_grad(device):
@@ -312,6 +312,8 @@ def test_a_hook_may_remove_itself():
     handle = layer.register_forward_hook(once)
     layer(1), layer(2)
     assert calls == [1]
+    with pytest.raises(TypeError, match="a hook must be a function, got int"):
+        layer.register_forward_hook(3)
 
 
 # ---- Errors carry the layer's path
@@ -380,8 +382,8 @@ def test_forward_must_be_defined():
 # ---- repr
 
 
-def test_repr_shows_layers_and_mode():
-    model = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Dropout(0.1), nn.ReLU()))
+def test_repr_shows_layers_and_mode(device):
+    model = nn.Sequential(nn.Linear(2, 3, device=device), nn.Sequential(nn.Dropout(0.1), nn.ReLU()))
     model[1][0].eval()
     assert repr(model) == (
         "Sequential(  # train\n"
@@ -463,8 +465,8 @@ def test_sequential_indexing():
         nn.Sequential(nn.ReLU(), 3)
 
 
-def test_sequential_takes_names():
-    model = nn.Sequential(OrderedDict(body=nn.Linear(2, 2), act=nn.ReLU()))
+def test_sequential_takes_names(device):
+    model = nn.Sequential(OrderedDict(body=nn.Linear(2, 2, device=device), act=nn.ReLU()))
     assert list(model.state_dict()) == ["body.weight", "body.bias"]
     assert model.body is model[0]
     assert [name for name, _ in model[:1].named_children()] == ["body"]
@@ -480,8 +482,8 @@ def test_sequential_runs_in_order(device):
     assert nn.Sequential()(x) is x
 
 
-def test_module_list():
-    layers = nn.ModuleList([nn.Linear(1, 1), nn.Linear(1, 1)])
+def test_module_list(device):
+    layers = nn.ModuleList([nn.Linear(1, 1, device=device), nn.Linear(1, 1, device=device)])
     layers.extend([nn.ReLU()])
     assert len(layers) == 3 and len(list(layers.parameters())) == 4
     assert [name for name, _ in layers[1:].named_children()] == ["0", "1"]
@@ -597,10 +599,12 @@ def test_flatten(device):
     assert equal(nn.Flatten(1, 2)(x), dlx.reshape(x, (2, 12, 5)))
     assert nn.Flatten()(dlx.zeros((0, 3, 4), device=device)).shape == (0, 12)
     assert nn.Flatten(0)(dlx.zeros((), device=device)).shape == (1,)
-    with pytest.raises(IndexError, match=r"dimension 4 is out of range, x=\(2, 3, 4, 5\)"):
+    with pytest.raises(IndexError, match=r"flatten: axis 4 does not exist in a tensor of 4"):
         nn.Flatten(4)(x)
-    with pytest.raises(ValueError, match="start_dim 2 comes after end_dim 1"):
+    with pytest.raises(ValueError, match=r"got 2 and 1; x=\(2, 3, 4, 5\)"):
         nn.Flatten(2, 1)(x)
+    with pytest.raises(TypeError, match="flatten: expected a Tensor, got list"):
+        nn.Flatten()([1.0])
 
 
 def test_identity_ignores_arguments():

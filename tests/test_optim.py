@@ -261,7 +261,7 @@ def test_params_are_checked(device):
     with pytest.raises(TypeError, match="iterable of Tensors or of dicts, got one Parameter"):
         optim.Adam(p)
     with pytest.raises(TypeError, match="parameter 0 must be a Tensor, got tuple"):
-        optim.Adam(nn.Linear(1, 1).named_parameters())
+        optim.Adam(nn.Linear(1, 1, device=device).named_parameters())
     with pytest.raises(TypeError, match="parameter 0 must be floating, got int64"):
         optim.Adam([dlx.zeros((2,), dtype="int64", device=device)])
 

@@ -412,12 +412,12 @@ def test_load_state_is_strict(device, tmp_path):
     ):
         other.load_state(path)
     other = make(optimizer="sgd", lr=0.1)
-    with pytest.raises(ValueError, match="m.dlx: .*state of Adam.*compiled with SGD"):
+    with pytest.raises(ValueError, match=r"m.dlx: .*state of Adam.*compiled with SGD"):
         other.load_state(path)
-    with pytest.raises(FileNotFoundError, match="none.dlx"):
+    with pytest.raises(FileNotFoundError, match=r"none.dlx"):
         other.load_state(tmp_path / "none.dlx")
     dlx.save([1], path)
-    with pytest.raises(ValueError, match="m.dlx: holds a list, not a model's weights"):
+    with pytest.raises(ValueError, match=r"m.dlx: holds a list, not a model's weights"):
         other.load_state(path)
 
 
@@ -504,7 +504,7 @@ def test_checkpoints(device, tmp_path):
         "e3-3.dlx",
     ]
     assert (tmp_path / "best.dlx").read_bytes() == (tmp_path / "e2-1.dlx").read_bytes()
-    with pytest.raises(ValueError, match="no 'acc'.* there are epoch, loss"):
+    with pytest.raises(ValueError, match=r"no 'acc'.* there are epoch, loss"):
         model.compile(optimizer="sgd", lr=0.1, loss="mse")
         model.fit(x, x, callbacks=[ModelCheckpoint(tmp_path / "{acc}")], verbose=0)
 
@@ -564,6 +564,7 @@ def test_a_bar_on_a_terminal(monkeypatch, no_color):
     assert progress.due == pytest.approx(2.1)
     text = screen.getvalue()
     assert "\repoch 1/2 " in text and "25/100  0:06 left  400 samples/s  loss 0.5000" in text
+    assert "=====               " in text  # this screen has no encoding for nicer signs
     assert ("\x1b[32m" in text) == (no_color == "")
     progress.end_epoch({"loss": 0.25})
     assert screen.getvalue().endswith("loss 0.2500\x1b[K\n")
@@ -589,8 +590,10 @@ def test_history_repr_and_plot(device):
 
 
 def test_fit_costs_little_beside_the_hand_loop(device):
-    """fit ≤ 1.05x of a hand loop over the same batches; the fastest of many, in turns (a busy
-    machine takes more of them)."""
+    """fit ≤ 1.05x of a hand loop over the same batches: the fastest of many turns, in this
+    thread's own processor time, which a busy machine stretches least.
+    """
+    dlx.set_num_threads(1)
     (x, y), _ = dlx.data.digits(device=device)
     functional = nn.functional
 
@@ -613,11 +616,11 @@ def test_fit_costs_little_beside_the_hand_loop(device):
             opt.step()
 
     best = {fit: math.inf, hand: math.inf}
-    for turn in range(200):
+    for turn in range(150):
         for run in best:
-            start = time.perf_counter()
+            start = time.thread_time()
             run()
-            best[run] = min(best[run], time.perf_counter() - start)
+            best[run] = min(best[run], time.thread_time() - start)
         if turn > 10 and best[fit] <= 1.05 * best[hand]:
             break
     assert best[fit] <= 1.05 * best[hand]

@@ -33,7 +33,8 @@ Dims dims_from(PyObject* o, const char* op, const char* what) {
     PyObject* index = PyIndex_Check(value) ? PyNumber_Index(value) : nullptr;
     if (!index) {
       PyErr_Clear();
-      throw TypeError(message(op, ": expected ", what, " as an int or a tuple of ints, got ", Py_TYPE(value)->tp_name));
+      throw TypeError(message(op, ": expected ", what, " as an int or a tuple of ints, got ",
+                              Py_TYPE(value)->tp_name));
     }
     int64_t v = PyLong_AsLongLong(index);
     Py_DECREF(index);
@@ -42,7 +43,8 @@ Dims dims_from(PyObject* o, const char* op, const char* what) {
     dims.push_back(v);
   };
   if (PyTuple_Check(o) || PyList_Check(o)) {
-    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); ++i) add(PySequence_Fast_GET_ITEM(o, i));
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); ++i)
+      add(PySequence_Fast_GET_ITEM(o, i));
   } else {
     add(o);
   }

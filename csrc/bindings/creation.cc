@@ -54,15 +54,18 @@ uint64_t element_bits(PyObject* number, DType dtype) {
     put(real(number));
   } else if (is_floating(dtype)) {
     const auto v = static_cast<float>(real(number));
-    if (dtype == DType::float32) put(v);
-    else map_table().convert[static_cast<int>(DType::float32)][static_cast<int>(dtype)](&v, &bits, 1);
+    if (dtype == DType::float32)
+      put(v);
+    else
+      map_table().convert[static_cast<int>(DType::float32)][static_cast<int>(dtype)](&v, &bits, 1);
   } else {
     const int64_t v = integer(number, dtype);
-    const bool fits = dtype == DType::int64 || (dtype == DType::int32 && v == static_cast<int32_t>(v)) ||
+    const bool fits = dtype == DType::int64 ||
+                      (dtype == DType::int32 && v == static_cast<int32_t>(v)) ||
                       (dtype == DType::uint8 && v == static_cast<uint8_t>(v));
     if (!fits) {
-      PyErr_Format(PyExc_OverflowError, "full: the number %lld does not fit %s", static_cast<long long>(v),
-                   name_of(dtype));
+      PyErr_Format(PyExc_OverflowError, "full: the number %lld does not fit %s",
+                   static_cast<long long>(v), name_of(dtype));
       throw py::error_already_set();
     }
     put(v);  // little-endian: the low bytes are the element
@@ -74,7 +77,8 @@ void fill(Array& y, int64_t n, int64_t step, uint64_t bits) {
   launch_from_python(ops::fill, FillShape::make(y.dtype, n, step, bits), {}, {&y});
 }
 
-Array full(const char* op, const Dims& shape, PyObject* number, DType dtype, const DeviceCode& device) {
+Array full(const char* op, const Dims& shape, PyObject* number, DType dtype,
+           const DeviceCode& device) {
   const uint64_t bits = element_bits(number, dtype);
   Array y = new_array(op, shape, dtype, device);
   fill(y, y.size(), 1, bits);
@@ -88,7 +92,8 @@ Array eye(int64_t rows, int64_t columns, int64_t k, DType dtype, const DeviceCod
   const int64_t down = std::max<int64_t>(-k, 0), right = std::max<int64_t>(k, 0);
   if (down >= rows || right >= columns) return y;
   diagonal.offset += down * columns + right;
-  fill(diagonal, std::min(rows - down, columns - right), columns + 1, element_bits(py::int_(1).ptr(), dtype));
+  fill(diagonal, std::min(rows - down, columns - right), columns + 1,
+       element_bits(py::int_(1).ptr(), dtype));
   return y;
 }
 
@@ -104,7 +109,8 @@ void bind_creation(py::module_& m) {
   m.def("empty", [](py::handle shape, DType dtype, const DeviceCode& device) {
     return new_array("empty", dims_from(shape.ptr(), "empty", "shape"), dtype, device);
   });
-  m.def("full", [](const char* op, py::handle shape, py::handle number, DType dtype, const DeviceCode& device) {
+  m.def("full", [](const char* op, py::handle shape, py::handle number, DType dtype,
+                   const DeviceCode& device) {
     return full(op, dims_from(shape.ptr(), op, "shape"), number.ptr(), dtype, device);
   });
   m.def("eye", eye);
@@ -116,15 +122,16 @@ void bind_creation(py::module_& m) {
     s.int_step = step;
     return arange(s, device);
   });
-  m.def("arange_float", [](double start, double step, int64_t n, py::object last, const DeviceCode& device) {
-    ArangeShape s{};
-    s.n = n;
-    s.start = start;
-    s.step = step;
-    s.ends = !last.is_none();
-    if (s.ends) s.last = last.cast<double>();
-    return arange(s, device);
-  });
+  m.def("arange_float",
+        [](double start, double step, int64_t n, py::object last, const DeviceCode& device) {
+          ArangeShape s{};
+          s.n = n;
+          s.start = start;
+          s.step = step;
+          s.ends = !last.is_none();
+          if (s.ends) s.last = last.cast<double>();
+          return arange(s, device);
+        });
 }
 
 }  // namespace dlx

@@ -38,23 +38,32 @@ DType dtype_of_buffer(const Py_buffer& view) {
   size_t at = format[0] == '@' || format[0] == '=' || format[0] == '<' || format[0] == '|' ? 1 : 0;
   if (format.size() == at + 1) {
     switch (format[at]) {
-      case 'f': return DType::float32;
-      case 'd': return DType::float64;
-      case 'e': return DType::float16;
-      case '?': return DType::boolean;
-      case 'B': return DType::uint8;
-      case 'i': case 'l': case 'q':
+      case 'f':
+        return DType::float32;
+      case 'd':
+        return DType::float64;
+      case 'e':
+        return DType::float16;
+      case '?':
+        return DType::boolean;
+      case 'B':
+        return DType::uint8;
+      case 'i':
+      case 'l':
+      case 'q':
         if (view.itemsize == 4) return DType::int32;
         if (view.itemsize == 8) return DType::int64;
     }
   }
-  throw TypeError(message("tensor: no dlx dtype holds elements of format '", format,
-                          "'; expected one of float32, float64, float16, int32, int64, uint8, bool in native byte "
-                          "order, convert with .astype() first"));
+  throw TypeError(message(
+      "tensor: no dlx dtype holds elements of format '", format,
+      "'; expected one of float32, float64, float16, int32, int64, uint8, bool in native byte "
+      "order, convert with .astype() first"));
 }
 
 Dims shape_of_buffer(const Py_buffer& view) {
-  DLX_CHECK(view.ndim <= kMaxDims, "tensor: expected at most ", kMaxDims, " dimensions, got ", view.ndim);
+  DLX_CHECK(view.ndim <= kMaxDims, "tensor: expected at most ", kMaxDims, " dimensions, got ",
+            view.ndim);
   Dims shape;
   for (int i = 0; i < view.ndim; ++i) shape.push_back(view.shape[i]);
   return shape;
@@ -73,15 +82,16 @@ enum class Kind { none, boolean, integer, real };
 
 bool is_sequence(PyObject* o) {
   return PyList_Check(o) || PyTuple_Check(o) ||
-         (!is_number(o) && !PyUnicode_Check(o) && !PyBytes_Check(o) && PySequence_Check(o) && !PyDict_Check(o) &&
-          !(is_tensor(o) && as_tensor(o)->array.shape.ndim == 0));
+         (!is_number(o) && !PyUnicode_Check(o) && !PyBytes_Check(o) && PySequence_Check(o) &&
+          !PyDict_Check(o) && !(is_tensor(o) && as_tensor(o)->array.shape.ndim == 0));
 }
 
 [[noreturn]] void not_a_number(PyObject* o) {
   throw TypeError(message("tensor: expected numbers, got ", Py_TYPE(o)->tp_name));
 }
 
-// Walks the nested data once: its shape, its numbers in row-major order, and the widest kind among them.
+// Walks the nested data once: its shape, its numbers in row-major order, and the widest kind among
+// them.
 struct Flattened {
   Dims shape;
   std::vector<PyObject*> numbers;  // owned
@@ -105,8 +115,8 @@ struct Flattened {
       shape.push_back(n);
     }
     DLX_CHECK(depth < shape.ndim && shape[depth] == n, "tensor: ragged nested data: expected ",
-              depth < shape.ndim ? message(shape[depth], " elements") : std::string("a number"), " at depth ", depth,
-              ", got ", n, " elements");
+              depth < shape.ndim ? message(shape[depth], " elements") : std::string("a number"),
+              " at depth ", depth, ", got ", n, " elements");
     for (Py_ssize_t i = 0; i < n; ++i) {
       py::object element = py::reinterpret_steal<py::object>(PySequence_GetItem(data, i));
       if (!element) throw py::error_already_set();
@@ -116,8 +126,8 @@ struct Flattened {
   }
 
   void add_number(PyObject* o, int depth) {
-    DLX_CHECK(depth == shape.ndim, "tensor: ragged nested data: expected ", shape[depth < kMaxDims ? depth : 0],
-              " elements at depth ", depth, ", got a number");
+    DLX_CHECK(depth == shape.ndim, "tensor: ragged nested data: expected ",
+              shape[depth < kMaxDims ? depth : 0], " elements at depth ", depth, ", got a number");
     leaf_seen_ = true;
     py::object number = py::reinterpret_borrow<py::object>(o);
     if (is_tensor(o)) {
@@ -129,7 +139,8 @@ struct Flattened {
     Kind found = PyBool_Check(number.ptr())    ? Kind::boolean
                  : PyIndex_Check(number.ptr()) ? Kind::integer
                                                : Kind::real;
-    if (std::string(Py_TYPE(number.ptr())->tp_name).starts_with("numpy.bool")) found = Kind::boolean;
+    if (std::string(Py_TYPE(number.ptr())->tp_name).starts_with("numpy.bool"))
+      found = Kind::boolean;
     kind = std::max(kind, found);
     numbers.push_back(number.release().ptr());
   }
@@ -142,10 +153,12 @@ Array array_from_numbers(const Flattened& data, DType dtype) {
     if (integers) {
       long long v = PyLong_AsLongLong(data.numbers[i]);  // OverflowError names itself
       if (v == -1 && PyErr_Occurred()) throw py::error_already_set();
-      const bool fits = dtype == DType::int64 || (dtype == DType::int32 && v == static_cast<int32_t>(v)) ||
+      const bool fits = dtype == DType::int64 ||
+                        (dtype == DType::int32 && v == static_cast<int32_t>(v)) ||
                         (dtype == DType::uint8 && v == static_cast<uint8_t>(v));
       if (!fits) {
-        PyErr_Format(PyExc_OverflowError, "tensor: the number %lld does not fit %s", v, name_of(dtype));
+        PyErr_Format(PyExc_OverflowError, "tensor: the number %lld does not fit %s", v,
+                     name_of(dtype));
         throw py::error_already_set();
       }
       static_cast<int64_t*>(wide.data())[i] = v;
@@ -161,12 +174,18 @@ Array array_from_numbers(const Flattened& data, DType dtype) {
 template <class F>
 auto visit(DType t, const void* p, const F& f) {
   switch (t) {
-    case DType::float32: return f(double{*static_cast<const float*>(p)});
-    case DType::float64: return f(*static_cast<const double*>(p));
-    case DType::int32: return f(int64_t{*static_cast<const int32_t*>(p)});
-    case DType::int64: return f(*static_cast<const int64_t*>(p));
-    case DType::uint8: return f(int64_t{*static_cast<const uint8_t*>(p)});
-    case DType::boolean: return f(*static_cast<const bool*>(p));
+    case DType::float32:
+      return f(double{*static_cast<const float*>(p)});
+    case DType::float64:
+      return f(*static_cast<const double*>(p));
+    case DType::int32:
+      return f(int64_t{*static_cast<const int32_t*>(p)});
+    case DType::int64:
+      return f(*static_cast<const int64_t*>(p));
+    case DType::uint8:
+      return f(int64_t{*static_cast<const uint8_t*>(p)});
+    case DType::boolean:
+      return f(*static_cast<const bool*>(p));
     default: {  // half precision: through the cast kernel
       double wide = 0;
       map_table().convert[static_cast<int>(t)][static_cast<int>(DType::float64)](p, &wide, 1);
@@ -186,14 +205,16 @@ PyObject* nested_list(const Array& a, int depth, const char* at) {
   PyObject* list = PyList_New(a.shape[depth]);
   if (!list) throw py::error_already_set();
   const int64_t step = a.strides[depth] * size_of(a.dtype);
-  for (int64_t i = 0; i < a.shape[depth]; ++i) PyList_SET_ITEM(list, i, nested_list(a, depth + 1, at + i * step));
+  for (int64_t i = 0; i < a.shape[depth]; ++i)
+    PyList_SET_ITEM(list, i, nested_list(a, depth + 1, at + i * step));
   return list;
 }
 
 }  // namespace
 
 Array array_from_data(PyObject* data, std::optional<DType> dtype, Device device) {
-  DLX_CHECK_AS(std::runtime_error, device.kind == DeviceKind::cpu, "tensor: only the CPU is available");
+  DLX_CHECK_AS(std::runtime_error, device.kind == DeviceKind::cpu,
+               "tensor: only the CPU is available");
   if (is_tensor(data)) {
     const Array& a = array_of(data);
     return dtype && *dtype != a.dtype ? cast_to(a, *dtype) : copy_of(current_ctx(), a);
@@ -211,7 +232,8 @@ Array array_from_data(PyObject* data, std::optional<DType> dtype, Device device)
 
 Array borrow_buffer(PyObject* exporter) {
   if (!PyObject_CheckBuffer(exporter))
-    throw TypeError(message("asarray: expected an array with the buffer protocol, got ", Py_TYPE(exporter)->tp_name));
+    throw TypeError(message("asarray: expected an array with the buffer protocol, got ",
+                            Py_TYPE(exporter)->tp_name));
   BufferView view(exporter, PyBUF_FULL_RO);
   const DType dtype = dtype_of_buffer(*view);
   const Dims shape = shape_of_buffer(*view);
@@ -261,7 +283,8 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     const Array& a = array_of(self);
     const char* format = kFormat[static_cast<int>(a.dtype)];
     if (!format) {
-      PyErr_Format(PyExc_TypeError, "numpy: NumPy has no dtype %s; use x.float().numpy()", name_of(a.dtype));
+      PyErr_Format(PyExc_TypeError, "numpy: NumPy has no dtype %s; use x.float().numpy()",
+                   name_of(a.dtype));
       throw py::error_already_set();
     }
     if ((flags & PyBUF_WRITABLE) || ((flags & PyBUF_STRIDES) != PyBUF_STRIDES && !a.is_dense())) {
@@ -292,7 +315,9 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   return -1;
 }
 
-void release_buffer(PyObject*, Py_buffer* view) { delete static_cast<ExportedView*>(view->internal); }
+void release_buffer(PyObject*, Py_buffer* view) {
+  delete static_cast<ExportedView*>(view->internal);
+}
 
 void bind_from_python(py::module_& m) {
   m.def("from_data", [](py::handle data, py::object dtype) {

@@ -25,16 +25,21 @@ class BasicIndex {
     const auto item = [&](Py_ssize_t i) { return many ? PyTuple_GET_ITEM(index, i) : index; };
     int consumed = 0, ellipses = 0;
     for (Py_ssize_t i = 0; i < count; ++i) {
-      if (item(i) == Py_Ellipsis) ++ellipses;
-      else if (item(i) != Py_None) ++consumed;
+      if (item(i) == Py_Ellipsis)
+        ++ellipses;
+      else if (item(i) != Py_None)
+        ++consumed;
     }
-    DLX_CHECK_AS(std::out_of_range, ellipses <= 1, "getitem: expected at most one Ellipsis, got ", ellipses);
+    DLX_CHECK_AS(std::out_of_range, ellipses <= 1, "getitem: expected at most one Ellipsis, got ",
+                 ellipses);
     DLX_CHECK_AS(std::out_of_range, consumed <= x.shape.ndim, "getitem: the index has ", consumed,
                  " entries for dimensions, x has ", x.shape.ndim, " dimensions; x=", x.shape);
     const int left_out = x.shape.ndim - consumed;
     for (Py_ssize_t i = 0; i < count; ++i) {
-      if (item(i) == Py_Ellipsis) keep(left_out);
-      else add(item(i));
+      if (item(i) == Py_Ellipsis)
+        keep(left_out);
+      else
+        add(item(i));
     }
     keep(x.shape.ndim - axis_);
   }
@@ -42,7 +47,8 @@ class BasicIndex {
 
  private:
   void append(int64_t extent, int64_t stride) {
-    DLX_CHECK_AS(std::out_of_range, y_.shape.ndim < kMaxDims, "getitem: the result would have more than ", kMaxDims,
+    DLX_CHECK_AS(std::out_of_range, y_.shape.ndim < kMaxDims,
+                 "getitem: the result would have more than ", kMaxDims,
                  " dimensions; x=", x_.shape);
     y_.shape.push_back(extent);
     y_.strides.push_back(stride);
@@ -64,12 +70,13 @@ class BasicIndex {
       return;
     }
     DLX_CHECK_AS(TypeError, PyIndex_Check(item) && !PyBool_Check(item),
-                 "getitem: expected ints, slices, None, Ellipsis or index arrays, got ", Py_TYPE(item)->tp_name);
+                 "getitem: expected ints, slices, None, Ellipsis or index arrays, got ",
+                 Py_TYPE(item)->tp_name);
     const Py_ssize_t i = PyNumber_AsSsize_t(item, PyExc_IndexError);
     if (i == -1 && PyErr_Occurred()) throw py::error_already_set();
     const int64_t extent = x_.shape[axis_];
-    DLX_CHECK_AS(std::out_of_range, in_range(i, extent), "getitem: index ", i, " is out of range for axis ", axis_,
-                 " with extent ", extent, "; x=", x_.shape);
+    DLX_CHECK_AS(std::out_of_range, in_range(i, extent), "getitem: index ", i,
+                 " is out of range for axis ", axis_, " with extent ", extent, "; x=", x_.shape);
     y_.offset += wrap(i, extent) * x_.strides[axis_];
     ++axis_;
   }
@@ -79,7 +86,8 @@ class BasicIndex {
   int axis_ = 0;  // of x_, the next one to be consumed
 };
 
-// v without leading extents of 1 that `shape` has no place for: NumPy's rule for values that are set.
+// v without leading extents of 1 that `shape` has no place for: NumPy's rule for values that are
+// set.
 Array without_leading_ones(const Array& v, const Dims& shape) {
   int extra = 0;
   while (v.shape.ndim - extra > shape.ndim && v.shape[extra] == 1) ++extra;
@@ -93,16 +101,18 @@ Array without_leading_ones(const Array& v, const Dims& shape) {
 }
 
 TensorObject* writable_cell(py::handle o, const Array& value) {
-  DLX_CHECK_AS(TypeError, is_tensor(o.ptr()), "setitem: expected a Tensor, got ", Py_TYPE(o.ptr())->tp_name);
+  DLX_CHECK_AS(TypeError, is_tensor(o.ptr()), "setitem: expected a Tensor, got ",
+               Py_TYPE(o.ptr())->tp_name);
   TensorObject* cell = as_tensor(o.ptr());
   check_writable(cell, "setitem");
-  DLX_CHECK_AS(TypeError, array_of(o.ptr()).dtype == value.dtype, "setitem: expected a value of dtype ",
-               cell->array.dtype, ", got ", value.dtype);
+  DLX_CHECK_AS(TypeError, array_of(o.ptr()).dtype == value.dtype,
+               "setitem: expected a value of dtype ", cell->array.dtype, ", got ", value.dtype);
   return cell;
 }
 
-// cell[index] = value, in memory that the cell alone owns from then on. The value is held as an Array of its own, so
-// that one with the cell's memory makes the cell copy first. The GIL stays: no other thread may see the cell half done.
+// cell[index] = value, in memory that the cell alone owns from then on. The value is held as an
+// Array of its own, so that one with the cell's memory makes the cell copy first. The GIL stays: no
+// other thread may see the cell half done.
 void assign(py::handle o, py::handle index, const Array& value) {
   TensorObject* cell = writable_cell(o, value);
   const Dims shape = BasicIndex(cell->array, index.ptr()).view().shape;
@@ -110,16 +120,19 @@ void assign(py::handle o, py::handle index, const Array& value) {
   if (v.size() == 0) return;
   own(current_ctx(), cell->array);
   Array part = BasicIndex(cell->array, index.ptr()).view();
-  launch(current_ctx(), ops::copy, CopyShape::make(shape, v.dtype, v.strides, part.strides), {&v}, {&part});
+  launch(current_ctx(), ops::copy, CopyShape::make(shape, v.dtype, v.strides, part.strides), {&v},
+         {&part});
 }
 
-// The same for cell[..., indices, ...] = value, the indices running in axes ... axis + axes - 1 taken as one.
+// The same for cell[..., indices, ...] = value, the indices running in axes ... axis + axes - 1
+// taken as one.
 void scatter(py::handle o, const Array& indices, int axis, int axes, const Array& value) {
   TensorObject* cell = writable_cell(o, value);
   const Array positions = dense(current_ctx(), indices);
   Dims v_shape;
   const ScatterShape shape = ScatterShape::make(cell->array, positions, axis, axes, &v_shape);
-  const Array v = dense(current_ctx(), broadcast_view(without_leading_ones(value, v_shape), v_shape, "setitem"));
+  const Array v = dense(current_ctx(),
+                        broadcast_view(without_leading_ones(value, v_shape), v_shape, "setitem"));
   own(current_ctx(), cell->array);
   launch(current_ctx(), ops::scatter, shape, {&positions, &v}, {&cell->array});
 }
@@ -148,8 +161,8 @@ Array ravel_index(const py::sequence& tensors, const Dims& limits, const Dims& a
   for (py::handle t : tensors) arrays.push_back(t.cast<Array>());
   for (const Array& a : arrays) indices.push_back(&a);
   Dims y_shape;
-  const RavelIndexShape shape =
-      RavelIndexShape::make(static_cast<int>(indices.size()), indices.data(), limits, axes, &y_shape);
+  const RavelIndexShape shape = RavelIndexShape::make(static_cast<int>(indices.size()),
+                                                      indices.data(), limits, axes, &y_shape);
   Array y = empty(y_shape, DType::int64, arrays[0].device());
   Array* outputs[] = {&y};
   GilRelease release(y.size() > 32768);
@@ -171,7 +184,8 @@ Array nonzero(const Array& mask) {
 }  // namespace
 
 void bind_index(py::module_& m) {
-  m.def("basic_index", [](const Array& x, py::handle index) { return BasicIndex(x, index.ptr()).view(); });
+  m.def("basic_index",
+        [](const Array& x, py::handle index) { return BasicIndex(x, index.ptr()).view(); });
   m.def("assign", assign);
   m.def("take", take);
   m.def("scatter", scatter);

@@ -9,7 +9,9 @@
 namespace dlx {
 namespace {
 
-DType compute_dtype(DType t) { return t == DType::bfloat16 || t == DType::float16 ? DType::float32 : t; }
+DType compute_dtype(DType t) {
+  return t == DType::bfloat16 || t == DType::float16 ? DType::float32 : t;
+}
 
 Array widened(const Array& x) { return cast_to(x, compute_dtype(x.dtype)); }
 
@@ -29,35 +31,44 @@ Array softmax_backward(const Op& op, const Array& dy0, const Array& y0, int axis
   return cast_to(dx, y0.dtype);
 }
 
-std::tuple<Array, Array, Array> cross_entropy(const Array& x0, const Array& target, const std::optional<Array>& weight0,
-                                              int64_t ignore_index, double label_smoothing, int reduction) {
+std::tuple<Array, Array, Array> cross_entropy(const Array& x0, const Array& target,
+                                              const std::optional<Array>& weight0,
+                                              int64_t ignore_index, double label_smoothing,
+                                              int reduction) {
   const Array x = widened(x0);
   const Array weight = weight0 ? widened(*weight0) : Array{};
-  const CrossEntropyShape s = CrossEntropyShape::make(x, target, weight0 ? &weight : nullptr, ignore_index,
-                                                      label_smoothing, reduction_of(reduction));
-  Array loss = empty(s.reduction == LossReduction::none ? target.shape : Dims{}, x.dtype, x.device());
-  Array lse = empty(target.shape, DType::float64, x.device());
+  const CrossEntropyShape s =
+      CrossEntropyShape::make(x, target, weight0 ? &weight : nullptr, ignore_index, label_smoothing,
+                              reduction_of(reduction));
+  Array loss =
+      empty(s.reduction == LossReduction::none ? target.shape : Dims{}, x.dtype, x.device());
+  Dims norm_shape{2};
+  for (int64_t n : target.shape) norm_shape.push_back(n);
+  Array norm = empty(norm_shape, x.dtype, x.device());
   Array total = empty(Dims{}, DType::float64, x.device());
   if (weight0) {
-    launch_from_python(ops::cross_entropy, s, {&x, &target, &weight}, {&loss, &lse, &total});
+    launch_from_python(ops::cross_entropy, s, {&x, &target, &weight}, {&loss, &norm, &total});
   } else {
-    launch_from_python(ops::cross_entropy, s, {&x, &target}, {&loss, &lse, &total});
+    launch_from_python(ops::cross_entropy, s, {&x, &target}, {&loss, &norm, &total});
   }
-  return {cast_to(loss, x0.dtype), lse, total};
+  return {cast_to(loss, x0.dtype), norm, total};
 }
 
-Array cross_entropy_backward(const Array& dloss0, const Array& x0, const Array& target, const Array& lse,
-                             const Array& total, const std::optional<Array>& weight0, int64_t ignore_index,
+Array cross_entropy_backward(const Array& dloss0, const Array& x0, const Array& target,
+                             const Array& norm, const Array& total,
+                             const std::optional<Array>& weight0, int64_t ignore_index,
                              double label_smoothing, int reduction) {
   const Array dloss = widened(dloss0), x = widened(x0);
   const Array weight = weight0 ? widened(*weight0) : Array{};
-  const CrossEntropyShape s = CrossEntropyShape::make(x, target, weight0 ? &weight : nullptr, ignore_index,
-                                                      label_smoothing, reduction_of(reduction));
+  const CrossEntropyShape s =
+      CrossEntropyShape::make(x, target, weight0 ? &weight : nullptr, ignore_index, label_smoothing,
+                              reduction_of(reduction));
   Array dx = empty(x.shape, x.dtype, x.device());
   if (weight0) {
-    launch_from_python(ops::cross_entropy_backward, s, {&dloss, &x, &target, &lse, &total, &weight}, {&dx});
+    launch_from_python(ops::cross_entropy_backward, s,
+                       {&dloss, &x, &target, &norm, &total, &weight}, {&dx});
   } else {
-    launch_from_python(ops::cross_entropy_backward, s, {&dloss, &x, &target, &lse, &total}, {&dx});
+    launch_from_python(ops::cross_entropy_backward, s, {&dloss, &x, &target, &norm, &total}, {&dx});
   }
   return cast_to(dx, x0.dtype);
 }
@@ -82,7 +93,8 @@ Array mse_loss_backward(const Array& dloss0, const Array& x0, const Array& targe
 
 void bind_loss(pybind11::module_& m) {
   m.def("softmax", [](const Array& x, int axis) { return softmax_forward(ops::softmax, x, axis); });
-  m.def("log_softmax", [](const Array& x, int axis) { return softmax_forward(ops::log_softmax, x, axis); });
+  m.def("log_softmax",
+        [](const Array& x, int axis) { return softmax_forward(ops::log_softmax, x, axis); });
   m.def("softmax_backward", [](const Array& dy, const Array& y, int axis) {
     return softmax_backward(ops::softmax_backward, dy, y, axis);
   });

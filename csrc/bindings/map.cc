@@ -25,7 +25,8 @@ bool takes(const MapRow& row, DType t) {
 std::string kernels_of(const MapRow& row) {
   std::string names;
   for (int t = 0; t < kNumDTypes; ++t)
-    if (takes(row, static_cast<DType>(t))) names += std::string(names.empty() ? "" : ", ") + kDTypeName[t];
+    if (takes(row, static_cast<DType>(t)))
+      names += std::string(names.empty() ? "" : ", ") + kDTypeName[t];
   return names;
 }
 
@@ -38,11 +39,14 @@ Weak weak_kind(PyObject* number) {
 
 // The dtype computed on: Tensors promote among themselves, Python numbers only raise the kind.
 DType compute_dtype(const MapRow& row, bool any, DType arrays, Weak weak) {
-  DType t = any ? arrays
-                : weak == Weak::real ? DType::float32 : weak == Weak::integer ? DType::int64 : DType::boolean;
+  DType t = any                     ? arrays
+            : weak == Weak::real    ? DType::float32
+            : weak == Weak::integer ? DType::int64
+                                    : DType::boolean;
   if (weak == Weak::integer && t == DType::boolean) t = DType::int64;
   if (weak == Weak::real && !is_floating(t)) t = DType::float32;
-  if ((row.kind == RowKind::floating || row.kind == RowKind::predicate) && !is_floating(t)) t = DType::float32;
+  if ((row.kind == RowKind::floating || row.kind == RowKind::predicate) && !is_floating(t))
+    t = DType::float32;
   return t;
 }
 
@@ -61,18 +65,24 @@ uint64_t encode_number(const MapRow& row, PyObject* number, DType dtype) {
   int overflow = 0;
   long long v = PyLong_AsLongLongAndOverflow(index, &overflow);
   Py_DECREF(index);
-  const int64_t low = dtype == DType::int64 ? std::numeric_limits<int64_t>::min()
-                      : dtype == DType::int32 ? std::numeric_limits<int32_t>::min() : 0;
+  const int64_t low = dtype == DType::int64   ? std::numeric_limits<int64_t>::min()
+                      : dtype == DType::int32 ? std::numeric_limits<int32_t>::min()
+                                              : 0;
   const int64_t high = dtype == DType::int64   ? std::numeric_limits<int64_t>::max()
                        : dtype == DType::int32 ? std::numeric_limits<int32_t>::max()
-                       : dtype == DType::uint8 ? 255 : 1;
+                       : dtype == DType::uint8 ? 255
+                                               : 1;
   if (overflow || v < low || v > high) {
-    PyErr_Format(PyExc_OverflowError, "%s: the number %R does not fit %s", row.name, number, name_of(dtype));
+    PyErr_Format(PyExc_OverflowError, "%s: the number %R does not fit %s", row.name, number,
+                 name_of(dtype));
     throw py::error_already_set();
   }
-  if (dtype == DType::int64) put(static_cast<int64_t>(v));
-  else if (dtype == DType::int32) put(static_cast<int32_t>(v));
-  else put(static_cast<uint8_t>(v));
+  if (dtype == DType::int64)
+    put(static_cast<int64_t>(v));
+  else if (dtype == DType::int32)
+    put(static_cast<int32_t>(v));
+  else
+    put(static_cast<uint8_t>(v));
   return bytes;
 }
 
@@ -104,13 +114,15 @@ PyObject* call_map_checked(int row_index, PyObject* const* args, Py_ssize_t coun
       wrong_operand(row, k, args[k]);
     }
   }
-  DLX_CHECK_AS(TypeError, any || selects, row.name, ": expected at least one Tensor, got numbers only");
+  DLX_CHECK_AS(TypeError, any || selects, row.name,
+               ": expected at least one Tensor, got numbers only");
   if (selects) {
-    DLX_CHECK_AS(TypeError, operands[0]->dtype == DType::boolean, "where: expected a condition of dtype bool, got ",
-                 operands[0]->dtype);
+    DLX_CHECK_AS(TypeError, operands[0]->dtype == DType::boolean,
+                 "where: expected a condition of dtype bool, got ", operands[0]->dtype);
   }
   const DType dtype = compute_dtype(row, any, arrays, weak);
-  DLX_CHECK_AS(TypeError, takes(row, dtype), row.name, ": no kernel for ", dtype, "; it works on ", kernels_of(row));
+  DLX_CHECK_AS(TypeError, takes(row, dtype), row.name, ": no kernel for ", dtype, "; it works on ",
+               kernels_of(row));
 
   Array casts[kMaxMapInputs];
   if (!uniform || (any && arrays != dtype)) {
@@ -136,7 +148,9 @@ PyObject* call_map_checked(int row_index, PyObject* const* args, Py_ssize_t coun
   {
     GilRelease release(y.size() > 32768);
     Array* outputs[] = {&y};
-    launch_bytes(current_ctx(), {map_op(row_index), &shape, sizeof shape, {inputs, static_cast<size_t>(count)}, outputs});
+    launch_bytes(
+        current_ctx(),
+        {map_op(row_index), &shape, sizeof shape, {inputs, static_cast<size_t>(count)}, outputs});
   }
   PyObject* result = wrap(std::move(y));
   if (recording && rules[row_index].rule)
@@ -199,8 +213,10 @@ PyObject* call_pow(PyObject* x, PyObject* exponent) {
         (weak_kind(exponent) == Weak::integer || is_floating(as_tensor(x)->array.dtype)))
       return call_map(multiply_row, args, 2);
     if (e < 0 && weak_kind(exponent) == Weak::integer && !is_floating(as_tensor(x)->array.dtype)) {
-      PyErr_Format(PyExc_ValueError, "pow: %s to the negative power %R is not an integer; cast to a floating type first",
-                   name_of(as_tensor(x)->array.dtype), exponent);
+      PyErr_Format(
+          PyExc_ValueError,
+          "pow: %s to the negative power %R is not an integer; cast to a floating type first",
+          name_of(as_tensor(x)->array.dtype), exponent);
       return nullptr;
     }
   }
@@ -208,15 +224,40 @@ PyObject* call_pow(PyObject* x, PyObject* exponent) {
   return call_map(pow_row, args, 2);
 }
 
+namespace {
+
+std::deque<PyMethodDef> methods;       // by row
+std::deque<std::string> descriptions;  // what their ml_doc points to
+
+void describe(const std::string& name, const std::string& formula) {
+  const int index = map_row(name.c_str());
+  if (index < 0) throw py::key_error(name);
+  const MapRow& row = map_table().row[index];
+  const char* arguments[] = {"x", "x1, x2", "x1, x2, x3"};
+  descriptions.push_back(
+      message(name, "(", arguments[row.inputs - 1], ", /)\n--\n\n", formula, ", element by element",
+              row.inputs > 1 ? ", with broadcasting" : "", ".\n\n", arguments[row.inputs - 1],
+              row.inputs > 1 ? ": Tensors or numbers, at least one a Tensor" : ": a Tensor",
+              ". Kernels: ", kernels_of(row),
+              row.kind == RowKind::floating || row.kind == RowKind::predicate
+                  ? "; integers become float32 first"
+                  : "",
+              ". Raises TypeError for anything else",
+              row.inputs > 1 ? ", ValueError for shapes that do not broadcast." : "."));
+  methods[static_cast<size_t>(index)].ml_doc = descriptions.back().c_str();
+}
+
+}  // namespace
+
 void bind_map(py::module_& m) {
-  static std::deque<PyMethodDef> methods;
   const MapTable& table = map_table();
   rules.resize(static_cast<size_t>(table.rows));
   for (int i = 0; i < table.rows; ++i) {
     const char* name = table.row[i].name;
     const auto function = std::string_view(name) == "pow" ? pow_function : map_function;
     methods.push_back({name, reinterpret_cast<PyCFunction>(function), METH_FASTCALL, nullptr});
-    m.add_object(name, py::reinterpret_steal<py::object>(PyCFunction_New(&methods.back(), py::int_(i).ptr())));
+    m.add_object(name, py::reinterpret_steal<py::object>(
+                           PyCFunction_New(&methods.back(), py::int_(i).ptr())));
   }
 
   m.def("pointwise_names", [] {
@@ -229,6 +270,7 @@ void bind_map(py::module_& m) {
     if (row < 0) throw py::key_error(name);
     rules[static_cast<size_t>(row)] = rule_ref(rule.release().ptr());
   });
+  m.def("describe_pointwise", describe);  // the docstring of a row's function
   m.def("cast", [](const Array& x, DType dtype) { return cast_to(x, dtype); });
   m.def("promote", [](DType a, DType b) { return promote(a, b); });
 }

@@ -4,7 +4,8 @@
 
 namespace dlx {
 
-// The op `row` of the pointwise list on Tensors and Python numbers; a new reference, or null with an exception set.
+// The op `row` of the pointwise list on Tensors and Python numbers; a new reference, or null with
+// an exception set.
 PyObject* call_map(int row, PyObject* const* args, Py_ssize_t count);
 
 // x to the power of a Python number or a Tensor; x ** 2 is x * x.

@@ -11,29 +11,33 @@ void set_dtypes(py::tuple singletons, py::object parser);  // convert.cc
 
 namespace {
 
-std::vector<py::object> kept_rules;
-
-// record(rule, inputs, outputs, attrs=()): outputs, attached to the graph where an input needs a gradient.
+// record(rule, inputs, outputs, attrs=()): outputs, attached to the graph where an input needs a
+// gradient.
 PyObject* record_function(PyObject*, PyObject* const* args, Py_ssize_t count) {
   return guarded([&]() -> PyObject* {
-    DLX_CHECK_AS(TypeError, (count == 3 || count == 4) && PyTuple_Check(args[1]), "record: expected rule, inputs, outputs");
+    DLX_CHECK_AS(TypeError, (count == 3 || count == 4) && PyTuple_Check(args[1]),
+                 "record: expected rule, inputs, outputs");
     PyObject* outputs = args[2];
     if (recording) {
       const bool many = PyTuple_Check(outputs);
-      record(rule_ref(args[0]), &PyTuple_GET_ITEM(args[1], 0), static_cast<int>(PyTuple_GET_SIZE(args[1])),
-             many ? &PyTuple_GET_ITEM(outputs, 0) : &outputs, many ? static_cast<int>(PyTuple_GET_SIZE(outputs)) : 1,
+      record(rule_ref(args[0]), &PyTuple_GET_ITEM(args[1], 0),
+             static_cast<int>(PyTuple_GET_SIZE(args[1])),
+             many ? &PyTuple_GET_ITEM(outputs, 0) : &outputs,
+             many ? static_cast<int>(PyTuple_GET_SIZE(outputs)) : 1,
              count == 4 ? args[3] : nullptr);
     }
     return Py_NewRef(outputs);
   });
 }
 
-PyMethodDef record_method = {"record", reinterpret_cast<PyCFunction>(record_function), METH_FASTCALL, nullptr};
+PyMethodDef record_method = {"record", reinterpret_cast<PyCFunction>(record_function),
+                             METH_FASTCALL, nullptr};
 
 }  // namespace
 
 PYBIND11_MODULE(_core, m) {
-  m.doc() = "The native half of dlx: arrays, kernels, the door, and the nodes of the recorded graph.";
+  m.doc() =
+      "The native half of dlx: arrays, kernels, the door, and the nodes of the recorded graph.";
   py::register_exception_translator([](std::exception_ptr p) {
     try {
       if (p) std::rethrow_exception(p);
@@ -43,9 +47,11 @@ PYBIND11_MODULE(_core, m) {
   });
   make_node_type(m.ptr());
   make_tensor_type(m.ptr());
-  m.def("set_tensor_class", [](py::type t) { tensor_class = reinterpret_cast<PyTypeObject*>(t.release().ptr()); });
+  m.def("set_tensor_class",
+        [](py::type t) { tensor_class = reinterpret_cast<PyTypeObject*>(t.release().ptr()); });
   m.def("set_dtypes", set_dtypes);
-  m.add_object("record", py::reinterpret_steal<py::object>(PyCFunction_New(&record_method, nullptr)));
+  m.add_object("record",
+               py::reinterpret_steal<py::object>(PyCFunction_New(&record_method, nullptr)));
   m.def("recording", [] { return recording; });
   m.def("set_recording", [](bool on) { return std::exchange(recording, on); });
   m.def("attach", [](py::handle node, int output_index, const Array& value) {

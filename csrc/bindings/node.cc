@@ -30,7 +30,8 @@ NodeObject* new_node(PyObject* rule, PyObject* attrs, int inputs, int outputs) {
 
 NodeObject* as_node(PyObject* o) { return reinterpret_cast<NodeObject*>(o); }
 
-// Frees a graph of any depth without recursion: a dying node hands its inputs' nodes to the outermost call.
+// Frees a graph of any depth without recursion: a dying node hands its inputs' nodes to the
+// outermost call.
 void node_dealloc(PyObject* self) {
   thread_local std::vector<NodeObject*> dying;
   thread_local bool draining = false;
@@ -60,7 +61,8 @@ PyObject* get_edges(PyObject* self, void*) {
   PyObject* edges = PyTuple_New(node->inputs);
   for (int i = 0; i < node->inputs; ++i) {
     const NodeSlot& slot = node->slots[i];
-    PyObject* edge = slot.node ? Py_BuildValue("(Oi)", slot.node, slot.output_index) : Py_NewRef(Py_None);
+    PyObject* edge =
+        slot.node ? Py_BuildValue("(Oi)", slot.node, slot.output_index) : Py_NewRef(Py_None);
     PyTuple_SET_ITEM(edges, i, edge);
   }
   return edges;
@@ -72,9 +74,10 @@ PyObject* get_inputs(PyObject* self, void*) {
   PyObject* inputs = PyTuple_New(node->inputs);
   for (int i = 0; i < node->inputs; ++i) {
     const NodeSlot& slot = node->slots[i];
-    PyTuple_SET_ITEM(inputs, i, slot.number ? Py_NewRef(slot.number)
-                                : slot.node ? wrap(slot.array, slot.node, slot.output_index)
-                                            : wrap(slot.array));
+    PyTuple_SET_ITEM(inputs, i,
+                     slot.number ? Py_NewRef(slot.number)
+                     : slot.node ? wrap(slot.array, slot.node, slot.output_index)
+                                 : wrap(slot.array));
   }
   return inputs;
 }
@@ -95,7 +98,9 @@ PyObject* get_attrs(PyObject* self, void*) {
   PyObject* attrs = as_node(self)->attrs;
   return attrs ? Py_NewRef(attrs) : PyTuple_New(0);
 }
-PyObject* get_sequence(PyObject* self, void*) { return PyLong_FromLongLong(as_node(self)->sequence); }
+PyObject* get_sequence(PyObject* self, void*) {
+  return PyLong_FromLongLong(as_node(self)->sequence);
+}
 PyObject* get_num_outputs(PyObject* self, void*) { return PyLong_FromLong(as_node(self)->outputs); }
 PyObject* get_released(PyObject* self, void*) { return PyBool_FromLong(as_node(self)->released); }
 PyObject* get_leaf(PyObject* self, void*) {
@@ -105,13 +110,15 @@ PyObject* get_leaf(PyObject* self, void*) {
 
 PyObject* node_release(PyObject* self, PyObject*) {
   NodeObject* node = as_node(self);
-  for (int i = 0; i < node->inputs + node->outputs; ++i) node->slots[i].array.storage = StorageRef();
+  for (int i = 0; i < node->inputs + node->outputs; ++i)
+    node->slots[i].array.storage = StorageRef();
   node->released = true;
   Py_RETURN_NONE;
 }
 
 PyGetSetDef node_getset[] = {
-    {"rule", get_rule, nullptr, "the rule of the op that made the outputs; None for a leaf", nullptr},
+    {"rule", get_rule, nullptr, "the rule of the op that made the outputs; None for a leaf",
+     nullptr},
     {"attrs", get_attrs, nullptr, "the op's attributes", nullptr},
     {"edges", get_edges, nullptr, "per input: (node, output index) or None", nullptr},
     {"inputs", get_inputs, nullptr, "the inputs as they were", nullptr},
@@ -119,11 +126,12 @@ PyGetSetDef node_getset[] = {
     {"sequence", get_sequence, nullptr, "creation order", nullptr},
     {"num_outputs", get_num_outputs, nullptr, "how many outputs", nullptr},
     {"released", get_released, nullptr, "whether backward() freed this node", nullptr},
-    {"leaf", get_leaf, nullptr, "the leaf tensor, if this is a leaf's node and it still lives", nullptr},
+    {"leaf", get_leaf, nullptr, "the leaf tensor, if this is a leaf's node and it still lives",
+     nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
-PyMethodDef node_methods[] = {
-    {"release", node_release, METH_NOARGS, "lets go of the kept values"}, {nullptr, nullptr, 0, nullptr}};
+PyMethodDef node_methods[] = {{"release", node_release, METH_NOARGS, "lets go of the kept values"},
+                              {nullptr, nullptr, 0, nullptr}};
 
 PyType_Slot node_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)},
                             {Py_tp_getset, node_getset},
@@ -155,14 +163,15 @@ NodeObject* leaf_node(TensorObject* leaf) {
   return leaf->node;
 }
 
-void record(const RuleRef& ref, PyObject* const* inputs, int input_count, PyObject* const* outputs, int output_count,
-            PyObject* attrs) {
+void record(const RuleRef& ref, PyObject* const* inputs, int input_count, PyObject* const* outputs,
+            int output_count, PyObject* attrs) {
   if (!recording) return;
   bool needed = false;
   for (int i = 0; i < input_count; ++i) {
     if (!is_tensor(inputs[i]) || !needs_grad(as_tensor(inputs[i]))) continue;
     needed = true;
-    if (is_leaf(as_tensor(inputs[i]))) leaf_node(as_tensor(inputs[i]));  // before the op's node: inputs come first
+    if (is_leaf(as_tensor(inputs[i])))
+      leaf_node(as_tensor(inputs[i]));  // before the op's node: inputs come first
   }
   if (!needed) return;
 
@@ -192,7 +201,8 @@ void record(const RuleRef& ref, PyObject* const* inputs, int input_count, PyObje
 
 PyTypeObject* make_node_type(PyObject* module) {
   node_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&node_spec));
-  if (!node_type || PyModule_AddObjectRef(module, "Node", reinterpret_cast<PyObject*>(node_type)) < 0)
+  if (!node_type ||
+      PyModule_AddObjectRef(module, "Node", reinterpret_cast<PyObject*>(node_type)) < 0)
     throw pybind11::error_already_set();
   return node_type;
 }

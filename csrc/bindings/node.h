@@ -1,4 +1,5 @@
-// A node of the recorded graph: which rule made some outputs from which inputs. Python's autodiff.py walks them.
+// A node of the recorded graph: which rule made some outputs from which inputs. Python's
+// autodiff.py walks them.
 #pragma once
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -10,19 +11,20 @@ namespace dlx {
 struct TensorObject;
 struct NodeObject;
 
-// One input or output as it was when the op ran. The array has no storage when the rule does not need the value.
+// One input or output as it was when the op ran. The array has no storage when the rule does not
+// need the value.
 struct NodeSlot {
   Array array;
   PyObject* number = nullptr;  // inputs: owned, in place of an array for a Python number
-  NodeObject* node = nullptr;  // inputs: the node that made it, owned; null when it needs no gradient
+  NodeObject* node =
+      nullptr;  // inputs: the node that made it, owned; null when it needs no gradient
   int32_t output_index = 0;
 };
 
 struct NodeObject {
-  PyObject_HEAD
-  PyObject* rule;      // null for a leaf
-  PyObject* attrs;     // tuple
-  NodeSlot* slots;     // inputs, then outputs
+  PyObject_HEAD PyObject* rule;  // null for a leaf
+  PyObject* attrs;               // tuple
+  NodeSlot* slots;               // inputs, then outputs
   int32_t inputs, outputs;
   int64_t sequence;    // grows with every node: inputs always have smaller numbers
   bool released;       // the graph was freed by backward()
@@ -41,8 +43,8 @@ RuleRef rule_ref(PyObject* rule);
 extern constinit thread_local bool recording;  // grad mode
 
 // Attaches outputs to a new node if recording is on and an input needs a gradient.
-void record(const RuleRef& rule, PyObject* const* inputs, int input_count, PyObject* const* outputs, int output_count,
-            PyObject* attrs);
+void record(const RuleRef& rule, PyObject* const* inputs, int input_count, PyObject* const* outputs,
+            int output_count, PyObject* attrs);
 NodeObject* leaf_node(TensorObject* leaf);  // owned by the leaf
 
 PyTypeObject* make_node_type(PyObject* module);

@@ -1,11 +1,12 @@
 // _core.optimizer_step: lists of Tensors in, few launches out.
+#include "ops/optimizer.h"
+
 #include <pybind11/stl.h>
 
 #include <array>
 #include <vector>
 
 #include "bindings/tensor_base.h"
-#include "ops/optimizer.h"
 
 namespace dlx {
 namespace {
@@ -14,17 +15,17 @@ namespace py = pybind11;
 
 // A list or tuple of Python, of known length.
 std::span<PyObject* const> items_of(PyObject* o, const char* what, int64_t expected = -1) {
-  DLX_CHECK_AS(TypeError, PyList_Check(o) || PyTuple_Check(o), "optimizer_step: expected ", what, " as a list, got ",
-               Py_TYPE(o)->tp_name);
+  DLX_CHECK_AS(TypeError, PyList_Check(o) || PyTuple_Check(o), "optimizer_step: expected ", what,
+               " as a list, got ", Py_TYPE(o)->tp_name);
   const auto n = static_cast<int64_t>(PySequence_Fast_GET_SIZE(o));
-  DLX_CHECK(expected < 0 || n == expected, "optimizer_step: expected ", expected, " ", what, ", one per parameter, got ",
-            n);
+  DLX_CHECK(expected < 0 || n == expected, "optimizer_step: expected ", expected, " ", what,
+            ", one per parameter, got ", n);
   return {PySequence_Fast_ITEMS(o), static_cast<size_t>(n)};
 }
 
 Array& array_in(PyObject* o, const char* what, int64_t index) {
-  DLX_CHECK_AS(TypeError, is_tensor(o), "optimizer_step: expected ", what, " ", index, " as a Tensor, got ",
-               Py_TYPE(o)->tp_name);
+  DLX_CHECK_AS(TypeError, is_tensor(o), "optimizer_step: expected ", what, " ", index,
+               " as a Tensor, got ", Py_TYPE(o)->tp_name);
   array_of(o);  // raises when there is no value
   return as_tensor(o)->array;
 }
@@ -42,8 +43,10 @@ struct Buffers {
   Array& step;
 };
 
-// The arrays are copied (their memory is not), so that they live through the launch whatever other threads do.
-void launch_some(OptimizerShape shape, const Buffers& shared, std::span<const Parameter> some, bool last) {
+// The arrays are copied (their memory is not), so that they live through the launch whatever other
+// threads do.
+void launch_some(OptimizerShape shape, const Buffers& shared, std::span<const Parameter> some,
+                 bool last) {
   Ctx& ctx = current_ctx();
   const size_t count = some.size();
   shape.count = static_cast<int32_t>(count);
@@ -64,7 +67,8 @@ void launch_some(OptimizerShape shape, const Buffers& shared, std::span<const Pa
   for (int k = 0; k < shape.states(); ++k)
     for (const Parameter& x : some) take(*x.states[static_cast<size_t>(k)]);
 
-  std::vector<const Array*> inputs = {&shared.lr, &shared.weight_decay, &shared.grad_scale, &shared.skip};
+  std::vector<const Array*> inputs = {&shared.lr, &shared.weight_decay, &shared.grad_scale,
+                                      &shared.skip};
   std::vector<Array*> outputs = {&shared.step};
   for (size_t i = 0; i < count; ++i) inputs.push_back(&arrays[i]);
   for (size_t i = count; i < arrays.size(); ++i) outputs.push_back(&arrays[i]);
@@ -73,15 +77,18 @@ void launch_some(OptimizerShape shape, const Buffers& shared, std::span<const Pa
   launch_bytes(ctx, {ops::optimizer_step, &shape, sizeof shape, inputs, outputs});
 }
 
-void optimizer_step(int kind, py::handle params, py::handle grads, py::handle states, py::handle groups,
-                    const Array& lr, const Array& weight_decay, py::handle step, const Array& grad_scale,
-                    const Array& skip, const std::array<double, 4>& hyper) {
+void optimizer_step(int kind, py::handle params, py::handle grads, py::handle states,
+                    py::handle groups, const Array& lr, const Array& weight_decay, py::handle step,
+                    const Array& grad_scale, const Array& skip,
+                    const std::array<double, 4>& hyper) {
   Array& counter = array_in(step.ptr(), "step", 0);
-  const OptimizerShape shape = OptimizerShape::make(kind, hyper, lr, weight_decay, counter, grad_scale, skip);
+  const OptimizerShape shape =
+      OptimizerShape::make(kind, hyper, lr, weight_decay, counter, grad_scale, skip);
 
   const auto p = items_of(params.ptr(), "parameters");
   const auto n = static_cast<int64_t>(p.size());
-  const auto g = items_of(grads.ptr(), "gradients", n), s = items_of(states.ptr(), "lists of states", n),
+  const auto g = items_of(grads.ptr(), "gradients", n),
+             s = items_of(states.ptr(), "lists of states", n),
              group = items_of(groups.ptr(), "groups", n);
   std::vector<Parameter> of_dtype[2];  // float32, float64: a launch has one dtype
   for (int64_t i = 0; i < n; ++i) {

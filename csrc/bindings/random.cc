@@ -1,8 +1,10 @@
-// The generator and what draws from it. A cell is passed as a Tensor, because drawing changes its array in place.
+// The generator and what draws from it. A cell is passed as a Tensor, because drawing changes its
+// array in place.
+#include "ops/random.h"
+
 #include "bindings/tensor_base.h"
 #include "ops/copy.h"
 #include "ops/dropout.h"
-#include "ops/random.h"
 
 namespace dlx {
 namespace {
@@ -13,7 +15,8 @@ Array& cell_of(py::handle cell, const char* op) {
   DLX_CHECK_AS(TypeError, is_tensor(cell.ptr()), op, ": expected the generator's cell as a Tensor");
   Array& array = as_tensor(cell.ptr())->array;
   DLX_CHECK(array.dtype == DType::int64 && array.shape == Dims{2}, op,
-            ": expected a generator's cell, int64 of shape (2,), got ", array.dtype, " of shape ", array.shape);
+            ": expected a generator's cell, int64 of shape (2,), got ", array.dtype, " of shape ",
+            array.shape);
   own(current_ctx(), array);
   return array;
 }
@@ -28,17 +31,20 @@ Array draw(const Op& op, const Shape& shape, py::handle cell, const Dims& y_shap
 
 Array random_uniform(py::handle cell, py::handle shape, double low, double high, DType dtype) {
   const Dims y_shape = dims_from(shape.ptr(), "random.uniform", "shape");
-  return draw(ops::random_uniform, RandomUniformShape::make(y_shape, dtype, low, high), cell, y_shape, dtype);
+  return draw(ops::random_uniform, RandomUniformShape::make(y_shape, dtype, low, high), cell,
+              y_shape, dtype);
 }
 
 Array random_normal(py::handle cell, py::handle shape, double mean, double std, DType dtype) {
   const Dims y_shape = dims_from(shape.ptr(), "random.normal", "shape");
-  return draw(ops::random_normal, RandomNormalShape::make(y_shape, dtype, mean, std), cell, y_shape, dtype);
+  return draw(ops::random_normal, RandomNormalShape::make(y_shape, dtype, mean, std), cell, y_shape,
+              dtype);
 }
 
 Array random_int(py::handle cell, py::handle shape, int64_t low, int64_t last, DType dtype) {
   const Dims y_shape = dims_from(shape.ptr(), "random.randint", "shape");
-  return draw(ops::random_int, RandomIntShape::make(y_shape, dtype, low, last), cell, y_shape, dtype);
+  return draw(ops::random_int, RandomIntShape::make(y_shape, dtype, low, last), cell, y_shape,
+              dtype);
 }
 
 Array random_permutation(py::handle cell, int64_t n) {
@@ -56,7 +62,8 @@ std::tuple<Array, Array> dropout(const Array& x, py::handle cell, double p) {
 
 Array dropout_backward(const Array& dy, const Array& start, double p) {
   DLX_CHECK(start.dtype == DType::int64 && start.shape == Dims{2},
-            "dropout_backward: expected start, int64 of shape (2,), got ", start.dtype, " of shape ", start.shape);
+            "dropout_backward: expected start, int64 of shape (2,), got ", start.dtype,
+            " of shape ", start.shape);
   Array dx = empty(dy.shape, dy.dtype, dy.device());
   launch_from_python(ops::dropout_backward, DropoutShape::make(dy, p), {&dy, &start}, {&dx});
   return dx;
@@ -66,17 +73,19 @@ Array dropout_backward(const Array& dy, const Array& start, double p) {
 void set_random_state(py::handle cell, const Array& state) {
   Array& array = cell_of(cell, "random.set_state");
   DLX_CHECK(state.dtype == DType::int64 && state.shape == Dims{2},
-            "random.set_state: expected int64 of shape (2,), as get_state() gives, got ", state.dtype, " of shape ",
-            state.shape);
-  launch_from_python(ops::copy, CopyShape::make(state.shape, state.dtype, state.strides, array.strides), {&state},
-                     {&array});
+            "random.set_state: expected int64 of shape (2,), as get_state() gives, got ",
+            state.dtype, " of shape ", state.shape);
+  launch_from_python(ops::copy,
+                     CopyShape::make(state.shape, state.dtype, state.strides, array.strides),
+                     {&state}, {&array});
 }
 
 Array get_random_state(py::handle cell) {
   const Array& array = cell_of(cell, "random.get_state");
   Array state = empty(array.shape, array.dtype, array.device());
-  launch_from_python(ops::copy, CopyShape::make(array.shape, array.dtype, array.strides, state.strides), {&array},
-                     {&state});
+  launch_from_python(ops::copy,
+                     CopyShape::make(array.shape, array.dtype, array.strides, state.strides),
+                     {&array}, {&state});
   return state;
 }
 

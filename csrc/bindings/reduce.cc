@@ -6,7 +6,8 @@
 namespace dlx {
 namespace {
 
-Array reduce(const Op& op, Reduction kind, const Array& x, const Dims& axes, bool keepdims, double correction = 0) {
+Array reduce(const Op& op, Reduction kind, const Array& x, const Dims& axes, bool keepdims,
+             double correction = 0) {
   Dims y_shape;
   const ReduceShape shape = ReduceShape::make(kind, x, axes, keepdims, correction, &y_shape);
   Array y = empty(y_shape, shape.output_dtype(), x.device());
@@ -16,7 +17,9 @@ Array reduce(const Op& op, Reduction kind, const Array& x, const Dims& axes, boo
 
 template <const Op& kOp, Reduction kKind>
 void bind(pybind11::module_& m) {
-  m.def(kOp.name, [](const Array& x, const Dims& axes, bool keepdims) { return reduce(kOp, kKind, x, axes, keepdims); });
+  m.def(kOp.name, [](const Array& x, const Dims& axes, bool keepdims) {
+    return reduce(kOp, kKind, x, axes, keepdims);
+  });
 }
 
 }  // namespace

@@ -55,23 +55,26 @@ PyObject* wrap(Array array, NodeObject* node, int output_index) {
 
 const Array& array_of(PyObject* o) {
   const Array& array = as_tensor(o)->array;
-  DLX_CHECK_AS(std::runtime_error, array.storage, "this value was not kept: only the shape ", array.shape,
-               " and dtype ", array.dtype, " of it are known to the gradient rule");
+  DLX_CHECK_AS(std::runtime_error, array.storage, "this value was not kept: only the shape ",
+               array.shape, " and dtype ", array.dtype, " of it are known to the gradient rule");
   return array;
 }
 
 void check_writable(const TensorObject* cell, const char* op) {
   DLX_CHECK_AS(std::runtime_error, !(recording && cell->requires_grad), op,
-               ": a leaf that requires a gradient cannot be written in place; use dlx.no_grad() or detach()");
+               ": a leaf that requires a gradient cannot be written in place; use dlx.no_grad() or "
+               "detach()");
 }
 
 void rebind(TensorObject* cell, TensorObject* value, const char* op) {
   check_writable(cell, op);
-  if (cell->array.storage.get() != value->array.storage.get()) notify_cell_moves(current_ctx(), cell->array);
+  if (cell->array.storage.get() != value->array.storage.get())
+    notify_cell_moves(current_ctx(), cell->array);
   cell->array = value->array;
   if (cell->requires_grad) return;  // under no_grad a leaf stays the same leaf
   NodeObject* old = cell->node;
-  cell->node = value->node ? (is_leaf(value) && !value->requires_grad ? nullptr : value->node) : nullptr;
+  cell->node =
+      value->node ? (is_leaf(value) && !value->requires_grad ? nullptr : value->node) : nullptr;
   if (value->requires_grad) cell->node = leaf_node(value);
   Py_XINCREF(cell->node);
   cell->output_index = value->output_index;
@@ -87,8 +90,10 @@ void let_go_of_node(TensorObject* t) {
 }
 
 PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
-  if (PyTuple_GET_SIZE(args) != 1 || (kwargs && PyDict_GET_SIZE(kwargs)) || !is_tensor(PyTuple_GET_ITEM(args, 0))) {
-    PyErr_SetString(PyExc_TypeError, "Tensor: expected one Tensor; dlx.tensor(data) makes Tensors of other data");
+  if (PyTuple_GET_SIZE(args) != 1 || (kwargs && PyDict_GET_SIZE(kwargs)) ||
+      !is_tensor(PyTuple_GET_ITEM(args, 0))) {
+    PyErr_SetString(PyExc_TypeError,
+                    "Tensor: expected one Tensor; dlx.tensor(data) makes Tensors of other data");
     return nullptr;
   }
   PyObject* self = type->tp_alloc(type, 0);
@@ -111,19 +116,31 @@ void tensor_dealloc(PyObject* self) {
 // ---- attributes
 
 PyObject* get_shape(PyObject* self, void*) { return tuple_of(as_tensor(self)->array.shape); }
-PyObject* get_ndim(PyObject* self, void*) { return PyLong_FromLong(as_tensor(self)->array.shape.ndim); }
-PyObject* get_size(PyObject* self, void*) { return PyLong_FromLongLong(as_tensor(self)->array.size()); }
-PyObject* get_dtype(PyObject* self, void*) { return Py_NewRef(dtype_object(as_tensor(self)->array.dtype)); }
+PyObject* get_ndim(PyObject* self, void*) {
+  return PyLong_FromLong(as_tensor(self)->array.shape.ndim);
+}
+PyObject* get_size(PyObject* self, void*) {
+  return PyLong_FromLongLong(as_tensor(self)->array.size());
+}
+PyObject* get_dtype(PyObject* self, void*) {
+  return Py_NewRef(dtype_object(as_tensor(self)->array.dtype));
+}
 PyObject* get_strides(PyObject* self, void*) { return tuple_of(as_tensor(self)->array.strides); }
 PyObject* get_node(PyObject* self, void*) {
   TensorObject* t = as_tensor(self);
   if (t->requires_grad && !t->node) leaf_node(t);
   return Py_NewRef(t->node ? reinterpret_cast<PyObject*>(t->node) : Py_None);
 }
-PyObject* get_output_index(PyObject* self, void*) { return PyLong_FromLong(as_tensor(self)->output_index); }
+PyObject* get_output_index(PyObject* self, void*) {
+  return PyLong_FromLong(as_tensor(self)->output_index);
+}
 PyObject* get_is_leaf(PyObject* self, void*) { return PyBool_FromLong(is_leaf(as_tensor(self))); }
-PyObject* get_requires_grad(PyObject* self, void*) { return PyBool_FromLong(needs_grad(as_tensor(self))); }
-PyObject* get_is_dense(PyObject* self, void*) { return PyBool_FromLong(as_tensor(self)->array.is_dense()); }
+PyObject* get_requires_grad(PyObject* self, void*) {
+  return PyBool_FromLong(needs_grad(as_tensor(self)));
+}
+PyObject* get_is_dense(PyObject* self, void*) {
+  return PyBool_FromLong(as_tensor(self)->array.is_dense());
+}
 PyObject* get_storage_id(PyObject* self, void*) {
   return PyLong_FromUnsignedLongLong(as_tensor(self)->array.storage->id);
 }
@@ -137,12 +154,14 @@ int set_requires_grad(PyObject* self, PyObject* value, void*) {
   int on = value ? PyObject_IsTrue(value) : -1;
   if (on < 0) return -1;
   if (on && !is_floating(t->array.dtype)) {
-    PyErr_Format(PyExc_TypeError, "requires_grad: expected a floating dtype, got %s", name_of(t->array.dtype));
+    PyErr_Format(PyExc_TypeError, "requires_grad: expected a floating dtype, got %s",
+                 name_of(t->array.dtype));
     return -1;
   }
   if (!is_leaf(t)) {
     if (on) return 0;
-    PyErr_SetString(PyExc_RuntimeError, "requires_grad: a computed tensor always follows its inputs; use detach()");
+    PyErr_SetString(PyExc_RuntimeError,
+                    "requires_grad: a computed tensor always follows its inputs; use detach()");
     return -1;
   }
   t->requires_grad = on;
@@ -162,16 +181,20 @@ int set_grad(PyObject* self, PyObject* value, void*) {
     return 0;
   }
   if (!is_tensor(value)) {
-    PyErr_Format(PyExc_TypeError, "grad: expected a Tensor or None, got %s", Py_TYPE(value)->tp_name);
+    PyErr_Format(PyExc_TypeError, "grad: expected a Tensor or None, got %s",
+                 Py_TYPE(value)->tp_name);
     return -1;
   }
   if (!(as_tensor(value)->array.shape == t->array.shape)) {
     PyErr_SetString(PyExc_ValueError, message("grad: expected shape ", t->array.shape, ", got ",
-                                              as_tensor(value)->array.shape).c_str());
+                                              as_tensor(value)->array.shape)
+                                          .c_str());
     return -1;
   }
   if (t->grad) {
-    if (!guarded([&] { return notify_cell_moves(current_ctx(), as_tensor(t->grad)->array), value; })) return -1;
+    if (!guarded(
+            [&] { return notify_cell_moves(current_ctx(), as_tensor(t->grad)->array), value; }))
+      return -1;
   }
   Py_XSETREF(t->grad, Py_NewRef(value));
   return 0;
@@ -186,9 +209,11 @@ PyGetSetDef getset[] = {
     {"node", get_node, nullptr, "the graph node that made this value, or None", nullptr},
     {"output_index", get_output_index, nullptr, "which of the node's outputs this is", nullptr},
     {"is_leaf", get_is_leaf, nullptr, "whether no recorded op made this value", nullptr},
-    {"requires_grad", get_requires_grad, set_requires_grad, "whether gradients flow to this tensor", nullptr},
+    {"requires_grad", get_requires_grad, set_requires_grad, "whether gradients flow to this tensor",
+     nullptr},
     {"grad", get_grad, set_grad, "the accumulated gradient of a leaf, or None", nullptr},
-    {"_is_dense", get_is_dense, nullptr, "whether the elements stand row-major without gaps", nullptr},
+    {"_is_dense", get_is_dense, nullptr, "whether the elements stand row-major without gaps",
+     nullptr},
     {"_storage_id", get_storage_id, nullptr, "identity of the memory behind this view", nullptr},
     {"_device_code", get_device_code, nullptr, "(kind, index) of the device", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
@@ -208,15 +233,42 @@ PyObject* binary(int row, PyObject* a, PyObject* b) {
   return call_map(row, args, 2);
 }
 
-PyObject* add(PyObject* a, PyObject* b) { static const int row = row_of("add"); return binary(row, a, b); }
-PyObject* subtract(PyObject* a, PyObject* b) { static const int row = row_of("subtract"); return binary(row, a, b); }
-PyObject* multiply(PyObject* a, PyObject* b) { static const int row = row_of("multiply"); return binary(row, a, b); }
-PyObject* divide(PyObject* a, PyObject* b) { static const int row = row_of("divide"); return binary(row, a, b); }
-PyObject* bit_and(PyObject* a, PyObject* b) { static const int row = row_of("logical_and"); return binary(row, a, b); }
-PyObject* bit_or(PyObject* a, PyObject* b) { static const int row = row_of("logical_or"); return binary(row, a, b); }
-PyObject* negative(PyObject* a) { static const int row = row_of("negative"); return call_map(row, &a, 1); }
-PyObject* absolute(PyObject* a) { static const int row = row_of("abs"); return call_map(row, &a, 1); }
-PyObject* invert(PyObject* a) { static const int row = row_of("logical_not"); return call_map(row, &a, 1); }
+PyObject* add(PyObject* a, PyObject* b) {
+  static const int row = row_of("add");
+  return binary(row, a, b);
+}
+PyObject* subtract(PyObject* a, PyObject* b) {
+  static const int row = row_of("subtract");
+  return binary(row, a, b);
+}
+PyObject* multiply(PyObject* a, PyObject* b) {
+  static const int row = row_of("multiply");
+  return binary(row, a, b);
+}
+PyObject* divide(PyObject* a, PyObject* b) {
+  static const int row = row_of("divide");
+  return binary(row, a, b);
+}
+PyObject* bit_and(PyObject* a, PyObject* b) {
+  static const int row = row_of("logical_and");
+  return binary(row, a, b);
+}
+PyObject* bit_or(PyObject* a, PyObject* b) {
+  static const int row = row_of("logical_or");
+  return binary(row, a, b);
+}
+PyObject* negative(PyObject* a) {
+  static const int row = row_of("negative");
+  return call_map(row, &a, 1);
+}
+PyObject* absolute(PyObject* a) {
+  static const int row = row_of("abs");
+  return call_map(row, &a, 1);
+}
+PyObject* invert(PyObject* a) {
+  static const int row = row_of("logical_not");
+  return call_map(row, &a, 1);
+}
 
 PyObject* power(PyObject* a, PyObject* b, PyObject* modulus) {
   if (modulus != Py_None) Py_RETURN_NOTIMPLEMENTED;
@@ -231,8 +283,8 @@ PyObject* matmul(PyObject* a, PyObject* b) {
 }
 
 PyObject* compare(PyObject* a, PyObject* b, int op) {
-  static const int rows[] = {row_of("less"), row_of("less_equal"), row_of("equal"),
-                             row_of("not_equal"), row_of("greater"), row_of("greater_equal")};
+  static const int rows[] = {row_of("less"),      row_of("less_equal"), row_of("equal"),
+                             row_of("not_equal"), row_of("greater"),    row_of("greater_equal")};
   return binary(rows[op], a, b);  // Py_LT, LE, EQ, NE, GT, GE are 0..5
 }
 
@@ -243,8 +295,8 @@ PyObject* in_place(PyObject* self, PyObject* other) {
   PyObject* result = guarded([&] {
     const Array& before = as_tensor(self)->array;
     const Array& after = as_tensor(value)->array;
-    DLX_CHECK(after.shape == before.shape, "in-place op: the result has shape ", after.shape, ", the tensor ",
-              before.shape);
+    DLX_CHECK(after.shape == before.shape, "in-place op: the result has shape ", after.shape,
+              ", the tensor ", before.shape);
     DLX_CHECK_AS(TypeError, after.dtype == before.dtype, "in-place op: the result is ", after.dtype,
                  ", the tensor ", before.dtype);
     rebind(as_tensor(self), as_tensor(value), "in-place op");
@@ -264,9 +316,11 @@ Py_ssize_t length(PyObject* self) {
 int truth(PyObject* self) {
   const Array& array = as_tensor(self)->array;
   if (array.size() != 1) {
-    PyErr_SetString(PyExc_ValueError,
-                    message("bool: expected one element, got shape ", array.shape,
-                            "; compare and reduce with dlx.all-like expressions such as (x == y).min()").c_str());
+    PyErr_SetString(
+        PyExc_ValueError,
+        message("bool: expected one element, got shape ", array.shape,
+                "; compare and reduce with dlx.all-like expressions such as (x == y).min()")
+            .c_str());
     return -1;
   }
   PyObject* value = item_of(array);
@@ -294,7 +348,8 @@ PyObject* to_int(PyObject* self) {
 
 PyObject* to_index(PyObject* self) {
   if (is_floating(as_tensor(self)->array.dtype)) {
-    PyErr_Format(PyExc_TypeError, "index: expected an integer tensor, got %s", name_of(as_tensor(self)->array.dtype));
+    PyErr_Format(PyExc_TypeError, "index: expected an integer tensor, got %s",
+                 name_of(as_tensor(self)->array.dtype));
     return nullptr;
   }
   return to_int(self);
@@ -305,7 +360,8 @@ PyObject* tolist(PyObject* self, PyObject*) { return list_of(as_tensor(self)->ar
 
 PyMethodDef methods[] = {
     {"item", item, METH_NOARGS, "The value of a tensor of one element, as a Python number."},
-    {"tolist", tolist, METH_NOARGS, "The values as nested lists of Python numbers (a number for shape ())."},
+    {"tolist", tolist, METH_NOARGS,
+     "The values as nested lists of Python numbers (a number for shape ())."},
     {nullptr, nullptr, 0, nullptr}};
 
 template <class F>
@@ -313,47 +369,47 @@ void* slot(F* f) {
   return reinterpret_cast<void*>(f);
 }
 
-PyType_Slot slots[] = {
-    {Py_tp_new, slot(tensor_new)},
-    {Py_tp_dealloc, slot(tensor_dealloc)},
-    {Py_tp_getset, getset},
-    {Py_tp_members, members},
-    {Py_tp_methods, methods},
-    {Py_tp_hash, slot(PyBaseObject_Type.tp_hash)},
-    {Py_tp_richcompare, slot(compare)},
-    {Py_nb_add, slot(add)},
-    {Py_nb_subtract, slot(subtract)},
-    {Py_nb_multiply, slot(multiply)},
-    {Py_nb_true_divide, slot(divide)},
-    {Py_nb_power, slot(power)},
-    {Py_nb_matrix_multiply, slot(matmul)},
-    {Py_nb_and, slot(bit_and)},
-    {Py_nb_or, slot(bit_or)},
-    {Py_nb_negative, slot(negative)},
-    {Py_nb_absolute, slot(absolute)},
-    {Py_nb_invert, slot(invert)},
-    {Py_nb_inplace_add, slot(in_place<add>)},
-    {Py_nb_inplace_subtract, slot(in_place<subtract>)},
-    {Py_nb_inplace_multiply, slot(in_place<multiply>)},
-    {Py_nb_inplace_true_divide, slot(in_place<divide>)},
-    {Py_nb_bool, slot(truth)},
-    {Py_nb_float, slot(to_float)},
-    {Py_nb_int, slot(to_int)},
-    {Py_nb_index, slot(to_index)},
-    {Py_mp_length, slot(length)},
-    {Py_bf_getbuffer, slot(get_buffer)},
-    {Py_bf_releasebuffer, slot(release_buffer)},
-    {Py_tp_doc, const_cast<char*>("The native base of dlx.Tensor.")},
-    {0, nullptr}};
+PyType_Slot slots[] = {{Py_tp_new, slot(tensor_new)},
+                       {Py_tp_dealloc, slot(tensor_dealloc)},
+                       {Py_tp_getset, getset},
+                       {Py_tp_members, members},
+                       {Py_tp_methods, methods},
+                       {Py_tp_hash, slot(PyBaseObject_Type.tp_hash)},
+                       {Py_tp_richcompare, slot(compare)},
+                       {Py_nb_add, slot(add)},
+                       {Py_nb_subtract, slot(subtract)},
+                       {Py_nb_multiply, slot(multiply)},
+                       {Py_nb_true_divide, slot(divide)},
+                       {Py_nb_power, slot(power)},
+                       {Py_nb_matrix_multiply, slot(matmul)},
+                       {Py_nb_and, slot(bit_and)},
+                       {Py_nb_or, slot(bit_or)},
+                       {Py_nb_negative, slot(negative)},
+                       {Py_nb_absolute, slot(absolute)},
+                       {Py_nb_invert, slot(invert)},
+                       {Py_nb_inplace_add, slot(in_place<add>)},
+                       {Py_nb_inplace_subtract, slot(in_place<subtract>)},
+                       {Py_nb_inplace_multiply, slot(in_place<multiply>)},
+                       {Py_nb_inplace_true_divide, slot(in_place<divide>)},
+                       {Py_nb_bool, slot(truth)},
+                       {Py_nb_float, slot(to_float)},
+                       {Py_nb_int, slot(to_int)},
+                       {Py_nb_index, slot(to_index)},
+                       {Py_mp_length, slot(length)},
+                       {Py_bf_getbuffer, slot(get_buffer)},
+                       {Py_bf_releasebuffer, slot(release_buffer)},
+                       {Py_tp_doc, const_cast<char*>("The native base of dlx.Tensor.")},
+                       {0, nullptr}};
 
-PyType_Spec spec = {"dlx._core.TensorBase", sizeof(TensorObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
+PyType_Spec spec = {"dlx._core.TensorBase", sizeof(TensorObject), 0,
+                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
 
 }  // namespace
 
 PyTypeObject* make_tensor_type(PyObject* module) {
   tensor_base_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
-  if (!tensor_base_type ||
-      PyModule_AddObjectRef(module, "TensorBase", reinterpret_cast<PyObject*>(tensor_base_type)) < 0)
+  if (!tensor_base_type || PyModule_AddObjectRef(module, "TensorBase",
+                                                 reinterpret_cast<PyObject*>(tensor_base_type)) < 0)
     throw py::error_already_set();
   tensor_class = tensor_base_type;
   return tensor_base_type;

@@ -8,12 +8,13 @@
 
 namespace dlx {
 
-// A cell holding a value: the array, and where it came from. No garbage-collector slots: node and grad never lead
-// back to the cell (a node keeps arrays, not tensors; a leaf's node only borrows it).
+// A cell holding a value: the array, and where it came from. No garbage-collector slots: node and
+// grad never lead back to the cell (a node keeps arrays, not tensors; a leaf's node only borrows
+// it).
 struct TensorObject {
-  PyObject_HEAD
-  Array array;
-  NodeObject* node;      // that made this value; for a leaf, the node that accumulates into .grad (made when needed)
+  PyObject_HEAD Array array;
+  NodeObject* node;  // that made this value; for a leaf, the node that accumulates into .grad (made
+                     // when needed)
   int32_t output_index;  // among node's outputs
   bool requires_grad;    // of a leaf
   PyObject* grad;        // Tensor or null
@@ -26,11 +27,14 @@ extern PyTypeObject* tensor_class;  // dlx.Tensor, once Python has registered it
 inline bool is_tensor(PyObject* o) { return PyObject_TypeCheck(o, tensor_base_type); }
 inline TensorObject* as_tensor(PyObject* o) { return reinterpret_cast<TensorObject*>(o); }
 inline bool is_leaf(const TensorObject* t) { return !t->node || t->node->is_leaf(); }
-inline bool needs_grad(const TensorObject* t) { return t->requires_grad || (t->node && !t->node->is_leaf()); }
+inline bool needs_grad(const TensorObject* t) {
+  return t->requires_grad || (t->node && !t->node->is_leaf());
+}
 
 PyObject* wrap(Array array);                                      // a new dlx.Tensor
 PyObject* wrap(Array array, NodeObject* node, int output_index);  // attached to the graph
-// The tensor's array; raises when its value was not kept (a saved input that its rule did not ask for).
+// The tensor's array; raises when its value was not kept (a saved input that its rule did not ask
+// for).
 const Array& array_of(PyObject* tensor);
 
 // Raises on a leaf that requires a gradient, outside no_grad.
@@ -71,7 +75,8 @@ class GilRelease {
 
 // launch() for bindings: the GIL is released when the op's cost says that it pays.
 template <class Shape>
-void launch_from_python(const Op& op, const Shape& shape, std::initializer_list<const Array*> inputs,
+void launch_from_python(const Op& op, const Shape& shape,
+                        std::initializer_list<const Array*> inputs,
                         std::initializer_list<Array*> outputs) {
   Cost cost = op.cost ? op.cost(&shape) : Cost{};
   GilRelease release(cost.flops + cost.bytes > 200'000);
@@ -91,7 +96,9 @@ struct type_caster<dlx::Array> {
     value = dlx::array_of(source.ptr());
     return true;
   }
-  static handle cast(const dlx::Array& array, return_value_policy, handle) { return dlx::wrap(array); }
+  static handle cast(const dlx::Array& array, return_value_policy, handle) {
+    return dlx::wrap(array);
+  }
 };
 
 template <>
@@ -101,7 +108,9 @@ struct type_caster<dlx::Dims> {
     value = dlx::dims_from(source.ptr(), "shape", "shape");
     return true;
   }
-  static handle cast(const dlx::Dims& dims, return_value_policy, handle) { return dlx::tuple_of(dims); }
+  static handle cast(const dlx::Dims& dims, return_value_policy, handle) {
+    return dlx::tuple_of(dims);
+  }
 };
 
 template <>

@@ -55,7 +55,8 @@ bool Array::is_dense() const {
 
 bool Array::is_writable() const {
   return !storage->read_only && storage->owners.load(std::memory_order_acquire) -
-                                         storage->pins.load(std::memory_order_relaxed) == 1;
+                                        storage->pins.load(std::memory_order_relaxed) ==
+                                    1;
 }
 
 Array Array::meta() const {
@@ -92,8 +93,8 @@ Array empty(const Dims& shape, DType dtype, Device device) {
   return a;
 }
 
-Array borrow(void* data, int64_t bytes, const Dims& shape, const Dims& strides, DType dtype, Device device,
-             void* owner, void (*release)(Storage*)) {
+Array borrow(void* data, int64_t bytes, const Dims& shape, const Dims& strides, DType dtype,
+             Device device, void* owner, void (*release)(Storage*)) {
   Storage* s = make_storage(data, bytes, device);
   s->read_only = true;
   s->owner = owner;

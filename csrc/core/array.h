@@ -59,7 +59,7 @@ struct Storage {
   int64_t bytes = 0;
   uint64_t id = 0;  // unique for the life of the process; addresses are reused, ids are not
   Device device;
-  bool read_only = false;              // borrowed memory is never written
+  bool read_only = false;               // borrowed memory is never written
   void (*release)(Storage*) = nullptr;  // null: the caching allocator's
   void* owner = nullptr;                // what release() lets go of, for borrowed memory
   std::atomic<int32_t> owners{0}, pins{0};
@@ -76,7 +76,8 @@ class StorageRef {
     return *this;
   }
   ~StorageRef() {
-    if (storage_ && storage_->owners.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(storage_);
+    if (storage_ && storage_->owners.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      destroy(storage_);
   }
   Storage* get() const { return storage_; }
   Storage* operator->() const { return storage_; }
@@ -94,8 +95,8 @@ void pin(Storage*);
 void unpin(Storage*);
 
 struct Array {
-  StorageRef storage;  // null: shape and dtype only (a value that was not kept)
-  int64_t offset = 0;  // in elements
+  StorageRef storage;   // null: shape and dtype only (a value that was not kept)
+  int64_t offset = 0;   // in elements
   Dims shape, strides;  // strides in elements
   DType dtype = DType::float32;
 
@@ -111,7 +112,7 @@ struct Array {
 Dims dense_strides(const Dims& shape);
 Array empty(const Dims& shape, DType dtype, Device device);
 // Memory of somebody else; release(storage) is called once, when the last view is gone.
-Array borrow(void* data, int64_t bytes, const Dims& shape, const Dims& strides, DType dtype, Device device,
-             void* owner, void (*release)(Storage*));
+Array borrow(void* data, int64_t bytes, const Dims& shape, const Dims& strides, DType dtype,
+             Device device, void* owner, void (*release)(Storage*));
 
 }  // namespace dlx

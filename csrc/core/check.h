@@ -31,9 +31,9 @@ std::string message(const Parts&... parts) {
   return out.str();
 }
 
-#define DLX_CHECK_AS(Error, condition, ...) \
-  do {                                      \
-    if (!(condition)) [[unlikely]]          \
+#define DLX_CHECK_AS(Error, condition, ...)     \
+  do {                                          \
+    if (!(condition)) [[unlikely]]              \
       throw Error(::dlx::message(__VA_ARGS__)); \
   } while (0)
 #define DLX_CHECK(condition, ...) DLX_CHECK_AS(std::invalid_argument, condition, __VA_ARGS__)

@@ -44,7 +44,8 @@ Ctx& current_ctx() {
 }
 
 void add_observer(Ctx& ctx, Observer* observer) {
-  DLX_CHECK(ctx.num_observers < kMaxObservers, "at most ", kMaxObservers, " observers can stand at the door");
+  DLX_CHECK(ctx.num_observers < kMaxObservers, "at most ", kMaxObservers,
+            " observers can stand at the door");
   ctx.observers[ctx.num_observers++] = observer;
 }
 
@@ -67,7 +68,8 @@ void run_kernel(Ctx& ctx, const Op& op, const void* shape, void* const* buffers,
 void launch_bytes(Ctx& ctx, const Launch& call) {
   DLX_CHECK_AS(std::runtime_error, door_closed.load(std::memory_order_relaxed) == 0, call.op.name,
                ": called while a recorded program replays");
-  if (!call.op.strided && !all_dense(call.inputs)) [[unlikely]] return launch_dense(ctx, call);
+  if (!call.op.strided && !all_dense(call.inputs)) [[unlikely]]
+    return launch_dense(ctx, call);
 
   constexpr size_t kInline = 16;
   void* few[kInline];

@@ -27,7 +27,8 @@ struct ErrorSlot;
 struct Op {
   const char* name;
   Kernel kernels[kNumDeviceKinds] = {};
-  bool strided = false;    // takes inputs of any strides (they stand in the shape struct), else the door makes them dense
+  bool strided = false;    // takes inputs of any strides (they stand in the shape struct), else the
+                           // door makes them dense
   bool random = false;     // draws random numbers: advances the counter cell it updates
   bool can_fail = false;   // may fill the error slot
   bool baseline = false;   // compiled once, for the lowest instruction set, not per level
@@ -35,7 +36,8 @@ struct Op {
   uint64_t may_alias = 0;  // bit i: output 0 may be input i's memory
   Cost (*cost)(const void* shape) = nullptr;
   int64_t (*workspace)(const void* shape) = nullptr;  // bytes
-  std::string (*explain)(const void* shape, const ErrorSlot&) = nullptr;  // the message of a filled error slot
+  std::string (*explain)(const void* shape,
+                         const ErrorSlot&) = nullptr;  // the message of a filled error slot
 };
 
 // Written once by the first failing element; the kernel clamps and goes on.
@@ -65,8 +67,9 @@ class Observer {
   virtual ~Observer() = default;
   virtual void before(const Launch&) {}
   virtual void after(const Launch&) {}
-  virtual void host_read(const Array&) {}   // Python looks at a value
-  virtual void cell_moves(const Array&) {}  // a cell that had this value gets another or a copy of it
+  virtual void host_read(const Array&) {}  // Python looks at a value
+  virtual void cell_moves(const Array&) {
+  }  // a cell that had this value gets another or a copy of it
 };
 
 constexpr int kMaxObservers = 4;
@@ -91,7 +94,11 @@ template <class Shape>
 void launch(Ctx& ctx, const Op& op, const Shape& shape, std::initializer_list<const Array*> inputs,
             std::initializer_list<Array*> outputs) {
   static_assert(std::is_trivially_copyable_v<Shape>);
-  launch_bytes(ctx, {op, &shape, sizeof(Shape), {inputs.begin(), inputs.size()}, {outputs.begin(), outputs.size()}});
+  launch_bytes(ctx, {op,
+                     &shape,
+                     sizeof(Shape),
+                     {inputs.begin(), inputs.size()},
+                     {outputs.begin(), outputs.size()}});
 }
 
 // Below the door: workspace, kernel, error slot. The replay of a recorded program calls this.

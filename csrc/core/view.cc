@@ -8,8 +8,8 @@ void check_extents(const Dims& shape, const char* op) {
   int64_t total = 1;
   for (int64_t extent : shape) {
     DLX_CHECK(extent >= 0, op, ": expected extents >= 0, got shape ", shape);
-    DLX_CHECK(!__builtin_mul_overflow(total, extent, &total) && total < int64_t{1} << 58, op, ": shape ", shape,
-              " has too many elements");
+    DLX_CHECK(!__builtin_mul_overflow(total, extent, &total) && total < int64_t{1} << 58, op,
+              ": shape ", shape, " has too many elements");
   }
 }
 
@@ -39,7 +39,8 @@ bool reshape_view(const Array& x, const Dims& shape, Array* y) {
       extent.push_back(x.shape[i]);
       stride.push_back(x.strides[i]);
     }
-    // Runs of x's dimensions and of the new ones that hold equally many elements: those of x must be gapless.
+    // Runs of x's dimensions and of the new ones that hold equally many elements: those of x must
+    // be gapless.
     for (int from = 0, to = 0; from < extent.ndim && to < shape.ndim;) {
       int old_end = from + 1, new_end = to + 1;
       int64_t old_count = extent[from], new_count = shape[to];
@@ -73,7 +74,8 @@ Array permute_view(const Array& x, const Dims& axes, const char* op) {
   bool taken[kMaxDims] = {};
   for (int i = 0; i < ndim; ++i) {
     const int64_t axis = axes[i] < 0 ? axes[i] + ndim : axes[i];
-    DLX_CHECK(axis >= 0 && axis < ndim && !taken[axis], op, ": expected every axis once, got ", axes, "; x=", x.shape);
+    DLX_CHECK(axis >= 0 && axis < ndim && !taken[axis], op, ": expected every axis once, got ",
+              axes, "; x=", x.shape);
     taken[axis] = true;
     y.shape[i] = x.shape[static_cast<int>(axis)];
     y.strides[i] = x.strides[static_cast<int>(axis)];
@@ -85,7 +87,8 @@ Array broadcast_view(const Array& x, const Dims& shape, const char* op) {
   check_extents(shape, op);
   const int added = shape.ndim - x.shape.ndim;
   bool fits = added >= 0;
-  for (int i = 0; fits && i < x.shape.ndim; ++i) fits = x.shape[i] == 1 || x.shape[i] == shape[i + added];
+  for (int i = 0; fits && i < x.shape.ndim; ++i)
+    fits = x.shape[i] == 1 || x.shape[i] == shape[i + added];
   DLX_CHECK(fits, op, ": shape ", x.shape, " does not broadcast to ", shape);
   Array y = x;
   y.shape = shape;

@@ -10,7 +10,8 @@ void check_extents(const Dims& shape, const char* op);
 // x's number of elements as `shape`, in which one -1 stands for whatever is left.
 Dims resolve_shape(const Array& x, const Dims& shape, const char* op);
 
-// False where no strides describe x's elements in row-major order under `shape` (of as many elements).
+// False where no strides describe x's elements in row-major order under `shape` (of as many
+// elements).
 bool reshape_view(const Array& x, const Dims& shape, Array* y);
 
 // y.shape[d] = x.shape[axes[d]]; axes: a permutation, negative ones count from the end.

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/parallel.h"
+#include "core/test_hooks.h"
 #include "gemm/plan.h"
 #include "gemm/tiles.h"
 
@@ -45,7 +46,9 @@ GemmPlan make_plan(const GemmShape& shape) {
   for (int d = 0; d < s.batch_ndim; ++d) plan.batches *= s.batch[d];
   if (plan.batches == 0 || s.m == 0 || s.n == 0 || s.k == 0) return plan;
 
-  plan.kc = even_split(s.k, t.kc, 4);
+  const bool by_threads = hooks::split_by_threads.load(std::memory_order_relaxed);  // tests only
+  const int64_t share = by_threads ? ceil_div(s.k, num_threads()) : s.k;
+  plan.kc = even_split(s.k, std::min<int64_t>(t.kc, share), 4);
   plan.share_b = s.m > t.mc;
   // Rows are cut where B is shared, or too narrow to cut columns. Otherwise they stay whole, so
   // that the task which packs a panel of B is the only one to need it.

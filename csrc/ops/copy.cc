@@ -8,7 +8,8 @@
 
 namespace dlx {
 
-CopyShape CopyShape::make(const Dims& shape, DType dtype, const Dims& x_strides, const Dims& y_strides) {
+CopyShape CopyShape::make(const Dims& shape, DType dtype, const Dims& x_strides,
+                          const Dims& y_strides) {
   CopyShape s{};
   int64_t strides[2][kMaxDims];
   for (int i = 0; i < shape.ndim; ++i) {

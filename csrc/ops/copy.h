@@ -6,12 +6,14 @@ namespace dlx {
 
 struct CopyShape {
   int64_t element_bytes;
-  int32_t ndim;                 // after merging dimensions that both sides walk without a gap
-  int64_t extent[kMaxDims];     // x: (extent...) with strides x_stride, y: (extent...) with strides y_stride
-  int64_t x_stride[kMaxDims];   // in elements; 0 repeats
+  int32_t ndim;                // after merging dimensions that both sides walk without a gap
+  int64_t extent[kMaxDims];    // x: (extent...) with strides x_stride, y: (extent...) with strides
+                               // y_stride
+  int64_t x_stride[kMaxDims];  // in elements; 0 repeats
   int64_t y_stride[kMaxDims];
 
-  static CopyShape make(const Dims& shape, DType dtype, const Dims& x_strides, const Dims& y_strides);
+  static CopyShape make(const Dims& shape, DType dtype, const Dims& x_strides,
+                        const Dims& y_strides);
 };
 
 namespace cpu {

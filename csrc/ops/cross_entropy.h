@@ -1,8 +1,10 @@
-// The cross entropy of scores x against class labels: log softmax and its negative expectation in one pass.
-// x: (N, C, inner)  target: (N, inner) int64  weight: (C), optional  loss: (N, inner), or () for mean and sum
-// Per position with label t:  loss = sum over c of q_c (lse - x_c),  q = weight ((1 - smoothing) one_hot(t) +
-// smoothing / C). Positions whose label is ignore_index count as 0; the mean divides by the sum of weight[t] of the
-// others (PyTorch's definition). Kept for the gradient, both float64: lse: (N, inner)  total: () that sum of weights.
+// The cross entropy of scores x against class labels: log softmax and its negative expectation in
+// one pass. x: (N, C, inner)  target: (N, inner) int64  weight: (C), optional  loss: (N, inner), or
+// () for mean and sum Per position with label t:  loss = -sum over c of q_c log softmax(x)_c,  q =
+// weight ((1 - smoothing) one_hot(t) + smoothing / C). Positions whose label is ignore_index count
+// as 0; the mean divides by the sum of weight[t] of the others (PyTorch's definition). Kept for the
+// gradient: norm: (2, N, inner), the maximum of x and the log of the sum of e^(x - maximum): log
+// softmax without cancellation; total: () float64, that sum of weights.
 #pragma once
 #include "core/launch.h"
 
@@ -20,8 +22,9 @@ struct CrossEntropyShape {
 
   int64_t positions() const { return n * inner; }
   // x: (C,), (N, C) or (N, C, ...)  target: x's shape without C
-  static CrossEntropyShape make(const Array& x, const Array& target, const Array* weight, int64_t ignore_index,
-                                double label_smoothing, LossReduction reduction);
+  static CrossEntropyShape make(const Array& x, const Array& target, const Array* weight,
+                                int64_t ignore_index, double label_smoothing,
+                                LossReduction reduction);
 };
 
 namespace cpu {
@@ -35,7 +38,7 @@ Cost cross_entropy_backward_cost(const void* shape);
 std::string explain_cross_entropy(const void* shape, const ErrorSlot&);
 
 namespace ops {
-// x, target[, weight] -> loss, lse, total
+// x, target[, weight] -> loss, norm, total
 inline constexpr Op cross_entropy{
     .name = "cross_entropy",
     .kernels = {cpu::cross_entropy},
@@ -44,7 +47,8 @@ inline constexpr Op cross_entropy{
     .workspace = cross_entropy_workspace,
     .explain = explain_cross_entropy,
 };
-// dloss, x, target, lse, total[, weight] -> dx = dloss (sum q softmax(x) - q), divided as the loss was
+// dloss, x, target, norm, total[, weight] -> dx = dloss (sum q softmax(x) - q), divided as the loss
+// was
 inline constexpr Op cross_entropy_backward{
     .name = "cross_entropy_backward",
     .kernels = {cpu::cross_entropy_backward},

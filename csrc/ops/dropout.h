@@ -1,12 +1,13 @@
-// Dropout: N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting"
-// (2014), with the scaling moved into training.
+// Dropout: N. Srivastava et al., "Dropout: a simple way to prevent neural networks from
+// overfitting" (2014), with the scaling moved into training.
 #pragma once
 #include "core/launch.h"
 
 namespace dlx {
 
 // x, y: (n,)  start: (2,) int64, the cell before the draw. y = x / (1 - p) where the element's
-// float32 uniform number is >= p, else 0. The mask is never stored: dropout_backward draws it again.
+// float32 uniform number is >= p, else 0. The mask is never stored: dropout_backward draws it
+// again.
 struct DropoutShape {
   DType dtype;
   int64_t n;

@@ -12,7 +12,8 @@ inline int64_t wrap(int64_t index, int64_t extent) { return index < 0 ? index + 
 
 inline bool in_range(int64_t index, int64_t extent) { return index >= -extent && index < extent; }
 
-// True when all indices are in range; else the first one that is not fills the error slot, whoever found it.
+// True when all indices are in range; else the first one that is not fills the error slot, whoever
+// found it.
 inline bool check_indices(ErrorSlot& error, const int64_t* indices, int64_t n, int64_t extent) {
   std::atomic<bool> bad{false};
   parallel_for(n, effective_grain(65536), [&](int64_t begin, int64_t end) {
@@ -28,8 +29,8 @@ inline bool check_indices(ErrorSlot& error, const int64_t* indices, int64_t n, i
 }
 
 inline std::string explain_index(const char* op, const ErrorSlot& error, int axis) {
-  return message(op, ": index ", error.value, " at position ", error.row, " of the indices is out of range for axis ",
-                 axis, " with extent ", error.limit);
+  return message(op, ": index ", error.value, " at position ", error.row,
+                 " of the indices is out of range for axis ", axis, " with extent ", error.limit);
 }
 
 }  // namespace dlx

@@ -1,19 +1,21 @@
-// Sums, dot products and extremes of dense rows. Element i belongs to lane i mod kLanes; the lanes are joined as a tree:
-// the order of additions depends on the length alone, neither on strides nor on the instruction set.
-// For kernel files only.
+// Sums, dot products and extremes of dense rows. Element i belongs to lane i mod kLanes; the lanes
+// are joined as a tree: the order of additions depends on the length alone, neither on strides nor
+// on the instruction set. For kernel files only.
 #pragma once
 #include "core/simd.h"
 
 namespace dlx::DLX_ISA {
 
-constexpr int kSumLanes = 16;      // float64: two AVX-512 registers, enough to hide the latency of additions
+constexpr int kSumLanes =
+    16;  // float64: two AVX-512 registers, enough to hide the latency of additions
 constexpr int kExtremeLanes = 32;  // float32: two AVX-512 registers
 
 struct Sum {
   double value, error;  // error: what rounding took from value, where it was kept
 };
 
-// sum += x. kExact keeps the rounding error as well (Knuth's TwoSum, TAOCP 4.2.2): float64 terms have no wider type.
+// sum += x. kExact keeps the rounding error as well (Knuth's TwoSum, TAOCP 4.2.2): float64 terms
+// have no wider type.
 template <bool kExact, class D>
 [[gnu::always_inline]] inline void add_term(D& sum, D& error, D x) {
   if constexpr (kExact) {
@@ -37,7 +39,8 @@ inline DoubleVec load_wide(const float* p) {
   return __builtin_convertvector(v, DoubleVec);
 }
 
-// Joins lanes [0, 2 half), the upper half into the lower, until one is left. Lanes that do not exist are zero.
+// Joins lanes [0, 2 half), the upper half into the lower, until one is left. Lanes that do not
+// exist are zero.
 template <bool kExact>
 inline Sum join_lanes(double* sum, double* error) {
   for (int half = kSumLanes / 2; half; half /= 2) {

@@ -12,7 +12,8 @@ template <class T>
 void weighted_sum(const Vectors& v, const void* x0, const void* weight0, double* sum) {
   const T *x = static_cast<const T*>(x0), *weight = static_cast<const T*>(weight0);
   if (v.step == 1) {
-    for (int64_t r = 0; r < v.count; ++r, x += v.n) sum[r] = weight ? dot_of(weight, x, v.n) : total_of(x, v.n);
+    for (int64_t r = 0; r < v.count; ++r, x += v.n)
+      sum[r] = weight ? dot_of(weight, x, v.n) : total_of(x, v.n);
     return;
   }
   alignas(64) double error[kLossTile] = {};
@@ -25,35 +26,27 @@ void weighted_sum(const Vectors& v, const void* x0, const void* weight0, double*
   for (int64_t j = 0; j < v.count; ++j) sum[j] = rounded({sum[j], error[j]});
 }
 
-// lse in two parts of type T: near it x - high is exact.
+// The smoothed labels are another loop, so that the usual one stays short.
 template <class T>
-struct Split {
-  T high, low;
-  explicit Split(double lse) : high(static_cast<T>(lse)), low(static_cast<T>(lse - static_cast<double>(high))) {}
-};
-
-template <class T>
-void cross_entropy_backward(const Vectors& v, const void* x0, const void* weight0, const double* lse, const double* a,
-                            const double* b, void* dx0) {
+void cross_entropy_backward(const Vectors& v, const void* x0, const void* weight0, const void* top0,
+                            const void* log_sum0, const double* a, const double* b, void* dx0) {
   const T *x = static_cast<const T*>(x0), *weight = static_cast<const T*>(weight0);
+  const T *top = static_cast<const T*>(top0), *log_sum = static_cast<const T*>(log_sum0);
   T* dx = static_cast<T*>(dx0);
   if (v.step == 1) {
     for (int64_t r = 0; r < v.count; ++r, x += v.n, dx += v.n) {
-      const Split<T> l(lse[r]);
-      const T scale = static_cast<T>(a[r]), smooth = b ? static_cast<T>(b[r]) : T{};
+      const T high = top[r], low = log_sum[r], scale = static_cast<T>(a[r]);
 #pragma GCC ivdep
-      for (int64_t c = 0; c < v.n; ++c) dx[c] = scale * math::exp((x[c] - l.high) - l.low);
+      for (int64_t c = 0; c < v.n; ++c) dx[c] = scale * math::exp((x[c] - high) - low);
       if (!b) continue;
+      const T smooth = static_cast<T>(b[r]);
 #pragma GCC ivdep
       for (int64_t c = 0; c < v.n; ++c) dx[c] -= smooth * (weight ? weight[c] : T{1});
     }
     return;
   }
-  alignas(64) T high[kLossTile], low[kLossTile], scale[kLossTile], smooth[kLossTile];
+  alignas(64) T scale[kLossTile], smooth[kLossTile];
   for (int64_t j = 0; j < v.count; ++j) {
-    const Split<T> l(lse[j]);
-    high[j] = l.high;
-    low[j] = l.low;
     scale[j] = static_cast<T>(a[j]);
     smooth[j] = b ? static_cast<T>(b[j]) : T{};
   }
@@ -61,7 +54,7 @@ void cross_entropy_backward(const Vectors& v, const void* x0, const void* weight
     const T w = weight ? weight[c] : T{1};
 #pragma GCC ivdep
     for (int64_t j = 0; j < v.count; ++j)
-      dx[j] = scale[j] * math::exp((x[j] - high[j]) - low[j]) - smooth[j] * w;
+      dx[j] = scale[j] * math::exp((x[j] - top[j]) - log_sum[j]) - smooth[j] * w;
   }
 }
 
@@ -75,7 +68,8 @@ struct SquaredDifference {
 
 template <class T>
 double squared_distance(const void* x, const void* target, int64_t n) {
-  return rounded(sum_of<kIsDouble<T>>(n, SquaredDifference{}, static_cast<const T*>(x), static_cast<const T*>(target)));
+  return rounded(sum_of<kIsDouble<T>>(n, SquaredDifference{}, static_cast<const T*>(x),
+                                      static_cast<const T*>(target)));
 }
 
 template <class T>
@@ -87,8 +81,10 @@ void squares(const void* x0, const void* target0, int64_t n, void* y0) {
 }
 
 template <class T>
-void differences(const void* dy0, const void* x0, const void* target0, double scale0, int64_t n, void* dx0) {
-  const T *x = static_cast<const T*>(x0), *target = static_cast<const T*>(target0), *dy = static_cast<const T*>(dy0);
+void differences(const void* dy0, const void* x0, const void* target0, double scale0, int64_t n,
+                 void* dx0) {
+  const T *x = static_cast<const T*>(x0), *target = static_cast<const T*>(target0),
+          *dy = static_cast<const T*>(dy0);
   const T scale = static_cast<T>(scale0);
   T* dx = static_cast<T*>(dx0);
   if (dy) {

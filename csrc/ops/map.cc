@@ -36,7 +36,8 @@ const Op& map_op(int row) {
                        Cost cost{s.size() * s.info().flops, s.size() * size_of(s.output_dtype())};
                        for (int k = 0; k < s.info().inputs; ++k) {
                          if (s.scalars >> k & 1) continue;
-                         int64_t read = size_of(s.input_dtype(k));  // a broadcast operand is read once
+                         int64_t read =
+                             size_of(s.input_dtype(k));  // a broadcast operand is read once
                          for (int i = 0; i < s.ndim; ++i) read *= s.stride[k][i] ? s.extent[i] : 1;
                          cost.bytes += read;
                        }
@@ -69,7 +70,8 @@ namespace {
 
 }  // namespace
 
-MapShape MapShape::make(int row, DType dtype, int count, const Array* const* operands, Dims* y_shape) {
+MapShape MapShape::make(int row, DType dtype, int count, const Array* const* operands,
+                        Dims* y_shape) {
   MapShape s{};
   s.row = row;
   s.dtype = dtype;
@@ -124,7 +126,8 @@ constexpr int64_t kBlock = 1024;   // elements gathered at a time: three operand
 
 bool is_half(DType t) { return t == DType::bfloat16 || t == DType::float16; }
 
-// Operands that are strided, broadcast, scalar or half precision are brought into dense blocks of the compute dtype.
+// Operands that are strided, broadcast, scalar or half precision are brought into dense blocks of
+// the compute dtype.
 struct BlockLoop {
   const MapShape& s;
   void* const* buffers;
@@ -133,11 +136,16 @@ struct BlockLoop {
   BlockFunction function;
 
   BlockLoop(const MapShape& shape, void* const* all_buffers)
-      : s(shape), buffers(all_buffers), table(map_table()), compute(is_half(s.dtype) ? DType::float32 : s.dtype) {
+      : s(shape),
+        buffers(all_buffers),
+        table(map_table()),
+        compute(is_half(s.dtype) ? DType::float32 : s.dtype) {
     function = table.row[s.row].block[static_cast<int>(compute)];
   }
 
-  DType block_dtype(int k) const { return s.input_dtype(k) == s.dtype ? compute : s.input_dtype(k); }
+  DType block_dtype(int k) const {
+    return s.input_dtype(k) == s.dtype ? compute : s.input_dtype(k);
+  }
 
   void run(int64_t begin, int64_t end) const {
     alignas(64) char block[kMaxMapInputs + 1][kBlock * 8];
@@ -151,7 +159,8 @@ struct BlockLoop {
     char* y = static_cast<char*>(buffers[inputs]);
     for (int64_t at = begin; at < end; at += kBlock) {
       int64_t n = std::min(kBlock, end - at);
-      for (int k = 0; k < inputs; ++k) in[k] = s.scalars >> k & 1 ? block[k] : load(k, at, n, raw, block[k]);
+      for (int k = 0; k < inputs; ++k)
+        in[k] = s.scalars >> k & 1 ? block[k] : load(k, at, n, raw, block[k]);
       if (is_half(y_dtype)) {
         function(in, block[kMaxMapInputs], n);
         convert(compute, y_dtype, block[kMaxMapInputs], y + at * size_of(y_dtype), n);
@@ -168,7 +177,8 @@ struct BlockLoop {
 
   void fill_scalar(int k, int64_t n, char* block) const {
     const int64_t width = size_of(block_dtype(k));
-    for (int64_t i = 0; i < n; ++i) std::memcpy(block + i * width, &s.scalar[k], static_cast<size_t>(width));
+    for (int64_t i = 0; i < n; ++i)
+      std::memcpy(block + i * width, &s.scalar[k], static_cast<size_t>(width));
   }
 
   const void* load(int k, int64_t at, int64_t n, char* raw, char* block) const {
@@ -205,7 +215,8 @@ void map(Ctx&, const void* shape, void* const* buffers, void*) {
     return;
   }
   BlockLoop loop(s, buffers);
-  parallel_for(n, effective_grain(kGrain), [&](int64_t begin, int64_t end) { loop.run(begin, end); });
+  parallel_for(n, effective_grain(kGrain),
+               [&](int64_t begin, int64_t end) { loop.run(begin, end); });
 }
 
 void cast(Ctx&, const void* shape, void* const* buffers, void*) {

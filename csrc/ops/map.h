@@ -11,9 +11,9 @@ struct MapShape {
   bool dense;       // every array operand is dense and none is broadcast
   uint8_t scalars;  // bit i: input i is the number scalar[i], not an array
   int32_t ndim;
-  int64_t extent[kMaxDims];                  // y: (extent...) dense, after merging dimensions
-  int64_t stride[kMaxMapInputs][kMaxDims];   // inputs, in elements; 0 broadcasts
-  uint64_t scalar[kMaxMapInputs];            // the bytes of one element of the input's dtype
+  int64_t extent[kMaxDims];                 // y: (extent...) dense, after merging dimensions
+  int64_t stride[kMaxMapInputs][kMaxDims];  // inputs, in elements; 0 broadcasts
+  uint64_t scalar[kMaxMapInputs];           // the bytes of one element of the input's dtype
 
   int64_t size() const {
     int64_t n = 1;
@@ -24,12 +24,14 @@ struct MapShape {
   DType output_dtype() const;
   const MapRow& info() const;
 
-  // operands[i] == nullptr: a scalar, filled in by the caller. Throws when the shapes do not broadcast.
-  static MapShape make(int row, DType dtype, int count, const Array* const* operands, Dims* y_shape);
+  // operands[i] == nullptr: a scalar, filled in by the caller. Throws when the shapes do not
+  // broadcast.
+  static MapShape make(int row, DType dtype, int count, const Array* const* operands,
+                       Dims* y_shape);
 };
 
-const MapTable& map_table();       // of the instruction set in force
-int map_row(const char* name);     // -1 if there is none
+const MapTable& map_table();    // of the instruction set in force
+int map_row(const char* name);  // -1 if there is none
 const Op& map_op(int row);
 
 // y = (dtype)x, dense to dense: any of the eight to any other.

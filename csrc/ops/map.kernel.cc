@@ -10,7 +10,8 @@ namespace pointwise {
 template <class... R>
 struct RowList {};
 
-// Square-and-multiply for integers; a negative exponent truncates towards 0, as C's conversion of x^e would.
+// Square-and-multiply for integers; a negative exponent truncates towards 0, as C's conversion of
+// x^e would.
 template <class T>
 T power(T x, T e) {
   if constexpr (static_cast<T>(0.5) != T{}) {
@@ -102,9 +103,12 @@ constexpr int arity() {
 
 template <class R, class T>
 constexpr BlockFunction block() {
-  if constexpr (arity<R>() == 1) return block1<R, T>;
-  else if constexpr (arity<R>() == 2) return block2<R, T>;
-  else return block3<R, T>;
+  if constexpr (arity<R>() == 1)
+    return block1<R, T>;
+  else if constexpr (arity<R>() == 2)
+    return block2<R, T>;
+  else
+    return block3<R, T>;
 }
 
 template <class R>
@@ -157,7 +161,9 @@ struct Table<pointwise::RowList<R...>> {
 constexpr auto rows = Table<pointwise::Rows>::make();
 
 // bfloat16 keeps float32's upper half, rounded to nearest even; NaN stays NaN.
-inline float widen(bfloat16_t x) { return math::from_bits(static_cast<int32_t>(uint32_t{x.bits} << 16)); }
+inline float widen(bfloat16_t x) {
+  return math::from_bits(static_cast<int32_t>(uint32_t{x.bits} << 16));
+}
 inline float widen(float16_t x) { return static_cast<float>(__builtin_bit_cast(_Float16, x.bits)); }
 template <class T>
 T widen(T x) {
@@ -200,7 +206,8 @@ void convert(const void* in, void* out, int64_t n) {
 template <class From>
 constexpr void set_conversions(MapTable& table) {
   auto set = [&]<class To>(To) {
-    table.convert[static_cast<int>(DTypeOf<From>::value)][static_cast<int>(DTypeOf<To>::value)] = convert<From, To>;
+    table.convert[static_cast<int>(DTypeOf<From>::value)][static_cast<int>(DTypeOf<To>::value)] =
+        convert<From, To>;
   };
   set(float{}), set(double{}), set(bfloat16_t{}), set(float16_t{});
   set(int32_t{}), set(int64_t{}), set(uint8_t{}), set(bool{});

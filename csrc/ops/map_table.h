@@ -1,4 +1,5 @@
-// What map.kernel.cc gives for each instruction set: the block functions of pointwise.h and of the casts.
+// What map.kernel.cc gives for each instruction set: the block functions of pointwise.h and of the
+// casts.
 #pragma once
 #include <cstdint>
 
@@ -8,8 +9,8 @@ namespace dlx {
 
 constexpr int kMaxMapInputs = 3;
 
-// The dtypes of a row: numeric (no bool), any, floating, comparison (any -> bool), logical (bool -> bool),
-// predicate (floating -> bool), select (bool, any, any -> any).
+// The dtypes of a row: numeric (no bool), any, floating, comparison (any -> bool), logical (bool ->
+// bool), predicate (floating -> bool), select (bool, any, any -> any).
 enum class RowKind : uint8_t { numeric, any, floating, comparison, logical, predicate, select };
 
 // out[i] = f(in[0][i], in[1][i], ...), all dense; out may be one of the inputs.
@@ -19,14 +20,16 @@ struct MapRow {
   const char* name;
   RowKind kind;
   int32_t inputs;
-  int32_t flops;                      // per element
-  BlockFunction block[kNumDTypes];    // by the dtype of the last input; bfloat16 and float16 run float32's
+  int32_t flops;  // per element
+  BlockFunction
+      block[kNumDTypes];  // by the dtype of the last input; bfloat16 and float16 run float32's
 };
 
 struct MapTable {
   int32_t rows;
   const MapRow* row;
-  void (*convert[kNumDTypes][kNumDTypes])(const void* x, void* y, int64_t n);  // y[i] = (to)x[i], [from][to]
+  void (*convert[kNumDTypes][kNumDTypes])(const void* x, void* y,
+                                          int64_t n);  // y[i] = (to)x[i], [from][to]
 };
 
 }  // namespace dlx

@@ -1,6 +1,6 @@
-// exp, log, tanh, sigmoid, sin and cos as branch-free formulas that g++ vectorises, without FMA, so that every instruction
-// set gives the same bits. float64 calls libm: it is the precision that checks, not the one that races.
-// Included inside namespace dlx::<instruction set>.
+// exp, log, tanh, sigmoid, sin and cos as branch-free formulas that g++ vectorises, without FMA, so
+// that every instruction set gives the same bits. float64 calls libm: it is the precision that
+// checks, not the one that races. Included inside namespace dlx::<instruction set>.
 #pragma once
 
 namespace math {
@@ -8,8 +8,8 @@ namespace math {
 inline float from_bits(int32_t i) { return __builtin_bit_cast(float, i); }
 inline int32_t to_bits(float f) { return __builtin_bit_cast(int32_t, f); }
 
-// e^x = 2^n e^r, |r| <= ln2/2, polynomial of Cephes expf (Moshier); under 2 ulp. 2^n in two factors, so that results
-// in the subnormal range and the overflow to infinity come out right.
+// e^x = 2^n e^r, |r| <= ln2/2, polynomial of Cephes expf (Moshier); under 2 ulp. 2^n in two
+// factors, so that results in the subnormal range and the overflow to infinity come out right.
 inline float exp(float x) {
   x = x > 89.f ? 89.f : x;
   x = x < -104.f ? -104.f : x;
@@ -75,8 +75,8 @@ inline float sigmoid(float x) { return 1.f / (1.f + exp(-x)); }
 inline float sqrt(float x) { return __builtin_sqrtf(x); }
 inline float pow(float x, float e) { return __builtin_powf(x, e); }
 
-// sin and cos of 2 pi `turns`, 0 <= turns < 1: exact reduction to a quarter turn around 0, then the polynomials of Cephes
-// sinf and cosf (Moshier); under 1e-7 absolute.
+// sin and cos of 2 pi `turns`, 0 <= turns < 1: exact reduction to a quarter turn around 0, then the
+// polynomials of Cephes sinf and cosf (Moshier); under 1e-7 absolute.
 inline void sincos_turns(float turns, float& sine, float& cosine) {
   float quarters = turns * 4.f;
   int32_t quadrant = static_cast<int32_t>(quarters + 0.5f);

@@ -8,10 +8,12 @@ namespace dlx {
 
 MatmulShape MatmulShape::make(const Array& a, const Array& b, Dims* y_shape) {
   const auto shapes = [&] { return message("; a=", a.shape, " b=", b.shape); };
-  DLX_CHECK_AS(TypeError, a.dtype == b.dtype, "matmul: expected one dtype, got a ", a.dtype, " and b ", b.dtype);
+  DLX_CHECK_AS(TypeError, a.dtype == b.dtype, "matmul: expected one dtype, got a ", a.dtype,
+               " and b ", b.dtype);
   DLX_CHECK_AS(TypeError, a.dtype == DType::float32 || a.dtype == DType::float64,
                "matmul: expected float32 or float64, got ", a.dtype);
-  DLX_CHECK(a.shape.ndim > 0 && b.shape.ndim > 0, "matmul: expected at least 1 dimension", shapes());
+  DLX_CHECK(a.shape.ndim > 0 && b.shape.ndim > 0, "matmul: expected at least 1 dimension",
+            shapes());
 
   const int an = a.shape.ndim, bn = b.shape.ndim;
   MatmulShape s{};
@@ -35,7 +37,8 @@ MatmulShape MatmulShape::make(const Array& a, const Array& b, Dims* y_shape) {
   for (int i = 0; i < g.batch_ndim; ++i) {
     const int ai = i - (g.batch_ndim - a_batch), bi = i - (g.batch_ndim - b_batch);
     const int64_t ae = ai >= 0 ? a.shape[ai] : 1, be = bi >= 0 ? b.shape[bi] : 1;
-    DLX_CHECK(ae == be || ae == 1 || be == 1, "matmul: expected batch dimensions that broadcast", shapes());
+    DLX_CHECK(ae == be || ae == 1 || be == 1, "matmul: expected batch dimensions that broadcast",
+              shapes());
     g.batch[i] = ae == 1 ? be : ae;
     g.a_batch[i] = ae == 1 ? 0 : a.strides[ai];
     g.b_batch[i] = be == 1 ? 0 : b.strides[bi];

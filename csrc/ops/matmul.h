@@ -1,5 +1,6 @@
-// y = a @ b with NumPy's rules: a: (..., M, K)  b: (..., K, N)  y: (..., M, N), batch dimensions broadcast, a 1-d
-// operand is a row (a) or column (b) whose dimension is dropped. Any strides, no copies: packing reads them.
+// y = a @ b with NumPy's rules: a: (..., M, K)  b: (..., K, N)  y: (..., M, N), batch dimensions
+// broadcast, a 1-d operand is a row (a) or column (b) whose dimension is dropped. Any strides, no
+// copies: packing reads them.
 #pragma once
 #include "core/launch.h"
 #include "gemm/gemm.h"
@@ -37,7 +38,10 @@ inline constexpr Op matmul{
           }
           return Cost{2 * s.batches() * g.m * g.n * g.k, (a + b + y) * size_of(g.dtype)};
         },
-    .workspace = [](const void* shape) { return gemm_workspace(static_cast<const MatmulShape*>(shape)->gemm); },
+    .workspace =
+        [](const void* shape) {
+          return gemm_workspace(static_cast<const MatmulShape*>(shape)->gemm);
+        },
 };
 }  // namespace ops
 

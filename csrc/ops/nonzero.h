@@ -1,4 +1,5 @@
-// Where a mask is true. The result's size depends on the data: the host counts first, then makes the positions.
+// Where a mask is true. The result's size depends on the data: the host counts first, then makes
+// the positions.
 #pragma once
 #include "core/launch.h"
 

@@ -15,22 +15,25 @@ DLX_EACH_ISA(extern const OptimizerTable optimizer_table;)
 namespace {
 
 void check_buffer(const char* name, const Array& a, DType dtype, int ndim) {
-  DLX_CHECK_AS(TypeError, a.dtype == dtype, "optimizer_step: expected ", name, " of dtype ", dtype, ", got ", a.dtype);
-  DLX_CHECK(a.shape.ndim == ndim, "optimizer_step: expected ", name, " of ", ndim, " dimensions, got shape ", a.shape);
+  DLX_CHECK_AS(TypeError, a.dtype == dtype, "optimizer_step: expected ", name, " of dtype ", dtype,
+               ", got ", a.dtype);
+  DLX_CHECK(a.shape.ndim == ndim, "optimizer_step: expected ", name, " of ", ndim,
+            " dimensions, got shape ", a.shape);
 }
 
 }  // namespace
 
 OptimizerShape OptimizerShape::make(int kind, std::span<const double> hyper, const Array& lr,
-                                    const Array& weight_decay, const Array& step, const Array& grad_scale,
-                                    const Array& skip) {
+                                    const Array& weight_decay, const Array& step,
+                                    const Array& grad_scale, const Array& skip) {
   DLX_CHECK(kind >= 0 && kind <= static_cast<int>(OptimizerKind::adamw),
             "optimizer_step: expected kind 0 (SGD), 1 (Adam) or 2 (AdamW), got ", kind);
   DLX_CHECK(hyper.size() == 4, "optimizer_step: expected 4 hyperparameters, got ", hyper.size());
   check_buffer("lr", lr, DType::float64, 1);
   check_buffer("weight_decay", weight_decay, DType::float64, 1);
-  DLX_CHECK(lr.shape == weight_decay.shape, "optimizer_step: expected lr and weight_decay of one length, got ",
-            lr.shape, " and ", weight_decay.shape);
+  DLX_CHECK(lr.shape == weight_decay.shape,
+            "optimizer_step: expected lr and weight_decay of one length, got ", lr.shape, " and ",
+            weight_decay.shape);
   check_buffer("step", step, DType::int64, 0);
   check_buffer("grad_scale", grad_scale, DType::float32, 0);
   check_buffer("skip", skip, DType::boolean, 0);
@@ -49,21 +52,24 @@ OptimizerShape OptimizerShape::make(int kind, std::span<const double> hyper, con
   return s;
 }
 
-void OptimizerShape::check(int64_t index, const Array& p, const Array& g, std::span<const Array* const> arrays,
-                           int64_t its_group, const Array& lr) const {
+void OptimizerShape::check(int64_t index, const Array& p, const Array& g,
+                           std::span<const Array* const> arrays, int64_t its_group,
+                           const Array& lr) const {
   DLX_CHECK_AS(TypeError, p.dtype == DType::float32 || p.dtype == DType::float64,
-               "optimizer_step: parameter ", index, " is ", p.dtype, "; expected float32 or float64");
-  DLX_CHECK_AS(TypeError, g.dtype == p.dtype, "optimizer_step: the gradient of parameter ", index, " is ", g.dtype,
-               ", the parameter ", p.dtype);
-  DLX_CHECK(g.shape == p.shape, "optimizer_step: the gradient of parameter ", index, " has shape ", g.shape,
-            ", the parameter ", p.shape);
-  DLX_CHECK(its_group >= 0 && its_group < lr.shape[0], "optimizer_step: parameter ", index, " is of group ",
-            its_group, ", there are ", lr.shape[0]);
-  DLX_CHECK(static_cast<int>(arrays.size()) == states(), "optimizer_step: parameter ", index, " has ",
-            arrays.size(), " state arrays, expected ", states());
+               "optimizer_step: parameter ", index, " is ", p.dtype,
+               "; expected float32 or float64");
+  DLX_CHECK_AS(TypeError, g.dtype == p.dtype, "optimizer_step: the gradient of parameter ", index,
+               " is ", g.dtype, ", the parameter ", p.dtype);
+  DLX_CHECK(g.shape == p.shape, "optimizer_step: the gradient of parameter ", index, " has shape ",
+            g.shape, ", the parameter ", p.shape);
+  DLX_CHECK(its_group >= 0 && its_group < lr.shape[0], "optimizer_step: parameter ", index,
+            " is of group ", its_group, ", there are ", lr.shape[0]);
+  DLX_CHECK(static_cast<int>(arrays.size()) == states(), "optimizer_step: parameter ", index,
+            " has ", arrays.size(), " state arrays, expected ", states());
   for (const Array* state : arrays)
-    DLX_CHECK(state->dtype == p.dtype && state->shape == p.shape, "optimizer_step: a state of parameter ", index,
-              " is ", state->dtype, " of shape ", state->shape, ", the parameter ", p.dtype, " of ", p.shape);
+    DLX_CHECK(state->dtype == p.dtype && state->shape == p.shape,
+              "optimizer_step: a state of parameter ", index, " is ", state->dtype, " of shape ",
+              state->shape, ", the parameter ", p.dtype, " of ", p.shape);
 }
 
 namespace cpu {
@@ -75,7 +81,9 @@ constexpr int64_t kGrain = 16384;  // elements a chunk: 450 KB of Adam's traffic
 OptimizerNumbers common_numbers(const OptimizerShape& s, float grad_scale, int64_t step) {
   OptimizerNumbers x{};
   x.grad_scale = s.maximize ? -grad_scale : grad_scale;
-  x.momentum_kind = s.momentum == 0 ? Momentum::none : step == 1 ? Momentum::first : Momentum::running;
+  x.momentum_kind = s.momentum == 0 ? Momentum::none
+                    : step == 1     ? Momentum::first
+                                    : Momentum::running;
   x.nesterov = s.nesterov;
   x.momentum = s.momentum;
   x.undampened = 1 - s.dampening;
@@ -121,7 +129,8 @@ void optimizer_step(Ctx&, const void* shape, void* const* buffers, void*) {
       numbers.weight_decay = s.kind == OptimizerKind::adamw ? 0 : wd;
       numbers.decay = s.kind == OptimizerKind::adamw ? 1 - rate * wd : 1;
       const auto part = [&](void* const* arrays) { return static_cast<char*>(arrays[i]) + byte; };
-      function(numbers, part(p), part(g), s.states() > 0 ? part(s1) : nullptr, s.states() > 1 ? part(s2) : nullptr, n);
+      function(numbers, part(p), part(g), s.states() > 0 ? part(s1) : nullptr,
+               s.states() > 1 ? part(s2) : nullptr, n);
       at += n;
     }
   });

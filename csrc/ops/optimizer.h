@@ -18,9 +18,9 @@ struct OptimizerShape {
   OptimizerKind kind;
   DType dtype;  // float32 or float64
   bool nesterov, maximize;
-  bool advance;  // writes step + 1: the last of the launches of one step does
-  double momentum, dampening;   // SGD
-  double beta1, beta2, eps;     // Adam
+  bool advance;                // writes step + 1: the last of the launches of one step does
+  double momentum, dampening;  // SGD
+  double beta1, beta2, eps;    // Adam
   int32_t count;
   int32_t group[kMaxOptimizerTensors];
   int64_t size[kMaxOptimizerTensors];
@@ -48,7 +48,8 @@ void optimizer_step(Ctx&, const void* shape, void* const* buffers, void* workspa
 
 namespace ops {
 
-// lr, weight_decay, grad_scale, skip, g[count] -> step, p[count], states[0][count], states[1][count]
+// lr, weight_decay, grad_scale, skip, g[count] -> step, p[count], states[0][count],
+// states[1][count]
 inline constexpr Op optimizer_step{
     .name = "optimizer_step",
     .kernels = {cpu::optimizer_step},
@@ -58,8 +59,8 @@ inline constexpr Op optimizer_step{
           const auto& s = *static_cast<const OptimizerShape*>(shape);
           const int64_t n = s.elements();
           // Scale and step, with the momentum's 3 + 2 (Nesterov); Adam's means 7, its step 7.
-          const int64_t flops = s.kind == OptimizerKind::sgd ? 3 + (s.momentum != 0 ? 3 + 2 * s.nesterov : 0)
-                                                             : 15;
+          const int64_t flops =
+              s.kind == OptimizerKind::sgd ? 3 + (s.momentum != 0 ? 3 + 2 * s.nesterov : 0) : 15;
           return Cost{n * flops, n * (3 + 2 * s.states()) * size_of(s.dtype)};
         },
 };

@@ -35,7 +35,8 @@ void sgd(const OptimizerNumbers& numbers, void* p, const void* g, void* s1, void
                                                     : sgd_run<T, kind, nesterov, false>;
     function(numbers, static_cast<T*>(p), static_cast<const T*>(g), static_cast<T*>(s1), n);
   };
-  if (numbers.momentum_kind == Momentum::none) return run.template operator()<Momentum::none, false>();
+  if (numbers.momentum_kind == Momentum::none)
+    return run.template operator()<Momentum::none, false>();
   if (numbers.momentum_kind == Momentum::first) {
     return numbers.nesterov ? run.template operator()<Momentum::first, true>()
                             : run.template operator()<Momentum::first, false>();
@@ -70,7 +71,8 @@ void adam(const OptimizerNumbers& numbers, void* p, const void* g, void* s1, voi
   const bool decays = numbers.weight_decay != 0, from_m = 1 - numbers.beta1 < 0.5;
   const auto function = decays ? (from_m ? adam_run<T, true, true> : adam_run<T, true, false>)
                                : (from_m ? adam_run<T, false, true> : adam_run<T, false, false>);
-  function(numbers, static_cast<T*>(p), static_cast<const T*>(g), static_cast<T*>(s1), static_cast<T*>(s2), n);
+  function(numbers, static_cast<T*>(p), static_cast<const T*>(g), static_cast<T*>(s1),
+           static_cast<T*>(s2), n);
 }
 
 }  // namespace

@@ -22,8 +22,8 @@ struct OptimizerNumbers {
 };
 
 // p, g, s1, s2: (n,) each; s1 and s2 are what the optimizer keeps, null where it keeps nothing.
-using OptimizerFunction = void (*)(const OptimizerNumbers&, void* p, const void* g, void* s1, void* s2,
-                                   int64_t n);
+using OptimizerFunction = void (*)(const OptimizerNumbers&, void* p, const void* g, void* s1,
+                                   void* s2, int64_t n);
 
 struct OptimizerTable {
   OptimizerFunction sgd[2], adam[2];  // float32, float64

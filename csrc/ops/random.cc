@@ -22,8 +22,8 @@ int64_t count_of(const char* op, const Dims& shape) {
   int64_t n = 1;
   for (int64_t extent : shape) {
     DLX_CHECK(extent >= 0, op, ": expected no negative extent, got shape ", shape);
-    DLX_CHECK(!__builtin_mul_overflow(n, extent, &n) && n <= int64_t{1} << 56, op, ": shape ", shape,
-              " has too many elements");
+    DLX_CHECK(!__builtin_mul_overflow(n, extent, &n) && n <= int64_t{1} << 56, op, ": shape ",
+              shape, " has too many elements");
   }
   return n;
 }
@@ -35,21 +35,25 @@ void check_floating(const char* op, DType dtype) {
 
 }  // namespace
 
-RandomUniformShape RandomUniformShape::make(const Dims& y_shape, DType dtype, double low, double high) {
+RandomUniformShape RandomUniformShape::make(const Dims& y_shape, DType dtype, double low,
+                                            double high) {
   RandomUniformShape s{};
   check_floating("random.uniform", dtype);
   s.n = count_of("random.uniform", y_shape);
   DLX_CHECK(low <= high, "random.uniform: expected low <= high, got low=", low, " high=", high);
-  const double most = dtype == DType::float64 ? std::numeric_limits<double>::max() : std::numeric_limits<float>::max();
+  const double most = dtype == DType::float64 ? std::numeric_limits<double>::max()
+                                              : std::numeric_limits<float>::max();
   DLX_CHECK(std::fabs(low) <= most && std::fabs(high) <= most && high - low <= most,
-            "random.uniform: expected high - low to be finite in ", dtype, ", got low=", low, " high=", high);
+            "random.uniform: expected high - low to be finite in ", dtype, ", got low=", low,
+            " high=", high);
   s.dtype = dtype;
   s.low = low;
   s.high = high;
   return s;
 }
 
-RandomNormalShape RandomNormalShape::make(const Dims& y_shape, DType dtype, double mean, double std) {
+RandomNormalShape RandomNormalShape::make(const Dims& y_shape, DType dtype, double mean,
+                                          double std) {
   RandomNormalShape s{};
   check_floating("random.normal", dtype);
   s.n = count_of("random.normal", y_shape);
@@ -62,7 +66,8 @@ RandomNormalShape RandomNormalShape::make(const Dims& y_shape, DType dtype, doub
 
 RandomIntShape RandomIntShape::make(const Dims& y_shape, DType dtype, int64_t low, int64_t last) {
   RandomIntShape s{};
-  DLX_CHECK_AS(TypeError, is_integer(dtype), "random.randint: expected int32, int64 or uint8, got ", dtype);
+  DLX_CHECK_AS(TypeError, is_integer(dtype), "random.randint: expected int32, int64 or uint8, got ",
+               dtype);
   s.n = count_of("random.randint", y_shape);
   DLX_CHECK(low <= last, "random.randint: expected low < high, got the values ", low, " to ", last);
   const auto [least, most] = dtype == DType::uint8 ? std::pair<int64_t, int64_t>{0, 255}
@@ -113,7 +118,8 @@ double below(double low, double high) {
 void random_uniform(Ctx&, const void* shape, void* const* buffers, void*) {
   const auto& s = *static_cast<const RandomUniformShape*>(shape);
   const auto uniform = random_table().uniform[float_index(s.dtype)];
-  const double last = s.dtype == DType::float64 ? below<double>(s.low, s.high) : below<float>(s.low, s.high);
+  const double last =
+      s.dtype == DType::float64 ? below<double>(s.low, s.high) : below<float>(s.low, s.high);
   draw_floats(s.dtype, advance(buffers[1], s.n, size_of(s.dtype)), buffers[0],
               [&](const RandomRange& r, void* y) { uniform(r, s.low, s.high - s.low, last, y); });
 }
@@ -137,28 +143,33 @@ void random_int(Ctx&, const void* shape, void* const* buffers, void*) {
       table.words64({chunk.seed, chunk.offset, at, at + n}, words);
       if (s.range != 0) {  // D. Lemire, "Fast random integer generation in an interval" (2019)
         for (int64_t i = 0; i < n; ++i)
-          words[i] = static_cast<uint64_t>(static_cast<unsigned __int128>(words[i]) * s.range >> 64);
+          words[i] =
+              static_cast<uint64_t>(static_cast<unsigned __int128>(words[i]) * s.range >> 64);
       }
       for (int64_t i = 0; i < n; ++i) words[i] += static_cast<uint64_t>(s.low);
       auto store = [&]<class T>(T) {
         T* y = static_cast<T*>(buffers[0]) + at;
         for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(words[i]);
       };
-      if (s.dtype == DType::int64) store(int64_t{});
-      else if (s.dtype == DType::int32) store(int32_t{});
-      else store(uint8_t{});
+      if (s.dtype == DType::int64)
+        store(int64_t{});
+      else if (s.dtype == DType::int32)
+        store(int32_t{});
+      else
+        store(uint8_t{});
     }
   });
 }
 
 namespace {
 
-// The words are uniform, so their upper bits alone put each one next to its place: buckets of 2 to 4
-// words, or of more where the counters of that many buckets would leave the L2 cache.
+// The words are uniform, so their upper bits alone put each one next to its place: buckets of 2 to
+// 4 words, or of more where the counters of that many buckets would leave the L2 cache.
 constexpr int kMostBucketBits = 16;
 
 int bucket_bits(int64_t n) {
-  return std::clamp(static_cast<int>(std::bit_width(static_cast<uint64_t>(n))) - 2, 1, kMostBucketBits);
+  return std::clamp(static_cast<int>(std::bit_width(static_cast<uint64_t>(n))) - 2, 1,
+                    kMostBucketBits);
 }
 
 struct Keyed {
@@ -181,7 +192,8 @@ void sort_few(Keyed* begin, Keyed* end) {
 
 }  // namespace
 
-// y: (n,) int64  cell: (2,) int64  workspace: words (n,) | keyed (n,) | bucket starts (buckets + 1,)
+// y: (n,) int64  cell: (2,) int64  workspace: words (n,) | keyed (n,) | bucket starts (buckets +
+// 1,)
 void random_permutation(Ctx&, const void* shape, void* const* buffers, void* workspace) {
   const int64_t n = static_cast<const RandomPermutationShape*>(shape)->n;
   const RandomRange all = advance(buffers[1], n, 8);
@@ -189,7 +201,8 @@ void random_permutation(Ctx&, const void* shape, void* const* buffers, void* wor
   auto* y = static_cast<int64_t*>(buffers[0]);
   auto* keyed = static_cast<Keyed*>(workspace);
   auto* words = reinterpret_cast<uint64_t*>(keyed + n);
-  auto* end_of = reinterpret_cast<int64_t*>(words + n);  // of a bucket; while scattering, its next place
+  auto* end_of =
+      reinterpret_cast<int64_t*>(words + n);  // of a bucket; while scattering, its next place
   const int bits = bucket_bits(n), shift = 64 - bits;
   const int64_t buckets = int64_t{1} << bits;
 

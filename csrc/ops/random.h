@@ -1,15 +1,16 @@
-// y = draws of the generator. Its state is a cell, cell: (2,) int64 {seed, offset}: every draw reads
-// the offset and advances it by a number of Philox blocks fixed by the shape alone: ceil(n/4) for
-// n numbers made of 32 bits (bfloat16 and float16 are rounded float32), ceil(n/2) for n made of 64.
-// Element i is a function of seed, offset and i (core/random.h): the same bits on any number of
-// threads and any instruction set.
+// y = draws of the generator. Its state is a cell, cell: (2,) int64 {seed, offset}: every draw
+// reads the offset and advances it by a number of Philox blocks fixed by the shape alone: ceil(n/4)
+// for n numbers made of 32 bits (bfloat16 and float16 are rounded float32), ceil(n/2) for n made
+// of 64. Element i is a function of seed, offset and i (core/random.h): the same bits on any number
+// of threads and any instruction set.
 #pragma once
 #include "core/launch.h"
 
 namespace dlx {
 
 // y: (n,) = low + (high - low) u, u uniform on the multiples of 2^-24 (float64: 2^-53) in [0, 1);
-// below high unless y's dtype has no number in between (bfloat16, float16: rounded, so high may come).
+// below high unless y's dtype has no number in between (bfloat16, float16: rounded, so high may
+// come).
 struct RandomUniformShape {
   DType dtype;
   int64_t n;
@@ -98,7 +99,10 @@ inline constexpr Op random_permutation{
     .kernels = {cpu::random_permutation},
     .random = true,
     .updates = 0b10,
-    .cost = [](const void* shape) { return Cost{0, 8 * static_cast<const RandomPermutationShape*>(shape)->n}; },
+    .cost =
+        [](const void* shape) {
+          return Cost{0, 8 * static_cast<const RandomPermutationShape*>(shape)->n};
+        },
     .workspace = random_permutation_workspace,
 };
 

@@ -1,6 +1,7 @@
 // Draws and dropout for one instruction set. No FMA and no libm for float32, so that every
 // instruction set gives the same bits.
 #include "core/random.h"
+
 #include "ops/random_table.h"
 
 namespace dlx::DLX_ISA {

@@ -15,10 +15,12 @@ constexpr int kRandomFloats = 2;  // float32, float64
 // y points at element begin.
 struct RandomTable {
   // low + width * u, at most last
-  void (*uniform[kRandomFloats])(const RandomRange&, double low, double width, double last, void* y);
+  void (*uniform[kRandomFloats])(const RandomRange&, double low, double width, double last,
+                                 void* y);
   void (*normal[kRandomFloats])(const RandomRange&, double mean, double std, void* y);
   void (*words64)(const RandomRange&, uint64_t* y);
-  // y = x * scale where the upper 24 bits of the element's word are >= threshold, else 0; y may be x.
+  // y = x * scale where the upper 24 bits of the element's word are >= threshold, else 0; y may be
+  // x.
   void (*dropout[kRandomFloats])(const RandomRange&, int32_t threshold, double scale, const void* x,
                                  void* y);
 };

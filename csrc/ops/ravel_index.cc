@@ -7,15 +7,15 @@
 
 namespace dlx {
 
-RavelIndexShape RavelIndexShape::make(int count, const Array* const* indices, const Dims& limits, const Dims& axes,
-                                      Dims* y_shape) {
+RavelIndexShape RavelIndexShape::make(int count, const Array* const* indices, const Dims& limits,
+                                      const Dims& axes, Dims* y_shape) {
   DLX_CHECK(count >= 1 && count <= kMaxDims && limits.ndim == count && axes.ndim == count,
             "getitem: expected 1 to ", kMaxDims, " index arrays, got ", count);
   Dims y;
   std::string shapes;
   for (int k = 0; k < count; ++k) {
-    DLX_CHECK_AS(TypeError, indices[k]->dtype == DType::int64, "getitem: expected int64 indices, got ",
-                 indices[k]->dtype);
+    DLX_CHECK_AS(TypeError, indices[k]->dtype == DType::int64,
+                 "getitem: expected int64 indices, got ", indices[k]->dtype);
     y.ndim = std::max(y.ndim, indices[k]->shape.ndim);
     shapes += message(k ? ", " : "", indices[k]->shape);
   }
@@ -66,7 +66,8 @@ namespace {
 constexpr int64_t kRavelGrain = 32768;
 
 // Positions [begin, end) of y. False, and nothing said, where an index is out of range.
-bool ravel_range(const RavelIndexShape& s, void* const* buffers, int64_t* y, int64_t begin, int64_t end) {
+bool ravel_range(const RavelIndexShape& s, void* const* buffers, int64_t* y, int64_t begin,
+                 int64_t end) {
   bool good = true;
   std::fill(y + begin, y + end, 0);
   for (int k = 0; k < s.count; ++k) {
@@ -91,7 +92,8 @@ void report_first(const RavelIndexShape& s, void* const* buffers, int64_t n, Err
                  [&](int64_t offset, int64_t step, int64_t done, int64_t count) {
                    for (int64_t i = 0; i < count; ++i) {
                      const int64_t index = indices[offset + i * step];
-                     if (!in_range(index, s.limit[k])) error.report((done + i) * kMaxDims + k, index, s.limit[k]);
+                     if (!in_range(index, s.limit[k]))
+                       error.report((done + i) * kMaxDims + k, index, s.limit[k]);
                    }
                  });
   }

@@ -1,5 +1,6 @@
-// y = sum over k of indices[k] * weight[k]: positions along several axes as one position in the axes merged.
-// indices: up to 8 arrays int64, any strides, broadcast together, -limit[k] <= index < limit[k]  y: (n) int64
+// y = sum over k of indices[k] * weight[k]: positions along several axes as one position in the
+// axes merged. indices: up to 8 arrays int64, any strides, broadcast together, -limit[k] <= index <
+// limit[k]  y: (n) int64
 #pragma once
 #include "core/launch.h"
 
@@ -18,8 +19,8 @@ struct RavelIndexShape {
     for (int i = 0; i < ndim; ++i) n *= extent[i];
     return n;
   }
-  static RavelIndexShape make(int count, const Array* const* indices, const Dims& limits, const Dims& axes,
-                              Dims* y_shape);
+  static RavelIndexShape make(int count, const Array* const* indices, const Dims& limits,
+                              const Dims& axes, Dims* y_shape);
 };
 
 std::string explain_ravel_index(const void* shape, const ErrorSlot&);

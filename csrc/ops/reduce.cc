@@ -32,15 +32,22 @@ void walk_runs(const ReduceDims& d, int64_t begin, int64_t count, const Run& run
 
 bool is_half(DType t) { return t == DType::bfloat16 || t == DType::float16; }
 
-bool is_extreme(Reduction kind) { return kind != Reduction::sum && kind != Reduction::mean && kind != Reduction::var; }
+bool is_extreme(Reduction kind) {
+  return kind != Reduction::sum && kind != Reduction::mean && kind != Reduction::var;
+}
 
 ReduceStep first_step(Reduction kind) {
   switch (kind) {
-    case Reduction::max: return ReduceStep::max;
-    case Reduction::min: return ReduceStep::min;
-    case Reduction::argmax: return ReduceStep::argmax;
-    case Reduction::argmin: return ReduceStep::argmin;
-    default: return ReduceStep::sum;
+    case Reduction::max:
+      return ReduceStep::max;
+    case Reduction::min:
+      return ReduceStep::min;
+    case Reduction::argmax:
+      return ReduceStep::argmax;
+    case Reduction::argmin:
+      return ReduceStep::argmin;
+    default:
+      return ReduceStep::sum;
   }
 }
 
@@ -51,10 +58,11 @@ DType ReduceShape::output_dtype() const {
   return kind == Reduction::sum && !is_floating(dtype) ? DType::int64 : dtype;
 }
 
-ReduceShape ReduceShape::make(Reduction kind, const Array& x, const Dims& axes, bool keepdims, double correction,
-                              Dims* y_shape) {
+ReduceShape ReduceShape::make(Reduction kind, const Array& x, const Dims& axes, bool keepdims,
+                              double correction, Dims* y_shape) {
   const char* name = kReductionName[static_cast<int>(kind)];
-  DLX_CHECK_AS(TypeError, is_floating(x.dtype) || (kind != Reduction::mean && kind != Reduction::var), name,
+  DLX_CHECK_AS(TypeError,
+               is_floating(x.dtype) || (kind != Reduction::mean && kind != Reduction::var), name,
                ": expected a floating dtype, got ", x.dtype, "; cast first: x.astype(dlx.float32)");
   ReduceShape s{};
   s.kind = kind;
@@ -72,8 +80,9 @@ ReduceShape ReduceShape::make(Reduction kind, const Array& x, const Dims& axes, 
   }
   s.outputs = kept.product();
   s.count = reduced.product();
-  DLX_CHECK(s.count > 0 || s.outputs == 0 || !is_extreme(kind), name, ": expected at least one element along ",
-            axes.ndim == 1 ? "axis " : "axes ", axes.ndim == 1 ? message(axes[0]) : message(axes), "; x=", x.shape);
+  DLX_CHECK(s.count > 0 || s.outputs == 0 || !is_extreme(kind), name,
+            ": expected at least one element along ", axes.ndim == 1 ? "axis " : "axes ",
+            axes.ndim == 1 ? message(axes[0]) : message(axes), "; x=", x.shape);
   s.kept = merged(kept, kept_stride);
   s.reduced = merged(reduced, reduced_stride);
   for (int i = 0; i < reduced.ndim; ++i) {
@@ -88,7 +97,8 @@ ReduceShape ReduceShape::make(Reduction kind, const Array& x, const Dims& axes, 
 int64_t reduce_workspace(const void* shape) {
   const auto& s = *static_cast<const ReduceShape*>(shape);
   if (s.chunks() <= 1) return 0;
-  const int64_t means = s.kind == Reduction::var ? s.outputs * static_cast<int64_t>(sizeof(double)) : 0;
+  const int64_t means =
+      s.kind == Reduction::var ? s.outputs * static_cast<int64_t>(sizeof(double)) : 0;
   return s.chunks() * s.outputs * static_cast<int64_t>(sizeof(ReduceState)) + means;
 }
 
@@ -118,10 +128,15 @@ struct Reducer {
     const int inner = s.kept.ndim - 1;
     const bool dense_rows = s.reduced.ndim == 1 && s.reduced.stride[0] == 1;
     const bool dense_columns = s.kept.stride[inner] == 1 && s.kept.extent[inner] >= kFewColumns;
-    walk = is_half(s.dtype) ? Walk::gather : dense_rows ? Walk::rows : dense_columns ? Walk::columns : Walk::gather;
+    walk = is_half(s.dtype) ? Walk::gather
+           : dense_rows     ? Walk::rows
+           : dense_columns  ? Walk::columns
+                            : Walk::gather;
   }
 
-  int64_t length(int64_t chunk) const { return std::min(kReduceChunk, s.count - chunk * kReduceChunk); }
+  int64_t length(int64_t chunk) const {
+    return std::min(kReduceChunk, s.count - chunk * kReduceChunk);
+  }
 
   // Outputs in one piece of work.
   int64_t grain() const {
@@ -137,14 +152,17 @@ struct Reducer {
     const int64_t at = chunk * kReduceChunk, len = length(chunk);
     const auto centre_of = [centre](int64_t i) { return centre ? centre + i : nullptr; };
     if (walk == Walk::rows) {
-      walk_runs(s.kept, first, n, [&](int64_t offset, int64_t row_step, int64_t done, int64_t rows) {
-        kernel.rows(x + (offset + at) * width, row_step, rows, len, centre_of(done), state + done);
-      });
+      walk_runs(s.kept, first, n,
+                [&](int64_t offset, int64_t row_step, int64_t done, int64_t rows) {
+                  kernel.rows(x + (offset + at) * width, row_step, rows, len, centre_of(done),
+                              state + done);
+                });
     } else if (walk == Walk::columns) {
       int64_t row[kReduceChunk];
-      walk_runs(s.reduced, at, len, [&](int64_t offset, int64_t row_step, int64_t done, int64_t rows) {
-        for (int64_t i = 0; i < rows; ++i) row[done + i] = offset + i * row_step;
-      });
+      walk_runs(s.reduced, at, len,
+                [&](int64_t offset, int64_t row_step, int64_t done, int64_t rows) {
+                  for (int64_t i = 0; i < rows; ++i) row[done + i] = offset + i * row_step;
+                });
       walk_runs(s.kept, first, n, [&](int64_t offset, int64_t, int64_t done, int64_t columns) {
         kernel.columns(x + offset * width, row, len, columns, centre_of(done), state + done);
       });
@@ -153,8 +171,8 @@ struct Reducer {
       for (int64_t i = 0; i < n; i += rows) {
         const int64_t some = std::min(rows, n - i);
         alignas(64) char block[kReduceChunk * 8], half[kReduceChunk * 2];
-        gather(width, s.all.ndim, s.all.extent, s.all.stride, x, (first + i) * s.count + at, some * len,
-               is_half(s.dtype) ? half : block);
+        gather(width, s.all.ndim, s.all.extent, s.all.stride, x, (first + i) * s.count + at,
+               some * len, is_half(s.dtype) ? half : block);
         if (is_half(s.dtype)) convert(s.dtype, dtype, half, block, some * len);
         kernel.rows(block, len, some, len, centre_of(i), state + i);
       }
@@ -172,7 +190,8 @@ struct Reducer {
     const bool real = is_floating(s.dtype);
     if (!is_extreme(s.kind)) {
       if (!real) {
-        a.integer = static_cast<int64_t>(static_cast<uint64_t>(a.integer) + static_cast<uint64_t>(b.integer));
+        a.integer = static_cast<int64_t>(static_cast<uint64_t>(a.integer) +
+                                         static_cast<uint64_t>(b.integer));
         return;
       }
       const double total = a.real + b.real, part = total - a.real;  // TwoSum
@@ -181,7 +200,8 @@ struct Reducer {
       return;
     }
     const bool largest = s.kind == Reduction::max || s.kind == Reduction::argmax;
-    const bool wins = real ? (largest ? b.real > a.real : b.real < a.real) || (b.real != b.real && a.real == a.real)
+    const bool wins = real ? (largest ? b.real > a.real : b.real < a.real) ||
+                                 (b.real != b.real && a.real == a.real)
                            : (largest ? b.integer > a.integer : b.integer < a.integer);
     if (wins) a = b;
   }
@@ -263,7 +283,8 @@ struct Reducer {
                     ReduceState total[kReduceTile] = {};
                     if (chunks) std::copy_n(state + first, n, total);
                     for (int64_t c = 1; c < chunks; ++c)
-                      for (int64_t i = 0; i < n; ++i) join(total[i], state[c * s.outputs + first + i]);
+                      for (int64_t i = 0; i < n; ++i)
+                        join(total[i], state[c * s.outputs + first + i]);
                     body(total, first, n);
                   });
   }
@@ -273,10 +294,14 @@ struct Reducer {
     if (s.chunks()) all_chunks(first_step(s.kind), nullptr, state);
     if (s.kind == Reduction::var && s.chunks()) {
       auto* mean = reinterpret_cast<double*>(state + s.chunks() * s.outputs);
-      join_chunks(state, [&](const ReduceState* total, int64_t first, int64_t n) { means(total, n, mean + first); });
+      join_chunks(state, [&](const ReduceState* total, int64_t first, int64_t n) {
+        means(total, n, mean + first);
+      });
       all_chunks(ReduceStep::squares, mean, state);
     }
-    join_chunks(state, [&](const ReduceState* total, int64_t first, int64_t n) { finish(total, first, n); });
+    join_chunks(state, [&](const ReduceState* total, int64_t first, int64_t n) {
+      finish(total, first, n);
+    });
   }
 };
 

@@ -1,6 +1,7 @@
-// sum, mean, max, min, var, argmax, argmin of x over any set of its axes. x: any shape and strides, outputs M by count K;
-// y: the kept dimensions, dense. Sums of floats are exact to the last bits (float64, whose own rounding errors are kept)
-// and added in an order that depends on K alone: the same bits for any strides and any number of threads.
+// sum, mean, max, min, var, argmax, argmin of x over any set of its axes. x: any shape and strides,
+// outputs M by count K; y: the kept dimensions, dense. Sums of floats are exact to the last bits
+// (float64, whose own rounding errors are kept) and added in an order that depends on K alone: the
+// same bits for any strides and any number of threads.
 #pragma once
 #include "core/launch.h"
 #include "ops/reduce_table.h"
@@ -18,10 +19,10 @@ struct ReduceDims {
 
 struct ReduceShape {
   Reduction kind;
-  DType dtype;        // of x
-  int64_t outputs;    // M
-  int64_t count;      // K: elements behind each output
-  double correction;  // of var: divides by max(K - correction, 0)
+  DType dtype;                    // of x
+  int64_t outputs;                // M
+  int64_t count;                  // K: elements behind each output
+  double correction;              // of var: divides by max(K - correction, 0)
   ReduceDims kept, reduced, all;  // all: kept, then reduced
 
   // int64 for argmax, argmin and the sum of integers and bools, else x's.
@@ -29,8 +30,8 @@ struct ReduceShape {
   int64_t chunks() const { return (count + kReduceChunk - 1) / kReduceChunk; }
 
   // axes: sorted, each once. keepdims leaves extents of 1 in y.
-  static ReduceShape make(Reduction kind, const Array& x, const Dims& axes, bool keepdims, double correction,
-                          Dims* y_shape);
+  static ReduceShape make(Reduction kind, const Array& x, const Dims& axes, bool keepdims,
+                          double correction, Dims* y_shape);
 };
 
 namespace cpu {
@@ -62,7 +63,8 @@ inline constexpr Op sum = reduction(Reduction::sum, reduction_cost<1, 0>);
 inline constexpr Op mean = reduction(Reduction::mean, reduction_cost<1, 1>);
 inline constexpr Op max = reduction(Reduction::max, reduction_cost<1, 0>);
 inline constexpr Op min = reduction(Reduction::min, reduction_cost<1, 0>);
-inline constexpr Op var = reduction(Reduction::var, reduction_cost<4, 2>);  // the mean, then (x - mean)^2
+inline constexpr Op var =
+    reduction(Reduction::var, reduction_cost<4, 2>);  // the mean, then (x - mean)^2
 inline constexpr Op argmax = reduction(Reduction::argmax, reduction_cost<1, 0>);
 inline constexpr Op argmin = reduction(Reduction::argmin, reduction_cost<1, 0>);
 

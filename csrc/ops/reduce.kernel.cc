@@ -1,7 +1,6 @@
 // Reductions of a chunk, along dense rows and across dense columns, for one instruction set.
-#include "ops/reduce_table.h"
-
 #include "ops/lanes.h"
+#include "ops/reduce_table.h"
 
 namespace dlx::DLX_ISA {
 
@@ -19,7 +18,8 @@ ReduceState state_of(T value, int64_t index = 0) {
   return s;
 }
 
-// ---------------------------------------------------------------------------------------------- rows
+// ----------------------------------------------------------------------------------------------
+// rows
 
 struct Square {
   double centre;
@@ -68,7 +68,8 @@ ReduceState arg_row(const T* x, int64_t n) {
 }
 
 template <ReduceStep kStep, class T>
-void rows(const void* x, int64_t x_step, int64_t count, int64_t n, const double* centre, ReduceState* state) {
+void rows(const void* x, int64_t x_step, int64_t count, int64_t n, const double* centre,
+          ReduceState* state) {
   constexpr bool kMax = kStep == ReduceStep::max || kStep == ReduceStep::argmax;
   const T* row = static_cast<const T*>(x);
   for (int64_t r = 0; r < count; ++r, row += x_step) {
@@ -84,12 +85,13 @@ void rows(const void* x, int64_t x_step, int64_t count, int64_t n, const double*
   }
 }
 
-// ---------------------------------------------------------------------------------------------- columns
+// ----------------------------------------------------------------------------------------------
+// columns
 
 // The lanes of sum_of, each a row of sums.
 template <class T, bool kSquares>
-void sum_columns(const T* x, const int64_t* offset, int64_t n, int64_t columns, const double* centre,
-                 ReduceState* state) {
+void sum_columns(const T* x, const int64_t* offset, int64_t n, int64_t columns,
+                 const double* centre, ReduceState* state) {
   constexpr bool kExact = kIsDouble<T>;
   alignas(64) double sum[kSumLanes][kReduceTile], error[kExact ? kSumLanes : 1][kReduceTile];
   const int lanes = n < kSumLanes ? static_cast<int>(n) : kSumLanes;
@@ -126,21 +128,26 @@ void sum_columns(const T* x, const int64_t* offset, int64_t n, int64_t columns, 
 }
 
 template <class T>
-void integer_sum_columns(const T* x, const int64_t* offset, int64_t n, int64_t columns, ReduceState* state) {
+void integer_sum_columns(const T* x, const int64_t* offset, int64_t n, int64_t columns,
+                         ReduceState* state) {
   alignas(64) uint64_t sum[kReduceTile] = {};
   for (int64_t i = 0; i < n; ++i) {
     const T* row = x + offset[i];
-    for (int64_t j = 0; j < columns; ++j) sum[j] += static_cast<uint64_t>(static_cast<int64_t>(row[j]));
+    for (int64_t j = 0; j < columns; ++j)
+      sum[j] += static_cast<uint64_t>(static_cast<int64_t>(row[j]));
   }
   for (int64_t j = 0; j < columns; ++j) state[j] = state_of(static_cast<int64_t>(sum[j]));
 }
 
 template <bool kMax, class T>
-void extreme_columns(const T* x, const int64_t* offset, int64_t n, int64_t columns, ReduceState* state) {
-  constexpr int kLanes = kIsReal<T> ? kExtremeLanes : 1;  // floats: the order decides between 0 and -0
+void extreme_columns(const T* x, const int64_t* offset, int64_t n, int64_t columns,
+                     ReduceState* state) {
+  constexpr int kLanes =
+      kIsReal<T> ? kExtremeLanes : 1;  // floats: the order decides between 0 and -0
   alignas(64) T best[kLanes][kReduceTile];
   const int lanes = n < kLanes ? static_cast<int>(n) : kLanes;
-  for (int l = 0; l < lanes; ++l) memcpy(best[l], x + offset[l], static_cast<size_t>(columns) * sizeof(T));
+  for (int l = 0; l < lanes; ++l)
+    memcpy(best[l], x + offset[l], static_cast<size_t>(columns) * sizeof(T));
   for (int64_t i = lanes; i < n; ++i) {
     const T* row = x + offset[i];
     T* b = best[i % kLanes];
@@ -148,12 +155,14 @@ void extreme_columns(const T* x, const int64_t* offset, int64_t n, int64_t colum
   }
   for (int half = kLanes / 2; half; half /= 2)
     for (int l = 0; l < half && l + half < lanes; ++l)
-      for (int64_t j = 0; j < columns; ++j) best[l][j] = extreme<kMax>(best[l][j], best[l + half][j]);
+      for (int64_t j = 0; j < columns; ++j)
+        best[l][j] = extreme<kMax>(best[l][j], best[l + half][j]);
   for (int64_t j = 0; j < columns; ++j) state[j] = state_of(best[0][j]);
 }
 
 template <bool kMax, class T>
-void arg_columns(const T* x, const int64_t* offset, int64_t n, int64_t columns, ReduceState* state) {
+void arg_columns(const T* x, const int64_t* offset, int64_t n, int64_t columns,
+                 ReduceState* state) {
   alignas(64) T best[kReduceTile];
   alignas(64) int32_t index[kReduceTile] = {};
   memcpy(best, x + offset[0], static_cast<size_t>(columns) * sizeof(T));
@@ -185,12 +194,14 @@ void columns(const void* x0, const int64_t* offset, int64_t n, int64_t count, co
   }
 }
 
-// ---------------------------------------------------------------------------------------------- table
+// ----------------------------------------------------------------------------------------------
+// table
 
 template <ReduceStep kStep>
 constexpr void fill(ReduceTable& table) {
   auto set = [&]<class T>(DType dtype, T) {
-    table.kernel[static_cast<int>(kStep)][static_cast<int>(dtype)] = {rows<kStep, T>, columns<kStep, T>};
+    table.kernel[static_cast<int>(kStep)][static_cast<int>(dtype)] = {rows<kStep, T>,
+                                                                      columns<kStep, T>};
   };
   set(DType::float32, float{});
   set(DType::float64, double{});

@@ -1,4 +1,5 @@
-// What reduce.kernel.cc gives for each instruction set: steps that reduce one chunk of elements per output.
+// What reduce.kernel.cc gives for each instruction set: steps that reduce one chunk of elements per
+// output.
 #pragma once
 #include <cstdint>
 
@@ -10,8 +11,9 @@ namespace dlx {
 enum class ReduceStep : uint8_t { sum, squares, max, min, argmax, argmin };
 constexpr int kReduceSteps = 6;
 
-constexpr int64_t kReduceChunk = 2048;  // elements of one output in a step: part of the fixed order of additions
-constexpr int64_t kReduceTile = 128;    // outputs at a time: 16 lanes of 128 float64 sums fit L1
+constexpr int64_t kReduceChunk =
+    2048;  // elements of one output in a step: part of the fixed order of additions
+constexpr int64_t kReduceTile = 128;  // outputs at a time: 16 lanes of 128 float64 sums fit L1
 
 // One output's share of a chunk. Floating values are kept in float64.
 struct ReduceState {
@@ -28,10 +30,11 @@ struct ReduceState {
 // Both compute the same bits. `centre` has a value per output, for squares only.
 struct ReduceKernel {
   // x: rows of n elements, x_step apart  state: (rows)
-  void (*rows)(const void* x, int64_t x_step, int64_t rows, int64_t n, const double* centre, ReduceState* state);
+  void (*rows)(const void* x, int64_t x_step, int64_t rows, int64_t n, const double* centre,
+               ReduceState* state);
   // x: n rows of `columns` elements, row i at x + offset[i]  state: (columns), at most kReduceTile
-  void (*columns)(const void* x, const int64_t* offset, int64_t n, int64_t columns, const double* centre,
-                  ReduceState* state);
+  void (*columns)(const void* x, const int64_t* offset, int64_t n, int64_t columns,
+                  const double* centre, ReduceState* state);
 };
 
 // By the dtype of x; the half types run float32's, after conversion.

@@ -1,5 +1,5 @@
-// y[o, indices[i], k] = v[o, i, k], in rising order of i: the last of equal indices stays. The rest of y is kept.
-// indices: (n) int64, -L <= index < L  v: (outer, n, inner)  y: (outer, L, inner)
+// y[o, indices[i], k] = v[o, i, k], in rising order of i: the last of equal indices stays. The rest
+// of y is kept. indices: (n) int64, -L <= index < L  v: (outer, n, inner)  y: (outer, L, inner)
 #pragma once
 #include "core/launch.h"
 #include "ops/index_range.h"
@@ -11,7 +11,8 @@ struct ScatterShape {
   int64_t outer, n, inner, extent;
   int32_t axis;  // for messages
 
-  // L is the product of y's extents axis ... axis + axes - 1. v_shape: y's, with the indices' shape in their place.
+  // L is the product of y's extents axis ... axis + axes - 1. v_shape: y's, with the indices' shape
+  // in their place.
   static ScatterShape make(const Array& y, const Array& indices, int axis, int axes, Dims* v_shape);
 };
 

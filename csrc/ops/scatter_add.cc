@@ -6,15 +6,19 @@
 
 namespace dlx {
 
-ScatterAddShape ScatterAddShape::make(const Array& g, const Array& indices, int axis, int64_t extent, Dims* y_shape) {
-  DLX_CHECK_AS(TypeError, indices.dtype == DType::int64, "scatter_add: expected int64 indices, got ", indices.dtype);
-  DLX_CHECK_AS(TypeError, g.dtype == DType::float32 || g.dtype == DType::float64 || is_integer(g.dtype),
-               "scatter_add: no kernel for ", g.dtype, "; it works on float32, float64, int32, int64, uint8");
+ScatterAddShape ScatterAddShape::make(const Array& g, const Array& indices, int axis,
+                                      int64_t extent, Dims* y_shape) {
+  DLX_CHECK_AS(TypeError, indices.dtype == DType::int64,
+               "scatter_add: expected int64 indices, got ", indices.dtype);
+  DLX_CHECK_AS(TypeError,
+               g.dtype == DType::float32 || g.dtype == DType::float64 || is_integer(g.dtype),
+               "scatter_add: no kernel for ", g.dtype,
+               "; it works on float32, float64, int32, int64, uint8");
   const int behind = axis + indices.shape.ndim;
   bool fits = axis >= 0 && extent >= 0 && behind <= g.shape.ndim;
   for (int i = 0; fits && i < indices.shape.ndim; ++i) fits = g.shape[axis + i] == indices.shape[i];
-  DLX_CHECK(fits, "scatter_add: expected g to have the shape of the indices at axis ", axis, " and an extent >= 0; g=",
-            g.shape, " indices=", indices.shape, " extent=", extent);
+  DLX_CHECK(fits, "scatter_add: expected g to have the shape of the indices at axis ", axis,
+            " and an extent >= 0; g=", g.shape, " indices=", indices.shape, " extent=", extent);
   ScatterAddShape s{};
   s.dtype = g.dtype;
   s.axis = axis;
@@ -26,7 +30,8 @@ ScatterAddShape ScatterAddShape::make(const Array& g, const Array& indices, int 
     s.outer *= g.shape[i];
     y_shape->push_back(g.shape[i]);
   }
-  DLX_CHECK(g.shape.ndim - indices.shape.ndim < kMaxDims, "scatter_add: at most ", kMaxDims, " dimensions are possible");
+  DLX_CHECK(g.shape.ndim - indices.shape.ndim < kMaxDims, "scatter_add: at most ", kMaxDims,
+            " dimensions are possible");
   y_shape->push_back(extent);
   for (int i = behind; i < g.shape.ndim; ++i) {
     s.inner *= g.shape[i];
@@ -41,8 +46,10 @@ namespace {
 constexpr int64_t kScatterGrain = 32768;  // additions
 constexpr int64_t kBlock = 256;           // accumulators at a time: 2 KB of the first-level cache
 
-// begin[l] ... begin[l + 1] in `order` are the positions i with indices[i] == l, rising: a counting sort.
-void sort_positions(const ScatterAddShape& s, const int64_t* indices, int64_t* begin, int64_t* order) {
+// begin[l] ... begin[l + 1] in `order` are the positions i with indices[i] == l, rising: a counting
+// sort.
+void sort_positions(const ScatterAddShape& s, const int64_t* indices, int64_t* begin,
+                    int64_t* order) {
   std::fill_n(begin, s.extent + 1, 0);
   for (int64_t i = 0; i < s.n; ++i) ++begin[wrap(indices[i], s.extent)];
   int64_t total = 0;
@@ -56,7 +63,8 @@ void sort_positions(const ScatterAddShape& s, const int64_t* indices, int64_t* b
 template <class T>
 void add_rows(const T* g, int64_t inner, const int64_t* order, int64_t rows, T* y, int64_t count) {
   if (rows == 0) return void(std::fill_n(y, count, T{}));
-  if (rows == 1) return void(std::memcpy(y, g + order[0] * inner, static_cast<size_t>(count) * sizeof(T)));
+  if (rows == 1)
+    return void(std::memcpy(y, g + order[0] * inner, static_cast<size_t>(count) * sizeof(T)));
   using Sum = std::conditional_t<std::is_floating_point_v<T>, double, uint64_t>;  // integers wrap
   Sum sum[kBlock];
   for (int64_t at = 0; at < count; at += kBlock) {
@@ -72,13 +80,14 @@ void add_rows(const T* g, int64_t inner, const int64_t* order, int64_t rows, T* 
 
 // Elements [begin, end) of y: every one is summed in the same order wherever the range is cut.
 template <class T>
-void scatter_elements(const ScatterAddShape& s, const T* g, const int64_t* starts, const int64_t* order, T* y,
-                      int64_t begin, int64_t end) {
+void scatter_elements(const ScatterAddShape& s, const T* g, const int64_t* starts,
+                      const int64_t* order, T* y, int64_t begin, int64_t end) {
   int64_t row = begin / s.inner, first = begin % s.inner;
   int64_t o = row / s.extent, l = row % s.extent;
   while (begin < end) {
     const int64_t count = std::min(s.inner - first, end - begin);
-    add_rows(g + o * s.n * s.inner + first, s.inner, order + starts[l], starts[l + 1] - starts[l], y + begin, count);
+    add_rows(g + o * s.n * s.inner + first, s.inner, order + starts[l], starts[l + 1] - starts[l],
+             y + begin, count);
     begin += count;
     first = 0;
     if (++l == s.extent) l = 0, ++o;
@@ -97,18 +106,25 @@ void scatter_add(Ctx& ctx, const void* shape, void* const* buffers, void* worksp
   if (s.outer * s.extent * s.inner == 0) return;
   const int64_t adds_each = s.n / s.extent + 1;  // additions per element of y, on average
   const int64_t grain = std::max<int64_t>(kScatterGrain / adds_each, 1);
-  parallel_for(s.outer * s.extent * s.inner, effective_grain(grain), [&](int64_t begin, int64_t end) {
-    auto as = [&]<class T>(T) {
-      scatter_elements(s, static_cast<const T*>(buffers[0]), starts, order, static_cast<T*>(buffers[2]), begin, end);
-    };
-    switch (s.dtype) {
-      case DType::float32: return as(float{});
-      case DType::float64: return as(double{});
-      case DType::int32: return as(int32_t{});
-      case DType::int64: return as(int64_t{});
-      default: return as(uint8_t{});
-    }
-  });
+  parallel_for(s.outer * s.extent * s.inner, effective_grain(grain),
+               [&](int64_t begin, int64_t end) {
+                 auto as = [&]<class T>(T) {
+                   scatter_elements(s, static_cast<const T*>(buffers[0]), starts, order,
+                                    static_cast<T*>(buffers[2]), begin, end);
+                 };
+                 switch (s.dtype) {
+                   case DType::float32:
+                     return as(float{});
+                   case DType::float64:
+                     return as(double{});
+                   case DType::int32:
+                     return as(int32_t{});
+                   case DType::int64:
+                     return as(int64_t{});
+                   default:
+                     return as(uint8_t{});
+                 }
+               });
 }
 
 }  // namespace cpu

@@ -11,8 +11,10 @@ struct ScatterAddShape {
   int32_t axis;  // for messages
   int64_t outer, n, inner, extent;
 
-  // g's dimensions axis ... axis + indices.ndim - 1 are those of the indices; `extent` (L) replaces them.
-  static ScatterAddShape make(const Array& g, const Array& indices, int axis, int64_t extent, Dims* y_shape);
+  // g's dimensions axis ... axis + indices.ndim - 1 are those of the indices; `extent` (L) replaces
+  // them.
+  static ScatterAddShape make(const Array& g, const Array& indices, int axis, int64_t extent,
+                              Dims* y_shape);
 };
 
 namespace cpu {
@@ -32,13 +34,15 @@ inline constexpr Op scatter_add{
           return Cost{g, (g + y) * size_of(s.dtype) + 8 * s.n};
         },
     .workspace =
-        [](const void* shape) {  // the positions sorted by index: where each index's begin, and the positions
+        [](const void* shape) {  // the positions sorted by index: where each index's begin, and the
+                                 // positions
           const auto& s = *static_cast<const ScatterAddShape*>(shape);
           return (s.extent + 1 + s.n) * int64_t{sizeof(int64_t)};
         },
     .explain =
         [](const void* shape, const ErrorSlot& error) {
-          return explain_index("scatter_add", error, static_cast<const ScatterAddShape*>(shape)->axis);
+          return explain_index("scatter_add", error,
+                               static_cast<const ScatterAddShape*>(shape)->axis);
         },
 };
 }  // namespace ops

@@ -13,7 +13,8 @@ const SoftmaxTable& softmax_table() { return DLX_SELECT_ISA(softmax_table); }
 SoftmaxShape SoftmaxShape::make(const char* op, const Array& x, const Array& z, int axis) {
   DLX_CHECK_AS(TypeError, x.dtype == DType::float32 || x.dtype == DType::float64, op,
                ": expected float32 or float64, got ", x.dtype);
-  DLX_CHECK_AS(TypeError, x.dtype == z.dtype, op, ": expected one dtype, got ", x.dtype, " and ", z.dtype);
+  DLX_CHECK_AS(TypeError, x.dtype == z.dtype, op, ": expected one dtype, got ", x.dtype, " and ",
+               z.dtype);
   DLX_CHECK(x.shape == z.shape, op, ": expected dy of y's shape; dy=", x.shape, " y=", z.shape);
   DLX_CHECK(axis >= 0 && axis < x.shape.ndim, op, ": axis ", axis, " does not exist; x=", x.shape);
   SoftmaxShape s{};

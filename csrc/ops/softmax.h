@@ -1,4 +1,5 @@
-// y = softmax(x) or log_softmax(x) along one axis, and their gradients. x, y, dy, dx: (outer, n, inner), dense.
+// y = softmax(x) or log_softmax(x) along one axis, and their gradients. x, y, dy, dx: (outer, n,
+// inner), dense.
 #pragma once
 #include <algorithm>
 
@@ -18,7 +19,8 @@ struct SoftmaxShape {
 
 const SoftmaxTable& softmax_table();  // of the instruction set in force
 
-// body(vectors, first position, element offset) for the pieces of positions [begin, end), which count (outer, inner).
+// body(vectors, first position, element offset) for the pieces of positions [begin, end), which
+// count (outer, inner).
 template <class Body>
 void for_each_vectors(int64_t n, int64_t inner, int64_t begin, int64_t end, const Body& body) {
   for (int64_t p = begin; p < end;) {
@@ -45,15 +47,18 @@ Cost softmax_cost(const void* shape) {
 }
 
 // x -> y = e^(x - max) / sum e^(x - max)
-inline constexpr Op softmax{.name = "softmax", .kernels = {cpu::softmax}, .cost = softmax_cost<5, 2>};
+inline constexpr Op softmax{
+    .name = "softmax", .kernels = {cpu::softmax}, .cost = softmax_cost<5, 2>};
 // dy, y -> dx = y (dy - sum dy y)
 inline constexpr Op softmax_backward{
     .name = "softmax_backward", .kernels = {cpu::softmax_backward}, .cost = softmax_cost<4, 3>};
 // x -> y = x - max - log sum e^(x - max)
-inline constexpr Op log_softmax{.name = "log_softmax", .kernels = {cpu::log_softmax}, .cost = softmax_cost<5, 2>};
+inline constexpr Op log_softmax{
+    .name = "log_softmax", .kernels = {cpu::log_softmax}, .cost = softmax_cost<5, 2>};
 // dy, y -> dx = dy - e^y sum dy
-inline constexpr Op log_softmax_backward{
-    .name = "log_softmax_backward", .kernels = {cpu::log_softmax_backward}, .cost = softmax_cost<4, 3>};
+inline constexpr Op log_softmax_backward{.name = "log_softmax_backward",
+                                         .kernels = {cpu::log_softmax_backward},
+                                         .cost = softmax_cost<4, 3>};
 
 }  // namespace ops
 

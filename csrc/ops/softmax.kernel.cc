@@ -8,7 +8,8 @@ namespace dlx::DLX_ISA {
 
 namespace {
 
-// ---------------------------------------------------------------------------------------------- rows
+// ----------------------------------------------------------------------------------------------
+// rows
 
 template <class T>
 void exp_row(const T* x, T shift, T* y, int64_t n) {
@@ -48,7 +49,7 @@ void log_softmax_backward_row(const T* dy, const T* y, T* dx, int64_t n) {
 }
 
 template <class T>
-double log_sum_exp_row(const T* x, int64_t n) {
+void log_sum_exp_row(const T* x, int64_t n, double& maximum, double& log_sum) {
   constexpr int64_t kBlock = 512;
   alignas(64) T e[kBlock];
   const T top = extreme_of<true>(x, n);
@@ -58,10 +59,12 @@ double log_sum_exp_row(const T* x, int64_t n) {
     exp_row(x + c, top, e, some);
     sum += total_of(e, some);
   }
-  return static_cast<double>(top) + __builtin_log(sum);
+  maximum = static_cast<double>(top);
+  log_sum = __builtin_log(sum);
 }
 
-// ---------------------------------------------------------------------------------------------- columns
+// ----------------------------------------------------------------------------------------------
+// columns
 
 // One sum per column, in float64.
 template <class T>
@@ -151,7 +154,8 @@ void log_softmax_backward_columns(const Vectors& v, const T* dy, const T* y, T* 
   }
 }
 
-// ---------------------------------------------------------------------------------------------- both
+// ----------------------------------------------------------------------------------------------
+// both
 
 template <class T>
 void softmax(const Vectors& v, const void* x, void* y) {
@@ -182,21 +186,26 @@ void log_softmax_backward(const Vectors& v, const void* dy, const void* y, void*
   const T *g = static_cast<const T*>(dy), *log_p = static_cast<const T*>(y);
   T* to = static_cast<T*>(dx);
   if (v.step != 1) return log_softmax_backward_columns(v, g, log_p, to);
-  for (int64_t r = 0; r < v.count * v.n; r += v.n) log_softmax_backward_row(g + r, log_p + r, to + r, v.n);
+  for (int64_t r = 0; r < v.count * v.n; r += v.n)
+    log_softmax_backward_row(g + r, log_p + r, to + r, v.n);
 }
 
 template <class T>
-void log_sum_exp(const Vectors& v, const void* x, double* lse) {
+void log_sum_exp(const Vectors& v, const void* x, double* maximum, double* log_sum) {
   const T* from = static_cast<const T*>(x);
   if (v.step == 1) {
-    for (int64_t r = 0; r < v.count; ++r) lse[r] = log_sum_exp_row(from + r * v.n, v.n);
+    for (int64_t r = 0; r < v.count; ++r)
+      log_sum_exp_row(from + r * v.n, v.n, maximum[r], log_sum[r]);
     return;
   }
   alignas(64) T top[kLossTile], e[kLossTile];
   Sums<T> sums;
   column_maxima(v, from, top);
   exp_columns(v, from, top, e, 0, sums);
-  for (int64_t j = 0; j < v.count; ++j) lse[j] = static_cast<double>(top[j]) + __builtin_log(sums[j]);
+  for (int64_t j = 0; j < v.count; ++j) {
+    maximum[j] = static_cast<double>(top[j]);
+    log_sum[j] = __builtin_log(sums[j]);
+  }
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Walking strided operands: merging dimensions, and copying a run of elements in row-major order. Host code only.
+// Walking strided operands: merging dimensions, and copying a run of elements in row-major order.
+// Host code only.
 #pragma once
 #include <cstring>
 
@@ -6,14 +7,15 @@
 
 namespace dlx {
 
-// Drops extents of 1 and merges neighbours that every operand walks without a gap. strides[k] is operand k's.
-// Returns the number of dimensions left (at least 1; an empty shape () becomes (1,)).
+// Drops extents of 1 and merges neighbours that every operand walks without a gap. strides[k] is
+// operand k's. Returns the number of dimensions left (at least 1; an empty shape () becomes (1,)).
 inline int merge_dims(int ndim, int64_t* extent, int64_t (*strides)[kMaxDims], int operands) {
   int last = -1;
   for (int i = 0; i < ndim; ++i) {
     if (extent[i] == 1) continue;
     bool merges = last >= 0;
-    for (int k = 0; merges && k < operands; ++k) merges = strides[k][last] == strides[k][i] * extent[i];
+    for (int k = 0; merges && k < operands; ++k)
+      merges = strides[k][last] == strides[k][i] * extent[i];
     if (merges) {
       extent[last] *= extent[i];
     } else {
@@ -29,11 +31,11 @@ inline int merge_dims(int ndim, int64_t* extent, int64_t (*strides)[kMaxDims], i
   return last + 1;
 }
 
-// Calls run(element_offset, inner_stride, done, count) for the pieces of [begin, begin + count) of a strided array in
-// row-major order, each within one innermost row.
+// Calls run(element_offset, inner_stride, done, count) for the pieces of [begin, begin + count) of
+// a strided array in row-major order, each within one innermost row.
 template <class Run>
-void for_each_run(int ndim, const int64_t* extent, const int64_t* stride, int64_t begin, int64_t count,
-                  const Run& run) {
+void for_each_run(int ndim, const int64_t* extent, const int64_t* stride, int64_t begin,
+                  int64_t count, const Run& run) {
   int64_t index[kMaxDims];
   int64_t offset = 0, rest = begin;
   for (int i = ndim - 1; i >= 0; --i) {
@@ -59,24 +61,26 @@ void for_each_run(int ndim, const int64_t* extent, const int64_t* stride, int64_
 }
 
 template <class T>
-void gather_elements(int ndim, const int64_t* extent, const int64_t* stride, const T* x, int64_t begin,
-                     int64_t count, T* y) {
-  for_each_run(ndim, extent, stride, begin, count, [&](int64_t offset, int64_t step, int64_t done, int64_t n) {
-    const T* from = x + offset;
-    T* to = y + done;
-    if (step == 1) {
-      std::memcpy(to, from, static_cast<size_t>(n) * sizeof(T));
-    } else {
-      for (int64_t i = 0; i < n; ++i) to[i] = from[i * step];
-    }
-  });
+void gather_elements(int ndim, const int64_t* extent, const int64_t* stride, const T* x,
+                     int64_t begin, int64_t count, T* y) {
+  for_each_run(ndim, extent, stride, begin, count,
+               [&](int64_t offset, int64_t step, int64_t done, int64_t n) {
+                 const T* from = x + offset;
+                 T* to = y + done;
+                 if (step == 1) {
+                   std::memcpy(to, from, static_cast<size_t>(n) * sizeof(T));
+                 } else {
+                   for (int64_t i = 0; i < n; ++i) to[i] = from[i * step];
+                 }
+               });
 }
 
 // Elements [begin, begin + count) of a strided array x, in row-major order, into dense y.
-inline void gather(int64_t element_bytes, int ndim, const int64_t* extent, const int64_t* stride, const void* x,
-                   int64_t begin, int64_t count, void* y) {
+inline void gather(int64_t element_bytes, int ndim, const int64_t* extent, const int64_t* stride,
+                   const void* x, int64_t begin, int64_t count, void* y) {
   auto as = [&]<class T>(T) {
-    gather_elements(ndim, extent, stride, static_cast<const T*>(x), begin, count, static_cast<T*>(y));
+    gather_elements(ndim, extent, stride, static_cast<const T*>(x), begin, count,
+                    static_cast<T*>(y));
   };
   if (element_bytes == 4) return as(uint32_t{});
   if (element_bytes == 8) return as(uint64_t{});

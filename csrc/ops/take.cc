@@ -8,7 +8,8 @@
 namespace dlx {
 namespace {
 
-int64_t merged(const Array& x, int begin, int end, int32_t* ndim, int64_t* extent, int64_t* stride) {
+int64_t merged(const Array& x, int begin, int end, int32_t* ndim, int64_t* extent,
+               int64_t* stride) {
   int64_t strides[1][kMaxDims], count = 1;
   for (int i = begin; i < end; ++i) {
     extent[i - begin] = x.shape[i];
@@ -24,11 +25,12 @@ int64_t merged(const Array& x, int begin, int end, int32_t* ndim, int64_t* exten
 }  // namespace
 
 TakeShape TakeShape::make(const Array& x, const Array& indices, int axis, Dims* y_shape) {
-  DLX_CHECK_AS(TypeError, indices.dtype == DType::int64, "take: expected int64 indices, got ", indices.dtype);
+  DLX_CHECK_AS(TypeError, indices.dtype == DType::int64, "take: expected int64 indices, got ",
+               indices.dtype);
   DLX_CHECK(axis >= 0 && axis < x.shape.ndim, "take: axis ", axis, " is out of range; x=", x.shape);
   const int ndim = x.shape.ndim - 1 + indices.shape.ndim;
-  DLX_CHECK(ndim <= kMaxDims, "take: the result would have ", ndim, " dimensions, at most ", kMaxDims,
-            " are possible; x=", x.shape, " indices=", indices.shape);
+  DLX_CHECK(ndim <= kMaxDims, "take: the result would have ", ndim, " dimensions, at most ",
+            kMaxDims, " are possible; x=", x.shape, " indices=", indices.shape);
   TakeShape s{};
   s.element_bytes = size_of(x.dtype);
   s.n = indices.size();
@@ -47,8 +49,10 @@ TakeShape TakeShape::make(const Array& x, const Array& indices, int axis, Dims* 
 namespace cpu {
 namespace {
 
-constexpr int64_t kTakeGrain = 32768;     // elements: 10-100 us of memory traffic
-constexpr int64_t kPrefetchBytes = 4096;  // a row ahead; more would push itself out of the first-level cache
+constexpr int64_t kTakeGrain = 65536;  // elements: 25 us of rows from anywhere
+// Rows lie anywhere, so no hardware foresees them: the start of a row a few ahead is asked for, the
+// rest of it the hardware does see coming. 60000 x 784 float32, 64 rows: 50 us without, 37 us with.
+constexpr int64_t kRowsAhead = 4, kPrefetchBytes = 1024;
 
 int64_t outer_offset(const TakeShape& s, int64_t o) {
   int64_t offset = 0;
@@ -59,24 +63,23 @@ int64_t outer_offset(const TakeShape& s, int64_t o) {
   return offset;
 }
 
-// Asks for the memory of a row that is copied next: rows lie anywhere, so nothing else foresees it.
-template <class T>
-void prefetch(const T* row, int64_t count) {
-  const char* bytes = reinterpret_cast<const char*>(row);
-  const int64_t size = std::min<int64_t>(count * static_cast<int64_t>(sizeof(T)), kPrefetchBytes);
-  for (int64_t at = 0; at < size; at += 64) __builtin_prefetch(bytes + at);
+void prefetch(const void* row, int64_t bytes) {
+  for (int64_t at = 0; at < std::min(bytes, kPrefetchBytes); at += 64)
+    __builtin_prefetch(static_cast<const char*>(row) + at);
 }
 
 // Elements [begin, end) of y.
 template <class T>
-void take_elements(const TakeShape& s, const T* x, const int64_t* indices, T* y, int64_t begin, int64_t end) {
+void take_elements(const TakeShape& s, const T* x, const int64_t* indices, T* y, int64_t begin,
+                   int64_t end) {
   int64_t i = begin / s.inner % s.n, first = begin % s.inner;
   const bool contiguous = s.inner_ndim == 1 && (s.inner_stride[0] == 1 || s.inner == 1);
   for (int64_t o = begin / s.inner / s.n; begin < end; ++o, i = 0) {
     const T* from = x + outer_offset(s, o);
     if (s.inner == 1) {
       const int64_t count = std::min(s.n - i, end - begin);
-      for (int64_t j = 0; j < count; ++j) y[begin + j] = from[wrap(indices[i + j], s.extent) * s.step];
+      for (int64_t j = 0; j < count; ++j)
+        y[begin + j] = from[wrap(indices[i + j], s.extent) * s.step];
       begin += count;
       continue;
     }
@@ -84,7 +87,8 @@ void take_elements(const TakeShape& s, const T* x, const int64_t* indices, T* y,
       const T* row = from + wrap(indices[i], s.extent) * s.step;
       const int64_t count = std::min(s.inner - first, end - begin);
       if (contiguous) {
-        if (i + 1 < s.n) prefetch(from + wrap(indices[i + 1], s.extent) * s.step, s.inner);
+        if (i + kRowsAhead < s.n)
+          prefetch(from + wrap(indices[i + kRowsAhead], s.extent) * s.step, s.inner * sizeof(T));
         std::memcpy(y + begin, row + first, static_cast<size_t>(count) * sizeof(T));
       } else {
         gather_elements(s.inner_ndim, s.inner_extent, s.inner_stride, row, first, count, y + begin);
@@ -100,15 +104,17 @@ void take(Ctx& ctx, const void* shape, void* const* buffers, void*) {
   const auto& s = *static_cast<const TakeShape*>(shape);
   const auto* indices = static_cast<const int64_t*>(buffers[1]);
   if (!check_indices(ctx.error, indices, s.n, s.extent)) return;
-  parallel_for(s.outer * s.n * s.inner, effective_grain(kTakeGrain), [&](int64_t begin, int64_t end) {
-    auto as = [&]<class T>(T) {
-      take_elements(s, static_cast<const T*>(buffers[0]), indices, static_cast<T*>(buffers[2]), begin, end);
-    };
-    if (s.element_bytes == 4) return as(uint32_t{});
-    if (s.element_bytes == 8) return as(uint64_t{});
-    if (s.element_bytes == 2) return as(uint16_t{});
-    as(uint8_t{});
-  });
+  parallel_for(s.outer * s.n * s.inner, effective_grain(kTakeGrain),
+               [&](int64_t begin, int64_t end) {
+                 auto as = [&]<class T>(T) {
+                   take_elements(s, static_cast<const T*>(buffers[0]), indices,
+                                 static_cast<T*>(buffers[2]), begin, end);
+                 };
+                 if (s.element_bytes == 4) return as(uint32_t{});
+                 if (s.element_bytes == 8) return as(uint64_t{});
+                 if (s.element_bytes == 2) return as(uint16_t{});
+                 as(uint8_t{});
+               });
 }
 
 }  // namespace cpu

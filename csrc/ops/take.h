@@ -1,5 +1,6 @@
 // y[o, i, k] = x[o, indices[i], k]: rows of x by position.
-// x: (outer..., L, inner...) of any strides  indices: (n) int64, -L <= index < L  y: (outer, n, inner) dense
+// x: (outer..., L, inner...) of any strides  indices: (n) int64, -L <= index < L  y: (outer, n,
+// inner) dense
 #pragma once
 #include "core/launch.h"
 #include "ops/index_range.h"
@@ -12,7 +13,8 @@ struct TakeShape {
   int64_t extent, step;     // x along the axis: L, and its stride in elements
   int32_t axis;             // for messages
   int32_t outer_ndim, inner_ndim;
-  int64_t outer_extent[kMaxDims], outer_stride[kMaxDims];  // x before the axis, after merging dimensions
+  int64_t outer_extent[kMaxDims],
+      outer_stride[kMaxDims];  // x before the axis, after merging dimensions
   int64_t inner_extent[kMaxDims], inner_stride[kMaxDims];  // and behind it
 
   static TakeShape make(const Array& x, const Array& indices, int axis, Dims* y_shape);

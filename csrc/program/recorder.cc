@@ -32,7 +32,8 @@ Program::~Program() {
 
 void Program::start(Ctx& ctx) {
   require(first_id_ == 0, "record_program: a program records once");
-  add_observer(*(ctx_ = &ctx), this);
+  add_observer(ctx, this);
+  ctx_ = &ctx;
   first_id_ = empty({}, DType::uint8, ctx.device).storage->id;
   ++recordings;
 }

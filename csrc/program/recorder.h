@@ -26,8 +26,7 @@ class Program final : public Observer {
   struct Feed {
     Array tensor, values;
   };
-  // All steps in one call. Meanwhile the door is closed to every thread: nobody may see, share or
-  // change memory that a step works on.
+  // All steps in one call, the door closed to every thread: nobody sees or shares half a step.
   void replay(int64_t steps, const std::vector<Feed>& feeds);
 
   std::vector<const char*> launches() const;  // names of the ops

@@ -3,25 +3,59 @@
     import dlx
     from dlx import nn, optim
 
-Functions here follow the Python array API (`axis=`); `dlx.nn`, `dlx.optim` and Tensor methods follow PyTorch;
-`compile`, `fit`, `evaluate`, `predict`, `summary` follow Keras. Importing dlx loads the native core and these
-functions; everything else, NumPy included, loads at first use.
-"""
+Functions here follow the Python array API (`axis=`); `dlx.nn`, `dlx.optim` and Tensor methods
+follow PyTorch; `compile`, `fit`, `evaluate`, `predict`, `summary` follow Keras. Importing dlx loads
+the native core and these functions; everything else, NumPy included, loads at first use."""
 
 from __future__ import annotations
 
-from dlx import _core, _dtype  # _dtype first: it gives the core its dtypes
+from dlx import _core
 from dlx._device import device
 from dlx._dtype import bfloat16, bool, float16, float32, float64, int32, int64, uint8
 from dlx._tensor import Tensor, asarray, from_dlpack, tensor
 from dlx._transforms import grad, hessian, jvp, value_and_grad, vjp
 from dlx.autodiff import enable_grad, no_grad, primitive
 from dlx.ops.creation import (
-    arange, empty, empty_like, eye, full, full_like, linspace, ones, ones_like, zeros, zeros_like,
+    arange,
+    empty,
+    empty_like,
+    eye,
+    full,
+    full_like,
+    linspace,
+    ones,
+    ones_like,
+    zeros,
+    zeros_like,
 )
 from dlx.ops.elementwise import (
-    abs, add, astype, clip, divide, equal, exp, greater, greater_equal, isfinite, less, less_equal, log, logical_and,
-    logical_not, logical_or, maximum, minimum, multiply, negative, not_equal, pow, relu, sigmoid, sqrt, subtract, tanh,
+    abs,
+    add,
+    astype,
+    clip,
+    divide,
+    equal,
+    exp,
+    greater,
+    greater_equal,
+    isfinite,
+    less,
+    less_equal,
+    log,
+    logical_and,
+    logical_not,
+    logical_or,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    not_equal,
+    pow,
+    relu,
+    sigmoid,
+    sqrt,
+    subtract,
+    tanh,
     where,
 )
 from dlx.ops.index import take
@@ -34,30 +68,114 @@ __version__ = "0.1.0"
 
 # Loaded at first use (PEP 562): name -> module that holds it, or None for the submodule itself.
 _LAZY = {
-    "data": None, "interop": None, "memory": None, "nn": None, "optim": None, "random": None, "reference": None,
-    "testing": None, "train": None,
-    "gradcheck": "dlx._gradcheck", "numeric_grad": "dlx._gradcheck",
-    "load": "dlx._files", "save": "dlx._files",
+    "data": None,
+    "interop": None,
+    "memory": None,
+    "nn": None,
+    "optim": None,
+    "random": None,
+    "reference": None,
+    "testing": None,
+    "train": None,
+    "gradcheck": "dlx._gradcheck",
+    "numeric_grad": "dlx._gradcheck",
+    "load": "dlx._files",
+    "save": "dlx._files",
     "profile": "dlx._profile",
     "seed": "dlx.random",
 }
 
 __all__ = [
-    "Tensor", "abs", "add", "arange", "argmax", "argmin", "asarray", "astype", "bfloat16", "bool", "broadcast_to",
-    "clip", "concat", "device", "divide", "empty", "empty_like", "enable_grad", "equal", "exp", "expand_dims", "eye",
-    "float16", "float32", "float64", "from_dlpack", "full", "full_like", "get_num_threads", "grad", "greater",
-    "greater_equal", "hessian", "int32", "int64", "isfinite", "jvp", "less", "less_equal", "linspace", "log",
-    "log_softmax", "logical_and", "logical_not", "logical_or", "matmul", "max", "maximum", "mean", "min", "minimum",
-    "multiply", "negative", "no_grad", "not_equal", "ones", "ones_like", "permute_dims", "pow", "primitive", "relu",
-    "reshape", "set_num_threads", "sigmoid", "softmax", "sqrt", "squeeze", "stack", "std", "subtract", "sum", "take",
-    "tanh", "tensor", "uint8", "value_and_grad", "var", "vjp", "where", "zeros", "zeros_like", *_LAZY,
+    "Tensor",
+    "abs",
+    "add",
+    "arange",
+    "argmax",
+    "argmin",
+    "asarray",
+    "astype",
+    "bfloat16",
+    "bool",
+    "broadcast_to",
+    "clip",
+    "concat",
+    "device",
+    "divide",
+    "empty",
+    "empty_like",
+    "enable_grad",
+    "equal",
+    "exp",
+    "expand_dims",
+    "eye",
+    "float16",
+    "float32",
+    "float64",
+    "from_dlpack",
+    "full",
+    "full_like",
+    "get_num_threads",
+    "grad",
+    "greater",
+    "greater_equal",
+    "hessian",
+    "int32",
+    "int64",
+    "isfinite",
+    "jvp",
+    "less",
+    "less_equal",
+    "linspace",
+    "log",
+    "log_softmax",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "min",
+    "minimum",
+    "multiply",
+    "negative",
+    "no_grad",
+    "not_equal",
+    "ones",
+    "ones_like",
+    "permute_dims",
+    "pow",
+    "primitive",
+    "relu",
+    "reshape",
+    "set_num_threads",
+    "sigmoid",
+    "softmax",
+    "sqrt",
+    "squeeze",
+    "stack",
+    "std",
+    "subtract",
+    "sum",
+    "take",
+    "tanh",
+    "tensor",
+    "uint8",
+    "value_and_grad",
+    "var",
+    "vjp",
+    "where",
+    "zeros",
+    "zeros_like",
+    *_LAZY,
 ]
 
 
 def set_num_threads(n):
     """Runs kernels on n threads (1 to 256), even on fewer cores; the results do not depend on it.
 
-    The start is DLX_NUM_THREADS, else what affinity and the cgroup quota allow. Raises ValueError outside 1...256."""
+    The start is DLX_NUM_THREADS, else what affinity and the cgroup quota allow. Raises ValueError
+    outside 1...256."""
     _core.set_num_threads(_core_int("set_num_threads", n))
 
 

@@ -15,7 +15,7 @@ __all__ = ["main"]
 SIZE = 1024  # of the square matrices
 BATCH = 32  # rows of a training step
 TURNS = 25
-STEPS = 50  # of training per turn
+STEPS = 20  # of training per turn
 
 
 def main():

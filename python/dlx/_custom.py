@@ -24,8 +24,11 @@ def custom_op(function, rule):
         outputs = tuple(y) if isinstance(y, (tuple, list)) else (y,)
         for out in outputs:
             if not isinstance(out, _core.TensorBase):
-                raise TypeError(f"{rule.name}: expected the function to return Tensors, got {type(out).__name__}")
-        # An output that is one of the inputs, or stands in the graph already, gets a cell of its own.
+                raise TypeError(
+                    f"{rule.name}: expected Tensors as results, got {type(out).__name__}"
+                )
+        # An output that is one of the inputs, or stands in the graph already, gets a cell of its
+        # own.
         outputs = tuple(out.detach() for out in outputs)
         record(rule, args[:count], outputs if len(outputs) > 1 else outputs[0], args[count:])
         return outputs if isinstance(y, (tuple, list)) else outputs[0]

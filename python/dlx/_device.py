@@ -1,4 +1,5 @@
-"""Devices: where arrays are. `dlx.device("cpu")` is a value, and a context manager that sets the default."""
+"""Devices: where arrays are. `dlx.device("cpu")` is a value, and a context manager that sets the
+default."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ class Device:
         with dlx.device("cuda:0"):
             x = dlx.zeros((2, 3))
 
-    Raises ValueError for a string that names no device; entering one that is not there raises RuntimeError."""
+    Raises ValueError for a string that names no device; entering one that is not there raises
+    RuntimeError."""
 
     __slots__ = ("code",)
 
@@ -40,7 +42,7 @@ class Device:
 
     @property
     def kind(self):
-        """"cpu" or "cuda"."""
+        """ "cpu" or "cuda"."""
         return _KINDS[self.code[0]]
 
     type = kind  # PyTorch's name
@@ -91,12 +93,15 @@ def device_from_code(code):
 
 
 def resolve_device(device=None):
-    """`device` (None, a string or a Device) as a Device that is there; else RuntimeError with the reason."""
+    """`device` (None, a string or a Device) as a Device that is there; else RuntimeError with the
+    reason."""
     if device is None:
         return _defaults[-1]
     device = Device(device)
     if device.code == (0, 0):
         return _CPU
     if device.kind == "cuda":
-        raise RuntimeError(f"{device}: not available: this build of dlx has no CUDA; run `dlx info`")
+        raise RuntimeError(
+            f"{device}: not available: this build of dlx has no CUDA; run `dlx info`"
+        )
     raise RuntimeError(f'{device}: not available: there is one "cpu"; run `dlx info`')

@@ -1,4 +1,5 @@
-"""The eight element types: `dlx.float32`, ...; each equals itself, its name, and NumPy's dtype of that name."""
+"""The eight element types: `dlx.float32`, ...; each equals itself, its name, and NumPy's dtype of
+that name."""
 
 from __future__ import annotations
 
@@ -53,13 +54,23 @@ int64 = DType("int64", 8)
 uint8 = DType("uint8", 1)
 bool = DType("bool", 1)  # the name users know it by: dlx.bool
 
-_ALL = (float32, float64, bfloat16, float16, int32, int64, uint8, bool)  # in the order of csrc/core/dtype.h
+_ALL = (
+    float32,
+    float64,
+    bfloat16,
+    float16,
+    int32,
+    int64,
+    uint8,
+    bool,
+)  # in the order of csrc/core/dtype.h
 _BY_NAME = {dtype.name: dtype for dtype in _ALL}
 _PYTHON = {float: float32, int: int64, py_bool: bool}
 
 
 def _name_of(other):
-    """The dtype name that `other` stands for, or None: a string, NumPy's dtypes and scalar types, their like."""
+    """The dtype name that `other` stands for, or None: a string, NumPy's dtypes and scalar types,
+    their like."""
     if isinstance(other, str):
         return other
     if isinstance(other, type):
@@ -72,7 +83,8 @@ def _name_of(other):
 
 
 def as_dtype(dtype):
-    """The dlx dtype of a dlx dtype, a name, a NumPy dtype or scalar type, or of Python's float, int, bool.
+    """The dlx dtype of a dlx dtype, a name, a NumPy dtype or scalar type, or of Python's float,
+    int, bool.
 
     float is float32 and int is int64, as in `dlx.tensor`. Raises TypeError for everything else."""
     if isinstance(dtype, DType):

@@ -12,15 +12,24 @@ def _float64(values):
     return _core.from_data(values, "float64")
 
 
-def numeric_grad(fn, *x, eps=1e-6):
-    """Central differences of sum(fn(*x)) with respect to every x: (f(x + eps) - f(x - eps)) / (2 eps).
+def _check(op, fn, x):
+    if not callable(fn):
+        raise TypeError(f"{op}: expected a function, got {type(fn).__name__}")
+    for i, each in enumerate(x):
+        if not isinstance(each, _core.TensorBase) or each.dtype.name != "float64":
+            got = each.dtype.name if isinstance(each, _core.TensorBase) else type(each).__name__
+            raise TypeError(f"{op}: expected a float64 Tensor as argument {i}, got {got}")
 
-    x: float64 Tensors (float32 has too few digits: TypeError). Returns a Tensor, or a tuple when there are several."""
+
+def numeric_grad(fn, *x, eps=1e-6):
+    """Central differences of sum(fn(*x)) with respect to every x: (f(x + eps) - f(x - eps)) / (2
+    eps).
+
+    x: float64 Tensors (float32 has too few digits: TypeError). Returns a Tensor, or a tuple when
+    there are several."""
     import numpy as np
 
-    for i, each in enumerate(x):
-        if each.dtype.name != "float64":
-            raise TypeError(f"numeric_grad: expected float64 for argument {i}, got {each.dtype.name}")
+    _check("numeric_grad", fn, x)
     values = [np.array(each.detach().numpy()) for each in x]
 
     def total():
@@ -45,16 +54,17 @@ def numeric_grad(fn, *x, eps=1e-6):
 
 
 def gradcheck(fn, *x, eps=1e-6, tolerance=1e-6, seed=0):
-    """True when both modes agree with central differences along random directions; else RuntimeError with the figures.
+    """True when both modes agree with central differences along random directions; else
+    RuntimeError with the figures.
 
-    For random u and v: <u, J v> from vjp, from jvp and from (f(x + eps v) - f(x - eps v)) / (2 eps) agree within
-    `tolerance` relative to the sum of the absolute terms. x: float64 Tensors away from kinks."""
+    For random u and v: <u, J v> from vjp, from jvp and from (f(x + eps v) - f(x - eps v)) / (2 eps)
+    agree within `tolerance` relative to the sum of the absolute terms. x: float64 Tensors away from
+    kinks."""
     import numpy as np
 
     from dlx._transforms import jvp, vjp
-    for i, each in enumerate(x):
-        if each.dtype.name != "float64":
-            raise TypeError(f"gradcheck: expected float64 for argument {i}, got {each.dtype.name}")
+
+    _check("gradcheck", fn, x)
     rng = np.random.default_rng(seed)
     points = [each.detach() for each in x]
     y, pullback = vjp(fn, *points)
@@ -84,5 +94,7 @@ def gradcheck(fn, *x, eps=1e-6, tolerance=1e-6, seed=0):
         for mode, got in (("vjp", backward), ("jvp", forward)):
             if not abs(got - numeric) <= allowed:
                 raise RuntimeError(
-                    f"gradcheck: argument {i}: {mode} gives {got!r}, differences give {numeric!r} (allowed {allowed:.1e})")
+                    f"gradcheck: argument {i}: {mode} gives {got!r}, differences give "
+                    f"{float(numeric)!r}, allowed are {allowed:.1e}"
+                )
     return True

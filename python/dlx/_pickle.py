@@ -25,7 +25,9 @@ def reduce_tensor(x):
 def copy_tensor(x, memo):
     """A deep copy: memory, gradient and requires_grad of a leaf."""
     if not x.is_leaf:
-        raise RuntimeError("deepcopy: only leaves can be copied; detach() or clone() the tensor first")
+        raise RuntimeError(
+            "deepcopy: only leaves can be copied; detach() or clone() the tensor first"
+        )
     copy = x.detach().clone()
     if type(copy) is not type(x):
         copy = type(x)(copy)

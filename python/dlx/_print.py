@@ -6,12 +6,15 @@ __all__ = ["format_tensor"]
 
 
 def format_tensor(x):
-    """`tensor([1., 2.])`, with shape and dtype where the digits do not show them; long ones are summarised."""
+    """`tensor([1., 2.])`, with shape and dtype where the digits do not show them; long ones are
+    summarised."""
     from numpy import array2string
 
     shown = x.detach()
     values = shown.float() if x.dtype.name == "bfloat16" else shown
-    body = array2string(values.numpy(), separator=", ", prefix="tensor(", precision=4, threshold=1000)
+    body = array2string(
+        values.numpy(), separator=", ", prefix="tensor(", precision=4, threshold=1000
+    )
     notes = [body]
     if x._numel == 0 or x._numel > 1000:
         notes.append(f"shape={x.shape}")

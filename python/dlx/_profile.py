@@ -26,9 +26,9 @@ def profile():
     and the share of the machine's limit: the time that this machine would need at least, for the
     flops at its peak of multiply-adds or for the bytes at its speed of copying, whichever is
     longer, divided by the time measured. Data that stays in a cache can be faster than that. The
-    limits are measured once, in half a second, when first printed. Iterating gives a Row(name, isa,
-    calls, seconds, flops, flops64, bytes) per op, `rows()` the same as dicts. isa is the instruction
-    set of the op's kernel. Profiles nest; one can be entered again and goes on adding.
+    limits are measured once, in half a second, when first printed. isa is the instruction set of
+    the op's kernel. Iterating gives a Row(name, isa, calls, seconds, flops, flops64, bytes) per op,
+    `rows()` the same as dicts. Profiles nest; one can be entered again and goes on adding.
     """
     return Profile()
 

@@ -1,11 +1,14 @@
-"""Rules: how an op differentiates. Three declarations, `elementwise`, `linear`, `primitive`, serve every op."""
+"""Rules: how an op differentiates. Three declarations, `elementwise`, `linear`, `primitive`, serve
+every op."""
 
 from __future__ import annotations
 
 __all__ = ["elementwise", "linear", "primitive", "reduce_to"]
 
+
 class Rule:
-    """How an op differentiates. `saves_inputs`, `saves_outputs`: bit masks of the values that a node keeps."""
+    """How an op differentiates. `saves_inputs`, `saves_outputs`: bit masks of the values that a
+    node keeps."""
 
     __slots__ = ("name", "saves_inputs", "saves_outputs")
 
@@ -104,9 +107,10 @@ class Linear(Rule):
 
 
 class Primitive(Rule):
-    """An op with rules of its own. With a composite, `vjp` may be a fused kernel: it serves the first order only."""
+    """An op with rules of its own. With a composite, `vjp` may be a fused kernel: it serves the
+    first order only."""
 
-    __slots__ = ("_vjp", "_jvp", "composite", "per_input")
+    __slots__ = ("_jvp", "_vjp", "composite", "per_input")
 
     def __init__(self, name, vjp, jvp, composite, saves_inputs, saves_outputs):
         super().__init__(name, saves_inputs, saves_outputs)
@@ -120,8 +124,10 @@ class Primitive(Rule):
         g = gradients[0] if node.num_outputs == 1 else gradients
         y = node.outputs[0] if node.num_outputs == 1 else node.outputs
         if self.per_input:
-            return [f(g, y, *inputs, *node.attrs) if n and f is not None else None
-                    for f, n in zip(self._vjp, needed)]
+            return [
+                f(g, y, *inputs, *node.attrs) if n and f is not None else None
+                for f, n in zip(self._vjp, needed)
+            ]
         result = self._vjp(g, y, *inputs, *node.attrs)
         return result if isinstance(result, (tuple, list)) else (result,)
 
@@ -132,7 +138,9 @@ class Primitive(Rule):
             outputs = self.composite(*inputs, *node.attrs)
             outputs = outputs if isinstance(outputs, tuple) else (outputs,)
             targets = [x for x, n in zip(inputs, needed) if n]
-            pairs = [(y, g) for y, g in zip(outputs, gradients) if g is not None and y.node is not None]
+            pairs = [
+                (y, g) for y, g in zip(outputs, gradients) if g is not None and y.node is not None
+            ]
             found = iter(gradients_of(pairs, targets, create_graph=True, keep=True))
             return [next(found) if n else None for n in needed]
 
@@ -143,9 +151,13 @@ class Primitive(Rule):
             moved = [i for i, t in enumerate(tangents) if t is not None]
             inputs = list(node.inputs)
             partial = _Partial(self.composite, inputs, moved, node.attrs)
-            return push_forward(partial, [inputs[i] for i in moved], [tangents[i] for i in moved])[1]
+            return push_forward(partial, [inputs[i] for i in moved], [tangents[i] for i in moved])[
+                1
+            ]
         if self._jvp is None:
-            raise TypeError(f"{self.name}: has no jvp rule; give primitive(jvp=...) or composite=...")
+            raise TypeError(
+                f"{self.name}: has no jvp rule; give primitive(jvp=...) or composite=..."
+            )
         y = node.outputs[0] if node.num_outputs == 1 else node.outputs
         result = self._jvp(tuple(tangents), y, *node.inputs, *node.attrs)
         return result if isinstance(result, tuple) else (result,)
@@ -167,26 +179,28 @@ class _Partial:
 
 
 def elementwise(name, *derivatives, fused=None):
-    """The rule of a pointwise op: one derivative per input, its parameters named among x (or x1, x2, x3) and y.
+    """The rule of a pointwise op: one derivative per input, its parameters named among x (or x1,
+    x2, x3) and y.
 
-    A derivative may return None for 1; None in its place marks an input without a gradient. `fused(g, y)` is the
-    native first-order backward."""
+    A derivative may return None for 1; None in its place marks an input without a gradient.
+    `fused(g, y)` is the native first-order backward."""
     return Elementwise(name, derivatives, fused)
 
 
 def linear(name, f, transpose):
-    """The rule of an op that is linear in its one input: `f(x, *attrs)` and its transpose `transpose(g, x, *attrs)`,
-    which sees x's shape and dtype only."""
+    """The rule of an op that is linear in its one input: `f(x, *attrs)` and its transpose
+    `transpose(g, x, *attrs)`, which sees x's shape and dtype only."""
     return Linear(name, f, transpose)
 
 
 def primitive(name=None, vjp=None, jvp=None, composite=None, saves_inputs=-1, saves_outputs=-1):
     """The rule of an op, or, as a decorator, a custom op.
 
-    `vjp(g, y, *inputs, *attrs)` returns the gradients of the inputs (one Tensor, or a tuple with None where there is
-    none), or is a tuple of such functions, one per input; `jvp(tangents, y, *inputs, *attrs)` the tangents of the
-    outputs, with None for a zero tangent. With several outputs g and y are tuples. Written in dlx functions they
-    differentiate any number of times; else give `composite(*inputs, *attrs)`, the same op in dlx functions.
+    `vjp(g, y, *inputs, *attrs)` returns the gradients of the inputs (one Tensor, or a tuple with
+    None where there is none), or is a tuple of such functions, one per input; `jvp(tangents, y,
+    *inputs, *attrs)` the tangents of the outputs, with None for a zero tangent. With several
+    outputs g and y are tuples. Written in dlx functions they differentiate any number of times;
+    else give `composite(*inputs, *attrs)`, the same op in dlx functions.
 
     As a decorator the function runs unrecorded, and its Tensor arguments come first::
 
@@ -204,6 +218,8 @@ def primitive(name=None, vjp=None, jvp=None, composite=None, saves_inputs=-1, sa
     def decorate(function):
         from dlx._custom import custom_op
 
-        return custom_op(function, Primitive(function.__name__, vjp, jvp, composite, saves_inputs, saves_outputs))
+        return custom_op(
+            function, Primitive(function.__name__, vjp, jvp, composite, saves_inputs, saves_outputs)
+        )
 
     return decorate

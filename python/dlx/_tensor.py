@@ -1,14 +1,14 @@
-"""dlx.Tensor: the value cell with PyTorch's methods. The storage, operators and graph links are C (`_core.TensorBase`).
+"""dlx.Tensor: the value cell with PyTorch's methods. The storage, operators and graph links are C
+(`_core.TensorBase`).
 
-Methods follow PyTorch (`dim=`, also `axis=`); the functions of `dlx` follow the Python array API. Where one call is
-legal in both with different values, the docstring says so.
-"""
+Methods follow PyTorch (`dim=`, also `axis=`); the functions of `dlx` follow the Python array API.
+Where one call is legal in both with different values, the docstring says so."""
 
 from __future__ import annotations
 
 from dlx import _core, autodiff
 from dlx._device import device_from_code, resolve_device
-from dlx._dtype import as_dtype, float16, float32, float64, bfloat16, int32, int64, uint8
+from dlx._dtype import as_dtype, bfloat16, float16, float32, float64, int32, int64, uint8
 from dlx._dtype import bool as bool_
 from dlx.ops import elementwise, index, loss, reduce, shape
 from dlx.ops import matmul as _matmul_rules  # noqa: F401  registers the rule of @
@@ -36,8 +36,8 @@ def _shape_argument(args):
 class Tensor(_core.TensorBase):
     """An n-dimensional array of one dtype that remembers how it was computed.
 
-    A Tensor is a cell holding a value: `x[i] = v` and `x += v` give x a new value, no other tensor changes with it.
-    Made by `dlx.tensor`, `dlx.zeros`, ..., never by calling the class."""
+    A Tensor is a cell holding a value: `x[i] = v` and `x += v` give x a new value, no other tensor
+    changes with it. Made by `dlx.tensor`, `dlx.zeros`, ..., never by calling the class."""
 
     __slots__ = ()
     __array_ufunc__ = None  # NumPy leaves `array + tensor` to us
@@ -50,12 +50,12 @@ class Tensor(_core.TensorBase):
         return device_from_code(self._device_code)
 
     @property
-    def T(self):  # noqa: N802
+    def T(self):
         """A matrix transposed (all dimensions reversed)."""
         return shape.permute_dims(self, tuple(range(self.ndim))[::-1])
 
     @property
-    def mT(self):  # noqa: N802
+    def mT(self):
         """The last two dimensions swapped."""
         return self.transpose(-2, -1)
 
@@ -106,7 +106,8 @@ class Tensor(_core.TensorBase):
         return autodiff.record(_clone_rule, (self,), _core.from_data(self, None))
 
     def numpy(self):
-        """A read-only NumPy array on the same memory (a snapshot); also of a tensor that requires a gradient."""
+        """A read-only NumPy array on the same memory (a snapshot); also of a tensor that requires a
+        gradient."""
         from numpy import asarray
 
         return asarray(memoryview(self))
@@ -118,7 +119,8 @@ class Tensor(_core.TensorBase):
         return array(view, dtype=dtype) if copy else asarray(view, dtype=dtype)
 
     def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
-        """A DLPack capsule of this memory (array API standard); read-only for consumers that know the flag."""
+        """A DLPack capsule of this memory (array API standard); read-only for consumers that know
+        the flag."""
         return _core.to_dlpack(self, max_version, dl_device, copy)
 
     def __dlpack_device__(self):
@@ -154,12 +156,14 @@ class Tensor(_core.TensorBase):
         index.setitem(self, key, value)
 
     def __contains__(self, value):
-        return any(bool_value for bool_value in (self == value).reshape(-1).tolist())
+        same = self == value  # False for what no tensor compares with
+        return isinstance(same, Tensor) and bool(same.any())
 
     # ------------------------------------------------------------------ gradients
 
     def backward(self, gradient=None, retain_graph=None, create_graph=False):
-        """Adds the gradient of this tensor to `.grad` of every leaf that requires it; see dlx.autodiff.backward."""
+        """Adds the gradient of this tensor to `.grad` of every leaf that requires it; see
+        dlx.autodiff.backward."""
         autodiff.backward(self, gradient, retain_graph, create_graph)
 
     def requires_grad_(self, requires_grad=True):
@@ -178,7 +182,9 @@ class Tensor(_core.TensorBase):
         for arg in args:
             if isinstance(arg, Tensor):
                 device, dtype = arg.device, arg.dtype
-            elif isinstance(arg, str) and arg.split(":")[0] in ("cpu", "cuda") or hasattr(arg, "kind"):
+            elif (isinstance(arg, str) and arg.split(":")[0] in ("cpu", "cuda")) or hasattr(
+                arg, "kind"
+            ):
                 device = arg
             else:
                 dtype = arg
@@ -306,57 +312,107 @@ class Tensor(_core.TensorBase):
 
     def sum(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
         """The sum over `dim` (None or left out: all)."""
-        return reduce.sum(self, axis=_axis("sum", dim, axis, None), keepdims=_keep(keepdim, keepdims))
+        return reduce.sum(
+            self, axis=_axis("sum", dim, axis, None), keepdims=_keep(keepdim, keepdims)
+        )
 
     def mean(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
         """The mean over `dim` (None or left out: all)."""
-        return reduce.mean(self, axis=_axis("mean", dim, axis, None), keepdims=_keep(keepdim, keepdims))
+        return reduce.mean(
+            self, axis=_axis("mean", dim, axis, None), keepdims=_keep(keepdim, keepdims)
+        )
 
-    def var(self, dim=_EITHER, unbiased=None, keepdim=False, *, correction=1, axis=_EITHER, keepdims=None):
+    def var(
+        self,
+        dim=_EITHER,
+        unbiased=None,
+        keepdim=False,
+        *,
+        correction=1,
+        axis=_EITHER,
+        keepdims=None,
+    ):
         """The variance over `dim`, with PyTorch's correction 1 (dlx.var has the array API's 0)."""
         correction = correction if unbiased is None else int(unbiased)
         return reduce.var(
-            self, axis=_axis("var", dim, axis, None), correction=correction, keepdims=_keep(keepdim, keepdims))
+            self,
+            axis=_axis("var", dim, axis, None),
+            correction=correction,
+            keepdims=_keep(keepdim, keepdims),
+        )
 
-    def std(self, dim=_EITHER, unbiased=None, keepdim=False, *, correction=1, axis=_EITHER, keepdims=None):
-        """The standard deviation over `dim`, with PyTorch's correction 1 (dlx.std has the array API's 0)."""
+    def std(
+        self,
+        dim=_EITHER,
+        unbiased=None,
+        keepdim=False,
+        *,
+        correction=1,
+        axis=_EITHER,
+        keepdims=None,
+    ):
+        """The standard deviation over `dim`, with PyTorch's correction 1 (dlx.std has the array
+        API's 0)."""
         correction = correction if unbiased is None else int(unbiased)
         return reduce.std(
-            self, axis=_axis("std", dim, axis, None), correction=correction, keepdims=_keep(keepdim, keepdims))
+            self,
+            axis=_axis("std", dim, axis, None),
+            correction=correction,
+            keepdims=_keep(keepdim, keepdims),
+        )
 
     def max(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
-        """Without dim the largest element; with `dim` a pair (values, indices) as PyTorch (dlx.max gives values only).
+        """Without dim the largest element; with `dim` a pair (values, indices) as PyTorch (dlx.max
+        gives values only).
 
         With `axis=` (the array API's spelling) the values only."""
         if axis is not _EITHER or dim is _EITHER or dim is None:
-            return reduce.max(self, axis=_axis("max", dim, axis, None), keepdims=_keep(keepdim, keepdims))
+            return reduce.max(
+                self, axis=_axis("max", dim, axis, None), keepdims=_keep(keepdim, keepdims)
+            )
         from dlx._results import MaxMin
 
         keep = _keep(keepdim, keepdims)
-        return MaxMin(reduce.max(self, axis=dim, keepdims=keep), reduce.argmax(self, axis=dim, keepdims=keep))
+        return MaxMin(
+            reduce.max(self, axis=dim, keepdims=keep), reduce.argmax(self, axis=dim, keepdims=keep)
+        )
 
     def min(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
-        """Without dim the smallest element; with `dim` a pair (values, indices) as PyTorch; with `axis=` the values."""
+        """Without dim the smallest element; with `dim` a pair (values, indices) as PyTorch; with
+        `axis=` the values."""
         if axis is not _EITHER or dim is _EITHER or dim is None:
-            return reduce.min(self, axis=_axis("min", dim, axis, None), keepdims=_keep(keepdim, keepdims))
+            return reduce.min(
+                self, axis=_axis("min", dim, axis, None), keepdims=_keep(keepdim, keepdims)
+            )
         from dlx._results import MaxMin
 
         keep = _keep(keepdim, keepdims)
-        return MaxMin(reduce.min(self, axis=dim, keepdims=keep), reduce.argmin(self, axis=dim, keepdims=keep))
+        return MaxMin(
+            reduce.min(self, axis=dim, keepdims=keep), reduce.argmin(self, axis=dim, keepdims=keep)
+        )
 
     def argmax(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
-        """The position of the largest element (int64), the first among equals; over all elements without `dim`."""
-        return reduce.argmax(self, axis=_axis("argmax", dim, axis, None), keepdims=_keep(keepdim, keepdims))
+        """The position of the largest element (int64), the first among equals; over all elements
+        without `dim`."""
+        return reduce.argmax(
+            self, axis=_axis("argmax", dim, axis, None), keepdims=_keep(keepdim, keepdims)
+        )
 
     def argmin(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
-        """The position of the smallest element (int64), the first among equals; over all elements without `dim`."""
-        return reduce.argmin(self, axis=_axis("argmin", dim, axis, None), keepdims=_keep(keepdim, keepdims))
+        """The position of the smallest element (int64), the first among equals; over all elements
+        without `dim`."""
+        return reduce.argmin(
+            self, axis=_axis("argmin", dim, axis, None), keepdims=_keep(keepdim, keepdims)
+        )
 
     def all(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
         """Whether every element is true (or not 0)."""
         axis = _axis("all", dim, axis, None)
-        return self.bool().min(axis=axis, keepdims=_keep(keepdim, keepdims)) if self._numel else self.bool().sum(
-            axis=axis, keepdims=_keep(keepdim, keepdims)) == 0
+        return (
+            self.bool().min(axis=axis, keepdims=_keep(keepdim, keepdims))
+            if self._numel
+            else self.bool().sum(axis=axis, keepdims=_keep(keepdim, keepdims)) == 0
+        )
 
     def any(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
         """Whether any element is true (or not 0)."""
@@ -396,7 +452,10 @@ class Tensor(_core.TensorBase):
         from dlx.ops._prepare import normalize_axis
 
         order = list(range(self.ndim))
-        a, b = normalize_axis("transpose", dim0, self.ndim), normalize_axis("transpose", dim1, self.ndim)
+        a, b = (
+            normalize_axis("transpose", dim0, self.ndim),
+            normalize_axis("transpose", dim1, self.ndim),
+        )
         order[a], order[b] = b, a
         return shape.permute_dims(self, tuple(order))
 
@@ -442,8 +501,9 @@ _core.set_tensor_class(Tensor)
 def tensor(data, *, dtype=None, device=None, requires_grad=False):
     """A new Tensor with a copy of `data`: a number, nested lists, a NumPy array or another Tensor.
 
-    Python floats become float32, ints int64, bools bool; arrays keep their dtype; `dtype` overrides. Raises TypeError
-    for strings and objects, ValueError for ragged lists, OverflowError for a number that the dtype cannot hold."""
+    Python floats become float32, ints int64, bools bool; arrays keep their dtype; `dtype`
+    overrides. Raises TypeError for strings and objects, ValueError for ragged lists, OverflowError
+    for a number that the dtype cannot hold."""
     resolve_device(device)
     x = _core.from_data(data, None if dtype is None else as_dtype(dtype))
     if requires_grad:
@@ -452,7 +512,8 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
 
 
 def asarray(data, *, dtype=None, device=None):
-    """`data` as a Tensor without a copy where possible: Tensors as they are, arrays borrowed read-only.
+    """`data` as a Tensor without a copy where possible: Tensors as they are, arrays borrowed
+    read-only.
 
     A borrowed array must not be changed while the Tensor lives; numbers and lists are copied."""
     resolve_device(device)
@@ -477,5 +538,7 @@ def from_dlpack(x, *, device=None, copy=None):
         capsule = x.__dlpack__(max_version=(1, 0))
     except TypeError:  # a producer from before version 1
         capsule = x.__dlpack__()
+    except BufferError as error:
+        raise TypeError(f"from_dlpack: {type(x).__name__}: {error}") from None
     borrowed = _core.from_dlpack(capsule)
     return borrowed.clone() if copy else borrowed

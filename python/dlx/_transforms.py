@@ -1,9 +1,10 @@
-"""Functions that differentiate functions: grad, value_and_grad, vjp, jvp, hessian. They nest to any order.
+"""Functions that differentiate functions: grad, value_and_grad, vjp, jvp, hessian. They nest to any
+order.
 
-A transform takes its arguments as independent variables. What it returns stays attached to the recorded graph when
-something outside of its own variables requires a gradient (an argument, or a tensor that the function closes over), so
-a gradient can be differentiated again by `backward` or by an enclosing transform.
-"""
+A transform takes its arguments as independent variables. What it returns stays attached to the
+recorded graph when something outside of its own variables requires a gradient (an argument, or a
+tensor that the function closes over), so a gradient can be differentiated again by `backward` or by
+an enclosing transform."""
 
 from __future__ import annotations
 
@@ -13,19 +14,28 @@ from dlx.autodiff import enable_grad, gradients_of, independent, nodes_above, pu
 __all__ = ["grad", "hessian", "jvp", "value_and_grad", "vjp"]
 
 
+def _check_function(op, fn):
+    if not callable(fn):
+        raise TypeError(f"{op}: expected a function, got {type(fn).__name__}")
+
+
 def _check_tensor(op, position, x):
     if not isinstance(x, _core.TensorBase):
         raise TypeError(f"{op}: expected a Tensor as argument {position}, got {type(x).__name__}")
     if not x.dtype.is_floating:
-        raise TypeError(f"{op}: expected a floating dtype for argument {position}, got {x.dtype.name}")
+        raise TypeError(
+            f"{op}: expected a floating dtype for argument {position}, got {x.dtype.name}"
+        )
 
 
 class _Recorded:
-    """One recorded call of a function: outputs, variables, and whether anything else requires a gradient."""
+    """One recorded call of a function: outputs, variables, and whether anything else requires a
+    gradient."""
 
     __slots__ = ("outer", "outputs", "variables")
 
     def __init__(self, function, args, places, op):
+        _check_function(op, function)
         for place in places:
             if not -len(args) <= place < len(args):
                 raise ValueError(f"{op}: argument {place} of {len(args)} does not exist")
@@ -35,6 +45,11 @@ class _Recorded:
             for place in places:
                 args[place] = independent(args[place] if recording else args[place].detach())
             self.outputs = function(*args)
+        for y in self.tuple():
+            if not isinstance(y, _core.TensorBase):
+                raise TypeError(
+                    f"{op}: expected the function to return Tensors, got {type(y).__name__}"
+                )
         self.variables = [args[place] for place in places]
         own = {x.node for x in self.variables if x.is_leaf}
         leaves = nodes_above(self.tuple(), ())[1]
@@ -52,7 +67,9 @@ class _Recorded:
 
     def pull_back(self, gradients, keep):
         pairs = [(y, g) for y, g in zip(self.tuple(), gradients) if y.requires_grad]
-        found = gradients_of(pairs, self.variables, create_graph=self.outer, keep=keep or self.outer)
+        found = gradients_of(
+            pairs, self.variables, create_graph=self.outer, keep=keep or self.outer
+        )
         return [_zeros_like(x) if g is None else g for g, x in zip(found, self.variables)]
 
 
@@ -65,8 +82,10 @@ def _zeros_like(x):
 def value_and_grad(fn, argnums=0):
     """A function that returns (fn(*args), gradient). fn returns a Tensor of one element.
 
-    argnums: position of the argument, or a tuple of positions for a tuple of gradients. Raises TypeError for an
-    argument that is no floating Tensor, ValueError where fn's value has more than one element."""
+    argnums: position of the argument, or a tuple of positions for a tuple of gradients. Raises
+    TypeError for an argument that is no floating Tensor, ValueError where fn's value has more than
+    one element."""
+    _check_function("grad", fn)
     places = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
     def value_and_gradient(*args):
@@ -75,7 +94,9 @@ def value_and_grad(fn, argnums=0):
         call = _Recorded(fn, args, places, "grad")
         y = call.outputs
         if not isinstance(y, _core.TensorBase) or y._numel != 1:
-            raise ValueError(f"grad: expected fn to return a Tensor of one element, got {getattr(y, 'shape', y)!r}")
+            raise ValueError(
+                f"grad: expected fn to return one element, got {getattr(y, 'shape', y)!r}"
+            )
         gradients = call.pull_back([ones_like(y.detach())], keep=False)
         return call.value(), gradients[0] if isinstance(argnums, int) else tuple(gradients)
 
@@ -83,7 +104,8 @@ def value_and_grad(fn, argnums=0):
 
 
 def grad(fn, argnums=0):
-    """A function that returns the gradient of fn, a function with one element as its value: see value_and_grad."""
+    """A function that returns the gradient of fn, a function with one element as its value: see
+    value_and_grad."""
     both = value_and_grad(fn, argnums)
 
     def gradient(*args):
@@ -93,9 +115,11 @@ def grad(fn, argnums=0):
 
 
 def vjp(fn, *x):
-    """(y, pullback): y = fn(*x), and pullback(g) = g . dy/dx, a Tensor, or a tuple when there are several x.
+    """(y, pullback): y = fn(*x), and pullback(g) = g . dy/dx, a Tensor, or a tuple when there are
+    several x.
 
-    g has y's shape (a tuple of them when fn returns one); pullback may be called any number of times."""
+    g has y's shape (a tuple of them when fn returns one); pullback may be called any number of
+    times."""
     call = _Recorded(fn, x, range(len(x)), "vjp")
 
     def pullback(g):
@@ -104,6 +128,8 @@ def vjp(fn, *x):
         if len(gradients) != len(outputs):
             raise ValueError(f"vjp: expected {len(outputs)} gradients, got {len(gradients)}")
         for y, each in zip(outputs, gradients):
+            if not isinstance(each, _core.TensorBase):
+                raise TypeError(f"vjp: expected a Tensor as gradient, got {type(each).__name__}")
             if each.shape != y.shape:
                 raise ValueError(f"vjp: expected a gradient of shape {y.shape}, got {each.shape}")
         result = call.pull_back(gradients, keep=True)
@@ -115,15 +141,24 @@ def vjp(fn, *x):
 def jvp(fn, primals, tangents):
     """(y, dy): y = fn(*primals) and its derivative along `tangents`, in forward mode.
 
-    primals, tangents: sequences of Tensors of equal shapes. fn returns a Tensor, or a tuple for a tuple of dy."""
+    primals, tangents: sequences of Tensors of equal shapes. fn returns a Tensor, or a tuple for a
+    tuple of dy."""
+    _check_function("jvp", fn)
+    for name, given in (("primals", primals), ("tangents", tangents)):
+        if not isinstance(given, (tuple, list)):
+            raise TypeError(
+                f"jvp: expected {name} as a tuple of Tensors, got {type(given).__name__}"
+            )
     primals, tangents = tuple(primals), tuple(tangents)
     if len(primals) != len(tangents):
-        raise ValueError(f"jvp: expected as many tangents as primals, got {len(tangents)} and {len(primals)}")
+        raise ValueError(
+            f"jvp: expected as many tangents as primals, got {len(tangents)} and {len(primals)}"
+        )
     for i, (x, t) in enumerate(zip(primals, tangents)):
         _check_tensor("jvp", i, x)
         _check_tensor("jvp", i, t)
         if x.shape != t.shape:
-            raise ValueError(f"jvp: tangent {i} has shape {t.shape}, its primal {x.shape}")
+            raise ValueError(f"jvp: primal {i} has shape {x.shape}, its tangent {t.shape}")
     single = []
 
     def traced(*args):
@@ -139,9 +174,12 @@ def jvp(fn, primals, tangents):
 
 
 def hessian(fn, argnums=0):
-    """A function that returns the matrix of second derivatives of fn, a function with one element as its value.
+    """A function that returns the matrix of second derivatives of fn, a function with one element
+    as its value.
 
     For an argument of shape S the result has shape S + S: element [i, j] is d2 fn / dx_i dx_j."""
+
+    _check_function("hessian", fn)
 
     def second(*args):
         from dlx.ops.creation import eye
@@ -154,7 +192,7 @@ def hessian(fn, argnums=0):
 
         _check_tensor("hessian", argnums, args[argnums])
         x = args[place]
-        slope, pullback = vjp(gradient, x)
+        _, pullback = vjp(gradient, x)
         n = x._numel
         basis = eye(n, dtype=x.dtype, device=x.device)
         rows = [pullback(reshape(basis[i], x.shape)) for i in range(n)]

@@ -1,8 +1,9 @@
-"""Reverse and forward mode over the recorded graph. Knows no op: ops bring rules, this file walks them.
+"""Reverse and forward mode over the recorded graph. Knows no op: ops bring rules, this file walks
+them.
 
-A node of the graph (`_core.Node`, made in C) holds the rule of the op that ran, its attributes, where its inputs came
-from, and the values that the rule asked for. Backward walks nodes in falling order of creation, jvp in rising order;
-both are loops, so depth is bounded by memory only.
+A node of the graph (`_core.Node`, made in C) holds the rule of the op that ran, its attributes,
+where its inputs came from, and the values that the rule asked for. Backward walks nodes in falling
+order of creation, jvp in rising order; both are loops, so depth is bounded by memory only.
 
 Three declarations give an op its rules, next to its forward: `elementwise`, `linear`, `primitive`.
 """
@@ -14,7 +15,16 @@ from heapq import heappop, heappush
 from dlx import _core
 from dlx._rules import elementwise, linear, primitive, reduce_to
 
-__all__ = ["backward", "elementwise", "enable_grad", "linear", "no_grad", "primitive", "record", "reduce_to"]
+__all__ = [
+    "backward",
+    "elementwise",
+    "enable_grad",
+    "linear",
+    "no_grad",
+    "primitive",
+    "record",
+    "reduce_to",
+]
 
 record = _core.record
 
@@ -58,7 +68,7 @@ class enable_grad(_GradMode):
     _on = True
 
 
-# ---------------------------------------------------------------------------------------------- reverse
+# ---------------------------------------------------------------------------------------- reverse
 
 
 def _add(total, gradient):
@@ -68,7 +78,8 @@ def _add(total, gradient):
 def _walk_back(pairs, create_graph, keep, stop=()):
     """Carries gradients down from (root, gradient) pairs, over nodes in falling order of creation.
 
-    Returns {(node, output index): gradient} for leaves and for the nodes in `stop`, below which it does not go."""
+    Returns {(node, output index): gradient} for leaves and for the nodes in `stop`, below which it
+    does not go."""
     pending, order, results = {}, [], {}
 
     def send(node, index, gradient):
@@ -89,7 +100,9 @@ def _walk_back(pairs, create_graph, keep, stop=()):
             continue
         if node.released:
             raise RuntimeError(
-                f"backward: an earlier backward freed this graph (at {rule.name}); give retain_graph=True there")
+                f"backward: an earlier backward freed this graph (at {rule.name}); "
+                "give retain_graph=True there"
+            )
         edges = node.edges
         if len(gradients) > 1:
             gradients = [_zeros(y) if g is None else g for g, y in zip(gradients, node.outputs)]
@@ -109,8 +122,8 @@ def _zeros(like):
 
 
 def gradients_of(pairs, inputs, create_graph, keep):
-    """Gradients of the sum of root * gradient over `pairs`, with respect to tensors anywhere in the graph, each taken
-    as independent of the others; None where there is no path."""
+    """Gradients of the sum of root * gradient over `pairs`, with respect to tensors anywhere in the
+    graph, each taken as independent of the others; None where there is no path."""
     before = _core.set_recording(create_graph)
     try:
         places = [(x.node, x.output_index) for x in inputs]
@@ -123,20 +136,25 @@ def gradients_of(pairs, inputs, create_graph, keep):
 def backward(y, gradient=None, retain_graph=None, create_graph=False):
     """Adds dy/dx, weighted by `gradient`, to `.grad` of every leaf x that requires it.
 
-    gradient: of y's shape; may be left out where y has one element. retain_graph keeps what the graph holds for a
-    second backward (default: create_graph); create_graph records the walk itself, for higher orders. Raises
-    RuntimeError when y was not recorded or its graph was freed, ValueError for a wrong shape."""
+    gradient: of y's shape; may be left out where y has one element. retain_graph keeps what the
+    graph holds for a second backward (default: create_graph); create_graph records the walk itself,
+    for higher orders. Raises RuntimeError when y was not recorded or its graph was freed,
+    ValueError for a wrong shape."""
     if not y.requires_grad:
         raise RuntimeError("backward: expected a tensor computed from one with requires_grad=True")
     if gradient is None:
         if y._numel != 1:
-            raise ValueError(f"backward: expected one element or a gradient argument, got shape {y.shape}")
+            raise ValueError(
+                f"backward: expected one element or a gradient argument, got shape {y.shape}"
+            )
         from dlx.ops.creation import ones
 
         gradient = ones(y.shape, dtype=y.dtype, device=y.device)
+    elif not isinstance(gradient, _core.TensorBase):
+        raise TypeError(f"backward: expected a Tensor as gradient, got {type(gradient).__name__}")
     elif gradient.shape != y.shape:
         raise ValueError(f"backward: expected a gradient of shape {y.shape}, got {gradient.shape}")
-    before = _core.set_recording(create_graph)
+    before = _core.set_recording(bool(create_graph))
     try:
         keep = create_graph if retain_graph is None else retain_graph
         for (node, _), g in _walk_back([(y, gradient)], create_graph, keep).items():
@@ -147,11 +165,12 @@ def backward(y, gradient=None, retain_graph=None, create_graph=False):
         _core.set_recording(before)
 
 
-# ---------------------------------------------------------------------------------------------- forward
+# ---------------------------------------------------------------------------------------- forward
 
 
 def nodes_above(outputs, stop):
-    """The nodes between the outputs and `stop`, in rising order of creation, and the leaves met on the way."""
+    """The nodes between the outputs and `stop`, in rising order of creation, and the leaves met on
+    the way."""
     seen, found, leaves = set(stop), [], []
     stack = [y.node for y in outputs if y.node is not None]
     while stack:
@@ -169,7 +188,8 @@ def nodes_above(outputs, stop):
 
 
 def independent(x):
-    """A tensor of x's value that a transform can differentiate with respect to: still attached to x's own graph."""
+    """A tensor of x's value that a transform can differentiate with respect to: still attached to
+    x's own graph."""
     if x.requires_grad and _core.recording():
         return record(_alias_rule, (x,), _core.detach(x))
     fresh = x.detach()
@@ -189,7 +209,8 @@ _alias_rule = linear("alias", _alias, _alias_transpose)
 
 
 def push_forward(function, primals, tangents):
-    """(outputs, tangents of the outputs), both tuples: runs `function` recorded, then walks the record upwards.
+    """(outputs, tangents of the outputs), both tuples: runs `function` recorded, then walks the
+    record upwards.
 
     A tangent is None where no path leads to the output."""
     outer = _core.recording()
@@ -197,6 +218,9 @@ def push_forward(function, primals, tangents):
         inputs = [independent(x if outer else x.detach()) for x in primals]
         outputs = function(*inputs)
     outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
+    for y in outputs:
+        if not isinstance(y, _core.TensorBase):
+            raise TypeError(f"jvp: expected the function to return Tensors, got {type(y).__name__}")
     moving = {(x.node, x.output_index): t for x, t in zip(inputs, tangents)}
     for node in nodes_above(outputs, [x.node for x in inputs])[0]:
         incoming = [None if edge is None else moving.get(edge) for edge in node.edges]

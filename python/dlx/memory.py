@@ -8,8 +8,9 @@ __all__ = ["empty_cache", "reset_peak", "stats"]
 
 
 def stats():
-    """A dict in bytes: live_bytes (in use now), peak_bytes (the most since the start or `reset_peak()`), cached_bytes
-    (freed by dlx, kept for reuse); and counts: allocations, cache_hits (those served from kept blocks)."""
+    """A dict in bytes: live_bytes (in use now), peak_bytes (the most since the start or
+    `reset_peak()`), cached_bytes (freed by dlx, kept for reuse); and counts: allocations,
+    cache_hits (those served from kept blocks)."""
     return _core.memory_stats()
 
 

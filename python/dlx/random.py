@@ -1,10 +1,10 @@
 """The generator, and arrays of its numbers.
 
-One generator serves initialisation, dropout and shuffling. It is counter based (Philox4x32-10; Salmon, Moraes, Dror and
-Shaw, SC 2011): each number is a function of the seed, of the offset of its draw and of its position, so that the same
-seed gives the same bits on any number of threads. Its state is one cell of memory {seed, offset}; a draw advances the
-offset by a number fixed by the shape. The seed is 0 until `dlx.seed` sets another; a forked child goes on from its
-parent's state.
+One generator serves initialisation, dropout and shuffling. It is counter based (Philox4x32-10;
+Salmon, Moraes, Dror and Shaw, SC 2011): each number is a function of the seed, of the offset of its
+draw and of its position, so that the same seed gives the same bits on any number of threads. Its
+state is one cell of memory {seed, offset}; a draw advances the offset by a number fixed by the
+shape. The seed is 0 until `dlx.seed` sets another; a forked child goes on from its parent's state.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def _cell(device=None):
 
 
 def seed(n):
-    """Restart the generator; n: an int from 0 to 2**64 - 1. Raises TypeError or ValueError for anything else."""
+    """Restart the generator; n: an int from 0 to 2**64 - 1.
+
+    Raises TypeError or ValueError for anything else."""
     n = _integer("seed", "n", n)
     if not 0 <= n < 2**64:
         raise ValueError(f"seed: expected a number from 0 to 2**64 - 1, got {n}")
@@ -41,18 +43,21 @@ def get_state():
 
 
 def set_state(state):
-    """Go on from a snapshot that `get_state` made. Raises TypeError or ValueError for anything else."""
+    """Go on from a snapshot that `get_state` made.
+
+    Raises TypeError or ValueError for anything else."""
     if not isinstance(state, _core.TensorBase):
-        raise TypeError(
-            f"random.set_state: expected the Tensor that get_state() gives, got {type(state).__name__}")
+        came = type(state).__name__
+        raise TypeError(f"random.set_state: expected the Tensor that get_state() gives, got {came}")
     _core.set_random_state(_cell(), state)
 
 
 def uniform(shape, low=0.0, high=1.0, *, dtype=None, device=None):
     """low + (high - low) u, for u uniform on the multiples of 2**-24 (float64: 2**-53) in [0, 1).
 
-    shape: a tuple or an int; dtype: floating, float32 by default. high itself never comes, but by rounding in bfloat16
-    and float16. Raises ValueError for low > high, TypeError for a dtype that is not floating."""
+    shape: a tuple or an int; dtype: floating, float32 by default. high itself never comes, but by
+    rounding in bfloat16 and float16. Raises ValueError for low > high, TypeError for a dtype that
+    is not floating."""
     low, high = _real("random.uniform", "low", low), _real("random.uniform", "high", high)
     return _core.random_uniform(_cell(device), shape, low, high, _dtype(dtype, float32))
 
@@ -60,8 +65,9 @@ def uniform(shape, low=0.0, high=1.0, *, dtype=None, device=None):
 def normal(shape, mean=0.0, std=1.0, *, dtype=None, device=None):
     """mean + std z, for z standard normal (Box and Muller 1958).
 
-    shape: a tuple or an int; dtype: floating, float32 by default. float32 tails end at 5.77 std, float64 tails at 8.57.
-    Raises ValueError for std < 0, TypeError for a dtype that is not floating."""
+    shape: a tuple or an int; dtype: floating, float32 by default. float32 tails end at 5.77 std,
+    float64 tails at 8.57. Raises ValueError for std < 0, TypeError for a dtype that is not
+    floating."""
     mean, std = _real("random.normal", "mean", mean), _real("random.normal", "std", std)
     return _core.random_normal(_cell(device), shape, mean, std, _dtype(dtype, float32))
 
@@ -69,8 +75,8 @@ def normal(shape, mean=0.0, std=1.0, *, dtype=None, device=None):
 def randint(low, high, shape, *, dtype=None, device=None):
     """Integers from low to high - 1, each as likely as the others (off by less than 2**-64).
 
-    shape: a tuple or an int; dtype: int64 by default, or int32, uint8. Raises ValueError for low >= high and for values
-    that the dtype does not hold."""
+    shape: a tuple or an int; dtype: int64 by default, or int32, uint8. Raises ValueError for
+    low >= high and for values that the dtype does not hold."""
     low, high = _integer("random.randint", "low", low), _integer("random.randint", "high", high)
     if low >= high:
         raise ValueError(f"random.randint: expected low < high, got low={low}, high={high}")
@@ -80,7 +86,9 @@ def randint(low, high, shape, *, dtype=None, device=None):
 
 
 def permutation(n, *, device=None):
-    """The numbers 0 to n - 1 in random order, int64 (n,): the order that sorts n random 64-bit words."""
+    """The numbers 0 to n - 1 in random order, int64 (n,): what sorts n random 64-bit words.
+
+    Raises ValueError for n < 0."""
     n = _integer("random.permutation", "n", n)
     if not 0 <= n < 2**56:
         raise ValueError(f"random.permutation: expected n from 0 to 2**56 - 1, got {n}")

@@ -43,6 +43,15 @@ def lattice(*shape: int, offset: float = 0.05) -> Input:
     return Input(shape, lambda rng, s: rng.integers(-15, 15, size=s) / 10 + offset)
 
 
+def spread(*shape: int) -> Input:
+    """Far apart along every axis: +-2 in turn, and some noise."""
+
+    def draw(rng, s):
+        return 2.0 * (-1.0) ** np.indices(s).sum(axis=0) + 0.3 * rng.normal(size=s)
+
+    return Input(shape, draw)
+
+
 def distinct(*shape: int) -> Input:
     """No two values equal, evenly spaced over [-2, 2]: max and argmax have one answer."""
 
@@ -92,10 +101,14 @@ class Case:
     # sum |terms| of the forward result: "absolute" = the reference on absolute values (sums of
     # products), "value" = |result| (functions rounded once), or a function of the inputs.
     terms: str | Callable[..., np.ndarray] = "absolute"
+    # The same of the gradients, (|dy|, *inputs, **kwargs) -> list, where a term is a difference;
+    # None: sum over j of |dy_j / dx_i| |cotangent_j|.
+    grad_terms: Callable[..., list[np.ndarray]] | None = None
     dtypes: tuple[str, ...] = ()  # beside float32 and float64
     takes_dtype: bool = False  # makes an array of the dtype it is told
     flops: int | None = None  # in float32, counted by hand
     bytes: int | None = None
+    counts: str = ""  # only this native op; "": all that run
     name: str = ""  # told apart from other rows of the same shapes
 
     @property

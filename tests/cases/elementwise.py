@@ -85,7 +85,26 @@ COST = [  # (2, 3) float32: 6 elements, 24 bytes an array
          name="cost", kink=LINEAR),
     Case("multiply", (normal(2, 3), normal(2, 1)), flops=6, bytes=56, name="cost"),
     Case("divide", (normal(2, 3), positive()), flops=6, bytes=52, name="cost"),
-    Case("exp", (normal(2, 3),), terms="value", flops=6, bytes=48, name="cost"),
+    *[
+        Case(op, (positive(2, 3),), terms="value", flops=6, bytes=48, name="cost", c=32,
+             why_c=SATURATION)
+        for op in ("negative", "abs", "exp", "log", "sqrt", "tanh", "sigmoid")
+    ],
+    *[
+        Case(op, (positive(2, 3), lattice(2, 3)), terms="value", flops=6, bytes=72, name="cost",
+             kink="" if op == "pow" else "where x1 = x2")
+        for op in ("pow", "maximum", "minimum")
+    ],
+    *[
+        Case(op, (normal(2, 3), normal(2, 3)), flops=6, bytes=54, name="cost", grad=())
+        for op in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
+    ],
+    Case("logical_and", (booleans(2, 3), booleans(2, 3)), flops=6, bytes=18, name="cost"),
+    Case("logical_or", (booleans(2, 3), booleans(2, 3)), flops=6, bytes=18, name="cost"),
+    Case("logical_not", (booleans(2, 3),), flops=6, bytes=12, name="cost"),
+    Case("isfinite", (normal(2, 3),), flops=6, bytes=30, name="cost", grad=()),
+    Case("astype", (normal(2, 3),), {"dtype": "float64"}, twin=twins["cast"], flops=0, bytes=72,
+         name="cost", kink=LINEAR),
     Case("clip", (lattice(2, 3),), {"min": -0.5, "max": 0.5}, flops=12, bytes=48, name="cost",
          kink="at the bounds"),
     Case("relu", (lattice(2, 3),), flops=6, bytes=48, name="cost", kink="at 0"),

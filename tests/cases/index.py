@@ -109,6 +109,10 @@ CASES = [
              setitem, numpy_setitem, kink=LINEAR, dtypes=ANY, name=f"assign{n}")
         for n, (shape, value, arrays, index) in enumerate(ASSIGN)
     ],
+    Case("getitem", (normal(4, 5),), {"index": (slice(1, 3), 2)}, getitem, getitem, kink=LINEAR,
+         flops=0, bytes=0, name="cost"),
+    Case("setitem", (normal(4, 5), normal(2, 5)), {"index": (slice(1, 3),)}, setitem, numpy_setitem,
+         kink=LINEAR, flops=0, bytes=240, name="cost"),  # the clone's 160, twice 40
     # Three rows of 5 float32 read and written, three int64 indices.
     Case("take", (normal(4, 5), exactly([3, 0, 3])), {"axis": 0}, kink=LINEAR, flops=0, bytes=144,
          name="cost"),

@@ -6,6 +6,7 @@ import numpy as np
 
 from cases._case import HALF, Case, exactly, integers, normal, positive
 from dlx.reference import twins
+from dlx.reference.loss import _coefficients
 
 AXES = [
     ((1,), 0),
@@ -29,6 +30,23 @@ EXPONENT = "the rounding of x - max is amplified by the exponential"
 def exponent_terms(x, **attrs):
     """|x| and the logarithm of the sum each come in with their own rounding."""
     return np.abs(x) + np.max(np.abs(x), initial=0) + np.log(x.size + 1)
+
+
+def square_gradient_terms(dy, x, target, reduction="mean"):
+    both = 2 * dy * (np.abs(x) + np.abs(target)) / (x.size if reduction == "mean" else 1)
+    return [both, both]
+
+
+def loss_gradient_terms(
+    dy, x, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0
+):
+    """p sum_c q_c and q, added where the gradient is their difference."""
+    axis = min(1, x.ndim - 1)
+    x = np.moveaxis(x, axis, -1)
+    q, row_weight = _coefficients(x, target, weight, ignore_index, label_smoothing)
+    both = twins["softmax"](x, -1) * np.sum(q, axis=-1, keepdims=True) + q
+    divisor = np.sum(row_weight) if reduction == "mean" else 1
+    return [np.moveaxis(np.asarray(dy)[..., None] * both / divisor, -1, axis)]
 
 
 def loss_terms(x, *others, **attrs):
@@ -69,6 +87,19 @@ def log_softmax_along(x, dim):
     return twins["log_softmax"](x, dim)
 
 
+ENTROPY = {
+    "terms": loss_terms,
+    "grad_terms": loss_gradient_terms,
+    "grad": (0,),
+    "c": 16,
+    "why_c": EXPONENT,
+}
+SQUARES = {
+    "terms": square_terms,
+    "grad_terms": square_gradient_terms,
+    "c": 8,
+    "why_c": "the difference is rounded before it is squared",
+}
 LABELS = [
     ((1, 1), [0]),
     ((7,), 3),
@@ -88,22 +119,32 @@ CASES = [
          terms=lambda x, dim: exponent_terms(x), c=16, why_c=EXPONENT),
     *[
         Case("nn.functional.cross_entropy", (normal(*shape), exactly(target), *weight), attrs,
-             terms=loss_terms, c=16, why_c=EXPONENT, grad=(0,), name=f"w{len(weight)}")
+             name=f"w{len(weight)}", **ENTROPY)
         for shape, target in LABELS
         for weight in ((), (positive(shape[min(1, len(shape) - 1)]),))
         for attrs in ({}, {"reduction": "sum"}, {"reduction": "none"}, {"label_smoothing": 0.1})
     ],
     Case("nn.functional.cross_entropy", (normal(4, 3), exactly([1, 0, 1, 2])), {"ignore_index": 1},
-         terms=loss_terms, c=16, why_c=EXPONENT, grad=(0,)),
+         **ENTROPY),
     Case("nn.functional.cross_entropy", (normal(0, 3), integers(0, 3, 0)), {"reduction": "sum"},
-         terms=loss_terms, grad=(0,)),
+         **ENTROPY),
     Case("nn.functional.cross_entropy", (normal(257, 10), integers(0, 10, 257)),
-         terms=loss_terms, c=16, why_c=EXPONENT, grad=(0,)),
+         **ENTROPY),
     *[
-        Case("nn.functional.mse_loss", (normal(*shape), normal(*shape)), attrs, terms=square_terms,
-             c=8, why_c="the difference is rounded before it is squared")
-        for shape in [(1,), (7,), (4, 33), (), (2, 3, 1, 4, 2), (65, 64)]
+        Case("nn.functional.mse_loss", (normal(*shape), normal(*shape)), attrs, **SQUARES)
+        for shape in [(1,), (7,), (4, 33), (), (2, 3, 1, 4, 2), (33, 64)]
         for attrs in ({}, {"reduction": "sum"}, {"reduction": "none"})
     ],
     Case("nn.functional.mse_loss", (normal(0, 3), normal(0, 3)), {"reduction": "sum"}),
+    # 5 flops an element.
+    Case("softmax", (normal(3, 5),), {"axis": 1}, flops=75, bytes=120, terms="value", c=16,
+         why_c=EXPONENT, name="cost"),
+    Case("log_softmax", (normal(3, 5),), {"axis": 1}, flops=75, bytes=120, terms=exponent_terms,
+         c=16, why_c=EXPONENT, name="cost"),
+    # 4 flops an element; x 60, target 24, loss 4, and for backward log sum exp 24, total weight 8.
+    Case("nn.functional.cross_entropy", (normal(3, 5), exactly([1, 0, 4])), flops=60, bytes=120,
+         name="cost", **ENTROPY),
+    # Subtract, square, add: 18; two arrays of 24 bytes read, one number written.
+    Case("nn.functional.mse_loss", (normal(2, 3), normal(2, 3)), flops=18, bytes=52, name="cost",
+         **SQUARES),
 ]  # fmt: skip

@@ -46,7 +46,7 @@ BATCHED = [
 CASES = [
     *[Case("matmul", (normal(m, k), normal(k, n))) for m, n, k in MNK],
     *[Case("matmul", (normal(*a), normal(*b))) for a, b in BATCHED],
-    Case("matmul", (normal(67, 129), normal(129, 70)), name="threads"),
+    Case("matmul", (normal(512, 64), normal(64, 600)), name="threads"),
     # 2 m n k flops; A, B and C once each: 4 (5*7 + 7*3 + 5*3) bytes.
     Case("matmul", (normal(5, 7), normal(7, 3)), flops=210, bytes=284, name="cost"),
     *[
@@ -54,4 +54,12 @@ CASES = [
         for x, o in [((5, 7), 3), ((7,), 3), ((2, 3, 4), 5), ((0, 4), 2), ((33, 15), 31)]
         for bias in ((), (normal(o),))
     ],
+    # The product's 210 and 284; the sum's 15 and 4 (15 + 3 + 15).
+    Case(
+        "nn.functional.linear",
+        (normal(5, 7), normal(3, 7), normal(3)),
+        flops=225,
+        bytes=416,
+        name="cost",
+    ),
 ]

@@ -55,13 +55,25 @@ SHAPES = [(1,), (7,), (33,), (), (0,), (2, 3, 1, 4, 2), (13, 331)]
 SGD = [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
        {"momentum": 0.5, "dampening": 0.3}]  # fmt: skip
 CASES = [
-    Case(f"optim.{name}", (normal(*shape), normal(*shape)), {"lr": 0.05} | options, terms=terms,
-         **stepped(name, twin, states))
-    for name, twin, states, variants in [
-        ("SGD", "sgd", 1, SGD),
-        ("Adam", "adam", 2, [{}, {"weight_decay": 0.1, "betas": (0.8, 0.9)}]),
-        ("AdamW", "adamw", 2, [{}, {"weight_decay": 0.3, "eps": 1e-3}]),
-    ]
-    for shape in SHAPES
-    for options in variants
+    *[
+        Case(f"optim.{name}", (normal(*shape), normal(*shape)), {"lr": 0.05} | options, terms=terms,
+             **stepped(name, twin, states))
+        for name, twin, states, variants in [
+            ("SGD", "sgd", 1, SGD),
+            ("Adam", "adam", 2, [{}, {"weight_decay": 0.1, "betas": (0.8, 0.9)}]),
+            ("AdamW", "adamw", 2, [{}, {"weight_decay": 0.3, "eps": 1e-3}]),
+        ]
+        for shape in SHAPES
+        for options in variants
+    ],
+    # Three steps on 6 elements: SGD's 3 flops on 3 floats (p and g read, p written), Adam's 15 on 7.
+    *[
+        Case(f"optim.{name}", (normal(2, 3), normal(2, 3)), {"lr": 0.05}, terms=terms, flops=flops,
+             bytes=moved, counts="optimizer_step", name="cost", **stepped(name, twin, states))
+        for name, twin, states, flops, moved in [
+            ("SGD", "sgd", 1, 54, 216),
+            ("Adam", "adam", 2, 270, 504),
+            ("AdamW", "adamw", 2, 270, 504),
+        ]
+    ],
 ]  # fmt: skip

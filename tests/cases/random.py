@@ -9,15 +9,17 @@ from cases._case import ANY, Case, normal
 from dlx.reference import twins
 
 SEED = 2**32 + 12345  # both halves of the key
+ANGLE = "2 pi u is rounded before the cosine"
+LINEAR = "linear: the second derivative is zero everywhere"
 SHAPES = [(), (0,), (1,), (7,), (33,), (13, 5), (8, 1031)]
 
 
 def drawn(op, twin):
-    """The second draw after the seed: the first one moved the counter on by its blocks."""
+    """The second draw after the seed: dropout of 9 elements moved the counter on by 3 blocks."""
 
     def call(*args, **kwargs):
         dlx.seed(SEED)
-        dlx.random.uniform((9,), dtype=dlx.float32)  # 9 words of 32 bits: 3 blocks
+        dlx.nn.functional.dropout(dlx.ones((9,)))
         return getattr(dlx.random, op)(*args, **kwargs)
 
     def reference(*args, **kwargs):
@@ -52,7 +54,7 @@ CASES = [
     ],
     *[
         Case("random.normal", (), {"shape": shape} | moments, takes_dtype=True, terms=radius, c=8,
-             why_c="2 pi u is rounded before the cosine", **drawn("normal", "random_normal"))
+             why_c=ANGLE, **drawn("normal", "random_normal"))
         for shape in SHAPES
         for moments in ({}, {"mean": -3.0, "std": 2.0})
     ],
@@ -66,10 +68,22 @@ CASES = [
       for n in (0, 1, 2, 7, 33, 1797, 5000)],
     *[
         Case("nn.functional.dropout", (normal(*shape),), {"p": p}, masked, masked_twin,
-             kink="linear: the second derivative is zero everywhere")
+             kink=LINEAR)
         for shape in [*SHAPES, (2, 3, 1, 4, 2)]
         for p in (0.5, 0.1)
     ],
+]  # fmt: skip
+CASES += [  # 6 elements of 4 bytes, of 8 in int64
+    Case("random.uniform", (), {"shape": (2, 3)}, takes_dtype=True, flops=12, bytes=24, name="cost",
+         counts="random_uniform", terms=span, **drawn("uniform", "random_uniform")),
+    Case("random.normal", (), {"shape": (2, 3)}, takes_dtype=True, flops=36, bytes=24, name="cost",
+         counts="random_normal", terms=radius, c=8, why_c=ANGLE, **drawn("normal", "random_normal")),
+    Case("random.randint", (), {"low": 0, "high": 9, "shape": (2, 3)}, flops=12, bytes=48,
+         counts="random_int", name="cost", **drawn("randint", "random_int")),
+    Case("random.permutation", (), {"n": 7}, flops=0, bytes=56, name="cost",
+         counts="random_permutation", **drawn("permutation", "random_permutation")),
+    Case("nn.functional.dropout", (normal(2, 3),), {"p": 0.5}, masked, masked_twin, flops=6, bytes=48,
+         counts="dropout", name="cost", kink=LINEAR),
 ]  # fmt: skip
 CREATION = [
     Case("zeros", (), {"shape": (2, 3)}, takes_dtype=True),
@@ -96,6 +110,17 @@ CREATION = [
         for n, m, k in [(1, None, 0), (4, None, 0), (3, 5, 1), (5, 3, -2), (2, 2, 7), (0, None, 0)]
     ],
 ]  # fmt: skip
+CREATION += [  # written once; arange and linspace compute in 8 bytes and round
+    Case("zeros", (), {"shape": (2, 3)}, takes_dtype=True, flops=0, bytes=24, name="cost"),
+    Case("ones", (), {"shape": (2, 3)}, takes_dtype=True, flops=0, bytes=24, name="cost"),
+    Case("full", (), {"shape": (2, 3), "fill_value": 2.0}, takes_dtype=True, flops=0, bytes=24,
+         name="cost", twin=CREATION[4].twin),
+    Case("eye", (), {"n_rows": 3}, lambda n_rows, **rest: dlx.eye(n_rows, **rest), takes_dtype=True,
+         flops=0, bytes=48, name="cost"),
+    Case("arange", (), {"start": 5}, takes_dtype=True, flops=10, bytes=100, name="cost"),
+    Case("linspace", (), {"start": 0.0, "stop": 1.0, "num": 5}, takes_dtype=True, flops=10,
+         bytes=100, name="cost"),
+]  # fmt: skip
 LIKE = [
     Case(op, (normal(*shape),), kwargs, twin=twin, grad=(), dtypes=ANY)
     for shape in [(2, 3), (), (0, 2)]
@@ -104,5 +129,18 @@ LIKE = [
         ("ones_like", {}, np.ones_like),
         ("full_like", {"fill_value": 1}, np.full_like),
     ]
+]
+LIKE += [
+    Case(
+        case.op,
+        (normal(2, 3),),
+        case.kwargs,
+        twin=case.twin,
+        grad=(),
+        flops=0,
+        bytes=24,
+        name="cost",
+    )
+    for case in LIKE[:3]
 ]
 CASES += CREATION + LIKE

@@ -67,6 +67,19 @@ CASES = [
         Case(op, tuple(normal(*s) for s in shapes), attrs, kink=LINEAR, dtypes=ANY, **joined(op))
         for op, shapes, attrs in JOINED
     ],
+    Case("stack", (normal(2, 3), normal(2, 3)), {"axis": 1}, kink=LINEAR, flops=0, bytes=96,
+         name="cost", **joined("stack")),
+    # Views move nothing.
+    *[
+        Case(op, (normal(1, 3),), attrs, kink=LINEAR, flops=0, bytes=0, name="cost")
+        for op, attrs in [
+            ("reshape", {"shape": (3, 1)}),
+            ("permute_dims", {"axes": (1, 0)}),
+            ("squeeze", {"axis": 0}),
+            ("expand_dims", {"axis": 1}),
+            ("broadcast_to", {"shape": (2, 3)}),
+        ]
+    ],
     # Every element is read once and written once.
     Case("concat", (normal(2, 3), normal(4, 3)), {"axis": 0}, kink=LINEAR, flops=0, bytes=144,
          name="cost", **joined("concat")),

@@ -4,28 +4,11 @@ from __future__ import annotations
 
 from dlx._tensor import Tensor
 from dlx.nn import _location, _state
+from dlx.nn._hooks import RemovableHandle
 from dlx.nn.parameter import Parameter
 from dlx.train.model import Trainable
 
 __all__ = ["Module"]
-
-
-class RemovableHandle:
-    """What registering a hook returns; `remove()`, or leaving its `with` block, takes it away."""
-
-    def __init__(self, hooks, hook):
-        self._hooks, self._key = hooks, object()  # a key that no copy or other process makes again
-        hooks[self._key] = hook
-
-    def remove(self):
-        """Remove the hook. A second call does nothing."""
-        self._hooks.pop(self._key, None)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self.remove()
 
 
 class Module(Trainable):
@@ -104,11 +87,11 @@ class Module(Trainable):
         for names in (self._parameters, self._buffers, self._modules):
             names.pop(name, None)
 
-    def _enlist(self, names, name, mark=None):
+    def _enlist(self, names, name):
         for other in (self._parameters, self._buffers, self._modules):
             if other is not names:
                 other.pop(name, None)
-        names.setdefault(name, mark)
+        names.setdefault(name)
 
     def _check_kind(self, name, value):
         """A registered name keeps its kind: only None, or a Tensor for a buffer, may replace it."""

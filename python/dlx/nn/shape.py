@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 from dlx.nn.module import Module
+from dlx.ops.shape import flatten
 
 __all__ = ["Flatten", "Identity"]
 
@@ -18,20 +17,7 @@ class Flatten(Module):
 
     def forward(self, x):
         """x: any shape and dtype; a view where its strides allow."""
-        shape = x.shape
-        first, last = self._axis(self.start_dim, shape), self._axis(self.end_dim, shape)
-        if first > last:
-            raise ValueError(
-                f"flatten: start_dim {self.start_dim} comes after end_dim {self.end_dim}, x={shape}"
-            )
-        return x.reshape((*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
-
-    def _axis(self, dim, shape):
-        """dim counted from the front; a 0-d x counts as (1,)."""
-        ndim = max(len(shape), 1)
-        if not -ndim <= dim < ndim:
-            raise IndexError(f"flatten: dimension {dim} is out of range, x={shape}")
-        return dim % ndim
+        return flatten(x, self.start_dim, self.end_dim)
 
     def extra_repr(self):
         """The arguments that made the layer."""

@@ -14,14 +14,18 @@ NUMERIC = ("float32", "float64", "bfloat16", "float16", "int32", "int64", "uint8
 
 
 def prepare(op, *tensors, dtypes=None, promote=False):
-    """The arguments as Tensors of one dtype; raises TypeError that names `op`, what was expected and what came.
+    """The arguments as Tensors of one dtype; raises TypeError that names `op`, what was expected
+    and what came.
 
-    dtypes: names of those that the op has kernels for; promote: cast to the common dtype instead of raising."""
+    dtypes: names of those that the op has kernels for; promote: cast to the common dtype instead of
+    raising."""
     for i, x in enumerate(tensors):
         if not isinstance(x, _core.TensorBase):
             place = f" as argument {i}" if len(tensors) > 1 else ""
             raise TypeError(
-                f"{op}: expected a Tensor{place}, got {type(x).__name__}; dlx.asarray makes Tensors of arrays")
+                f"{op}: expected a Tensor{place}, got {type(x).__name__}; "
+                "dlx.asarray makes Tensors of arrays"
+            )
     if len(tensors) > 1:
         common = tensors[0].dtype
         if promote:
@@ -33,9 +37,13 @@ def prepare(op, *tensors, dtypes=None, promote=False):
             raise TypeError(f"{op}: expected one dtype, got {names}; cast with x.astype(...)")
         device = tensors[0]._device_code
         if any(x._device_code != device for x in tensors):
-            raise RuntimeError(f"{op}: expected one device, got {', '.join(str(x.device) for x in tensors)}")
+            raise RuntimeError(
+                f"{op}: expected one device, got {', '.join(str(x.device) for x in tensors)}"
+            )
     if dtypes is not None and tensors and tensors[0].dtype.name not in dtypes:
-        raise TypeError(f"{op}: no kernel for {tensors[0].dtype.name}; it works on {', '.join(dtypes)}")
+        raise TypeError(
+            f"{op}: no kernel for {tensors[0].dtype.name}; it works on {', '.join(dtypes)}"
+        )
     return tensors
 
 
@@ -51,7 +59,8 @@ def normalize_axis(op, axis, ndim):
 
 
 def normalize_axes(op, axis, ndim):
-    """`axis` (None for all, an int, or a tuple) as a sorted tuple; raises ValueError for a repeated axis."""
+    """`axis` (None for all, an int, or a tuple) as a sorted tuple; raises ValueError for a repeated
+    axis."""
     if axis is None:
         return tuple(range(ndim))
     axes = axis if isinstance(axis, (tuple, list)) else (axis,)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dlx import _core
 from dlx._device import resolve_device
-from dlx._dtype import as_dtype, bool as bool_, float32, int64
+from dlx._dtype import as_dtype, float32, int64
+from dlx._dtype import bool as bool_
 from dlx.ops._prepare import prepare
 
 __all__ = [
@@ -78,7 +79,8 @@ def full(shape, fill_value, *, dtype=None, device=None):
 
     Raises OverflowError for a number that the dtype cannot hold."""
     number = _number("full", "fill_value", fill_value)
-    return _filled("full", shape, number, _dtype_of(number) if dtype is None else as_dtype(dtype), device)
+    dtype = _dtype_of(number) if dtype is None else as_dtype(dtype)
+    return _filled("full", shape, number, dtype, device)
 
 
 def empty(shape, *, dtype=None, device=None):
@@ -121,10 +123,10 @@ def _finished(x, dtype):
 
 
 def arange(start, stop=None, step=1, *, dtype=None, device=None):
-    """start, start + step, ... before stop; `arange(stop)` starts at 0. Element i is start + i*step.
+    """start, start + step, ... before stop; `arange(stop)` starts at 0. y[i] = start + i*step.
 
-    int64 for integers, else float32; floats are computed in float64 and rounded once. Raises ValueError for step 0
-    and for bounds that are not finite."""
+    int64 for integers, else float32; floats are computed in float64 and rounded once. Raises
+    ValueError for step 0 and for bounds that are not finite."""
     if stop is None:
         start, stop = 0, start
     for name, value in (("start", start), ("stop", stop), ("step", step)):
@@ -145,7 +147,8 @@ def arange(start, stop=None, step=1, *, dtype=None, device=None):
     else:
         start, stop, step = float(start), float(stop), float(step)
         natural, count = float32, max(0, int(-((start - stop) / step // 1)))
-        x = _core.arange_float(start, step, _int64("arange", "number of elements", count), None, code)
+        count = _int64("arange", "number of elements", count)
+        x = _core.arange_float(start, step, count, None, code)
     return _finished(x, natural if dtype is None else as_dtype(dtype))
 
 
@@ -168,10 +171,12 @@ def linspace(start, stop, num, *, dtype=None, device=None, endpoint=True):
 
 
 def eye(n_rows, n_cols=None, /, *, k=0, dtype=None, device=None):
-    """(n_rows, n_cols) with 1 where column = row + k and 0 elsewhere; n_cols is n_rows unless told."""
+    """(n_rows, n_cols) with 1 where column = row + k, else 0; n_cols is n_rows unless told."""
+    n_cols = n_rows if n_cols is None else n_cols
     sizes = []
-    for name, value in (("n_rows", n_rows), ("n_cols", n_rows if n_cols is None else n_cols), ("k", k)):
+    for name, value in (("n_rows", n_rows), ("n_cols", n_cols), ("k", k)):
         if not hasattr(value, "__index__"):
             raise TypeError(f"eye: expected an int as {name}, got {type(value).__name__}")
         sizes.append(_int64("eye", name, value.__index__()))
-    return _core.eye(*sizes, float32 if dtype is None else as_dtype(dtype), resolve_device(device).code)
+    dtype = float32 if dtype is None else as_dtype(dtype)
+    return _core.eye(*sizes, dtype, resolve_device(device).code)

@@ -1,8 +1,9 @@
-"""Pointwise ops with broadcasting. The functions are C (the rows of csrc/ops/pointwise.h); here stand their rules.
+"""Pointwise ops with broadcasting. The functions are C (the rows of csrc/ops/pointwise.h); here
+stand their rules.
 
-Tensors promote among themselves by the array API's table (an integer with a floating dtype gives the floating one);
-Python numbers are weak: they only raise the kind. Where a formula needs a floating dtype, integers become float32.
-"""
+Tensors promote among themselves by the array API's table (an integer with a floating dtype gives
+the floating one); Python numbers are weak: they only raise the kind. Where a formula needs a
+floating dtype, integers become float32."""
 
 from __future__ import annotations
 
@@ -11,16 +12,44 @@ from dlx.autodiff import elementwise, linear, primitive, record, reduce_to
 from dlx.ops._prepare import prepare
 
 __all__ = [
-    "abs", "add", "astype", "clip", "divide", "equal", "exp", "greater", "greater_equal", "isfinite", "less",
-    "less_equal", "log", "logical_and", "logical_not", "logical_or", "maximum", "minimum", "multiply", "negative",
-    "not_equal", "pow", "relu", "sigmoid", "sqrt", "subtract", "tanh", "where",
+    "abs",
+    "add",
+    "astype",
+    "clip",
+    "divide",
+    "equal",
+    "exp",
+    "greater",
+    "greater_equal",
+    "isfinite",
+    "less",
+    "less_equal",
+    "log",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "maximum",
+    "minimum",
+    "multiply",
+    "negative",
+    "not_equal",
+    "pow",
+    "relu",
+    "sigmoid",
+    "sqrt",
+    "subtract",
+    "tanh",
+    "where",
 ]
 
 
-def _one(name, *derivatives, fused=None):
-    """The C function of a row, with its rule; derivatives as in dlx.autodiff.elementwise."""
+def _op(name, formula, *derivatives, fused=None, rule=None):
+    """The C function of a row, with its docstring and its rule: see dlx.autodiff.elementwise."""
     if derivatives:
-        _core.set_pointwise_rule(name, elementwise(name, *derivatives, fused=fused))
+        rule = elementwise(name, *derivatives, fused=fused)
+    if rule is not None:
+        _core.set_pointwise_rule(name, rule)
+    _core.describe_pointwise(name, formula)
     return getattr(_core, name)
 
 
@@ -29,26 +58,33 @@ def _unit():
 
 
 # Comparisons and predicates have no gradient.
-equal, not_equal = _one("equal"), _one("not_equal")
-less, less_equal = _one("less"), _one("less_equal")
-greater, greater_equal = _one("greater"), _one("greater_equal")
-logical_and, logical_or, logical_not = _one("logical_and"), _one("logical_or"), _one("logical_not")
-isfinite = _one("isfinite")
-sign = _one("sign")
+equal = _op("equal", "x1 == x2")
+not_equal = _op("not_equal", "x1 != x2")
+less = _op("less", "x1 < x2")
+less_equal = _op("less_equal", "x1 <= x2")
+greater = _op("greater", "x1 > x2")
+greater_equal = _op("greater_equal", "x1 >= x2")
+logical_and = _op("logical_and", "x1 and x2")
+logical_or = _op("logical_or", "x1 or x2")
+logical_not = _op("logical_not", "not x")
+isfinite = _op("isfinite", "whether x is neither infinite nor NaN")
+sign = _op("sign", "-1, 0 or 1, as x is; NaN stays NaN")
 
-add = _one("add", _unit, _unit)
-subtract = _one("subtract", _unit, lambda: -1)
-multiply = _one("multiply", lambda x2: x2, lambda x1: x1)
-divide = _one("divide", lambda x2: 1 / x2, lambda x2, y: -y / x2)
-negative = _one("negative", lambda: -1)
+add = _op("add", "x1 + x2", _unit, _unit)
+subtract = _op("subtract", "x1 - x2", _unit, lambda: -1)
+multiply = _op("multiply", "x1 * x2", lambda x2: x2, lambda x1: x1)
+divide = _op("divide", "x1 / x2", lambda x2: 1 / x2, lambda x2, y: -y / x2)
+negative = _op("negative", "-x", lambda: -1)
 
-exp = _one("exp", lambda y: y)
-log = _one("log", lambda x: 1 / x)
-sqrt = _one("sqrt", lambda y: 0.5 / y)
-tanh = _one("tanh", lambda y: 1 - y * y, fused=_core.tanh_backward)
-sigmoid = _one("sigmoid", lambda y: y * (1 - y), fused=_core.sigmoid_backward)
-relu = _one("relu", lambda y: (y > 0).astype(y.dtype), fused=_core.relu_backward)
-abs = _one("abs", lambda x: sign(x))
+exp = _op("exp", "e^x", lambda y: y)
+log = _op("log", "the natural logarithm of x; NaN below 0", lambda x: 1 / x)
+sqrt = _op("sqrt", "the square root of x; NaN below 0", lambda y: 0.5 / y)
+tanh = _op("tanh", "the hyperbolic tangent", lambda y: 1 - y * y, fused=_core.tanh_backward)
+sigmoid = _op("sigmoid", "1 / (1 + e^-x)", lambda y: y * (1 - y), fused=_core.sigmoid_backward)
+relu = _op(
+    "relu", "max(x, 0)", lambda y: where(y > 0, 1.0, 0.0), fused=_core.relu_backward
+)  # its derivative at the kink x = 0 is 0, as PyTorch's
+abs = _op("abs", "|x|; its derivative at the kink x = 0 is 0", lambda x: sign(x))
 
 
 def _pow_by_base(x1, x2):
@@ -64,17 +100,20 @@ def _pow_by_exponent(x1, y):
     return where(x1 > 0, y * log(maximum(x1, 0) + (x1 <= 0).astype(y.dtype)), 0.0)
 
 
-pow = _one("pow", _pow_by_base, _pow_by_exponent)
+pow = _op("pow", "x1 to the power x2", _pow_by_base, _pow_by_exponent)
 
 
 def _share_of_first(x1, x2):
-    """1 where x1 wins, half where both are equal (as PyTorch shares it)."""
-    return (x1 > x2).astype(x1.dtype) + 0.5 * (x1 == x2).astype(x1.dtype)
+    """1 where x1 wins, half where both are equal (as PyTorch shares it). Either may be a number."""
+    return where(x1 > x2, 1.0, where(x1 == x2, 0.5, 0.0))
 
 
-maximum = _one("maximum", _share_of_first, lambda x1, x2: _share_of_first(x2, x1))
-minimum = _one("minimum", lambda x1, x2: _share_of_first(x2, x1), _share_of_first)
-where = _one("where")
+def _share_of_second(x1, x2):
+    return _share_of_first(x2, x1)
+
+
+maximum = _op("maximum", "the larger one; NaN wins", _share_of_first, _share_of_second)
+minimum = _op("minimum", "the smaller one; NaN wins", _share_of_second, _share_of_first)
 
 
 # A product with the condition would turn the other side's Inf and NaN into NaN: where() selects.
@@ -94,24 +133,38 @@ def _where_jvp(tangents, y, c, x1, x2):
     return broadcast_to(t, y.shape)
 
 
-_core.set_pointwise_rule(
-    "where", primitive("where", vjp=(None, _where_by_first, _where_by_second), jvp=_where_jvp, saves_inputs=1)
+where = _op(
+    "where",
+    "x2 where the condition x1 is true, x3 elsewhere",
+    rule=primitive(
+        "where", vjp=(None, _where_by_first, _where_by_second), jvp=_where_jvp, saves_inputs=1
+    ),
 )
 
 
 def _inside(x1, x2, x3):
-    return ((x1 >= x2) * (x1 <= x3)).astype(x1.dtype)
+    return where(logical_and(x1 >= x2, x1 <= x3), 1.0, 0.0)
 
 
-_core.set_pointwise_rule("clip", elementwise(
-    "clip", _inside, lambda x1, x2: (x1 < x2).astype(x1.dtype), lambda x1, x3: (x1 > x3).astype(x1.dtype)))
+def _below(x1, x2):
+    return where(x1 < x2, 1.0, 0.0)
+
+
+def _above(x1, x3):
+    return where(x1 > x3, 1.0, 0.0)
+
+
+_core.set_pointwise_rule("clip", elementwise("clip", _inside, _below, _above))
 
 
 def clip(x, min=None, max=None):
     """minimum(maximum(x, min), max), element by element; None leaves a side open.
 
-    The gradient is 1 inside and on the bounds, 0 outside, as PyTorch's. NaN stays NaN. Raises TypeError when both
-    bounds are None."""
+    The gradient is 1 inside and on the bounds, 0 outside, as PyTorch's. NaN stays NaN. Raises
+    TypeError when both bounds are None."""
+    for bound in (min, max):
+        if isinstance(bound, str):
+            raise TypeError(f"clip: expected numbers or Tensors as bounds, got {bound!r}")
     if min is None and max is None:
         raise TypeError("clip: expected min or max, got None for both")
     if min is not None and max is not None:
@@ -120,12 +173,17 @@ def clip(x, min=None, max=None):
 
 
 def astype(x, dtype, *, copy=True):
-    """x converted to `dtype`; floats to integers truncate towards 0, anything to bool is `!= 0`. Differentiable."""
+    """x converted to `dtype`; floats to integers truncate towards 0, anything to bool is `!= 0`.
+    Differentiable."""
     (x,) = prepare("astype", x)
     if x.dtype is dtype:
         return x
     y = _core.cast(x, dtype)
-    return record(_astype_rule, (x,), y, (y.dtype,)) if x.dtype.is_floating and y.dtype.is_floating else y
+    return (
+        record(_astype_rule, (x,), y, (y.dtype,))
+        if x.dtype.is_floating and y.dtype.is_floating
+        else y
+    )
 
 
 _astype_rule = linear("astype", astype, lambda g, x, dtype: astype(g, x.dtype))

@@ -1,8 +1,9 @@
 """Reading and writing by position, with NumPy's rules.
 
-Ints, slices, None and Ellipsis make a view. Index arrays and masks split into a view (the basic part), a permutation
-that brings the indexed axes together, one linear index into those axes merged, and take. Writing goes the same way
-with assign (a view's elements) and scatter (taken elements): x's own memory is written where x alone holds it.
+Ints, slices, None and Ellipsis make a view. Index arrays and masks split into a view (the basic
+part), a permutation that brings the indexed axes together, one linear index into those axes merged,
+and take. Writing goes the same way with assign (a view's elements) and scatter (taken elements):
+x's own memory is written where x alone holds it.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ __all__ = ["getitem", "scatter_add", "setitem", "take"]
 _PLAIN = (int, type(None), type(Ellipsis))
 
 
-# ------------------------------------------------------------------------------------ take, scatter_add
+# ---- take, scatter_add
 
 
 def take(x, indices, axis=None):
     """y[..., i, ...] = x[..., indices[i], ...]: elements, rows, ... of x along one axis.
 
-    x: (A..., L, B...)  indices: (I...) integers, -L <= index < L, negative ones count from the end  y: (A..., I...,
-    B...). `axis` may be left out for a 1-d x. Raises IndexError naming the first index that is out of range, its
-    position, and L."""
+    x: (A..., L, B...)  indices: (I...) integers, -L <= index < L  y: (A..., I..., B...). Negative
+    indices count from the end. `axis` may be left out for a 1-d x. Raises IndexError naming the
+    first index that is out of range, its position, and L."""
     (x,) = prepare("take", x)
     if axis is None and x.ndim != 1:
         raise ValueError(f"take: expected an axis for x of {x.ndim} dimensions; x={x.shape}")
@@ -47,11 +48,11 @@ _take_rule = linear("take", take, _take_transpose)
 def scatter_add(g, indices, axis, extent):
     """y[..., l, ...] = sum of g[..., i, ...] over all i with indices[i] = l: the transpose of take.
 
-    g: (A..., I..., B...)  indices: (I...), which start at dimension `axis` of g  y: (A..., extent, B...). Terms are
-    added in rising order of position, in float64, whatever the number of threads."""
+    g: (A..., I..., B...)  indices: (I...), from dimension `axis` of g on  y: (A..., extent, B...).
+    Terms are added in rising order of position, in float64, whatever the number of threads."""
     (g,) = prepare("scatter_add", g)
-    axis = normalize_axis("scatter_add", axis, max(g.ndim, 1))
     indices = _positions("scatter_add", indices)
+    axis = normalize_axis("scatter_add", axis, max(g.ndim - indices.ndim, 0) + 1)
     extent = _int("scatter_add", "an int as extent", extent)
     if not 0 <= extent < 2**63:
         raise ValueError(f"scatter_add: expected an extent >= 0, got {extent}")
@@ -82,10 +83,11 @@ def _index_array(op, data):
     if isinstance(data, (str, bytes, dict, set)):
         raise TypeError(f"{op}: expected integer indices, got {type(data).__name__}")
     array = _core.from_data(data, None)
-    return _core.cast(array, int64) if isinstance(data, (list, tuple)) and not array._numel else array
+    nothing = isinstance(data, (list, tuple)) and not array._numel  # [] has no dtype of its own
+    return _core.cast(array, int64) if nothing else array
 
 
-# ------------------------------------------------------------------------------------ views
+# ---- views
 
 
 def _slice(x, index):
@@ -114,11 +116,11 @@ def _embed_transpose(g, x, shape, index):
 _embed_rule = linear("embed", _embed, _embed_transpose)
 
 
-# ------------------------------------------------------------------------------------ reading an index
+# ---- reading an index
 
 
 def _entry(entry):
-    """One entry of an index as int, slice of ints, None, Ellipsis, or a Tensor of integers or bools."""
+    """An entry of an index as int, slice of ints, None, Ellipsis, or integer or bool Tensor."""
     if type(entry) in _PLAIN:
         return entry
     if type(entry) is slice:
@@ -138,9 +140,8 @@ def _entry(entry):
         if not array.dtype.is_floating:
             return array
         raise TypeError(f"getitem: expected index arrays of integers or bools, got {array.dtype}")
-    raise TypeError(
-        f"getitem: expected ints, slices, None, Ellipsis or index arrays, got {type(entry).__name__}"
-    )
+    kind = type(entry).__name__
+    raise TypeError(f"getitem: expected ints, slices, None, Ellipsis or index arrays, got {kind}")
 
 
 def _int(op, what, value):
@@ -157,18 +158,20 @@ def _entries(index):
 
 
 class _Plan:
-    """x[entries] with index arrays, as: x[basic], permuted by `order`, `axes` dimensions from `axis` on taken as one,
-    and taken at `positions`. `basic` or `order` is None where it changes nothing."""
+    """x[entries] with index arrays among the entries, in three steps: x[basic], permuted by
+    `order`, and with `axes` dimensions from `axis` on as one taken at `positions`. `basic` or
+    `order` is None where it changes nothing."""
 
     __slots__ = ("axes", "axis", "basic", "order", "positions")
 
     def __init__(self, shape, entries):
         entries = _full_index(shape, entries)
-        basic, groups = [], []  # groups: (first dimension in the view, its indices, extents, axis of x)
+        basic = []
+        groups = []  # per index array: first dimension in the view, indices, extents, axis of x
         places = []  # of ints and arrays among the entries: numpy's "advanced" ones
         axis = dim = front = 0
         for place, entry in enumerate(entries):
-            if entry is Ellipsis:  # spelled out behind; it separates arrays even where it stands for nothing
+            if entry is Ellipsis:  # it separates arrays even where it stands for nothing
                 continue
             array = isinstance(entry, _core.TensorBase)
             if array or isinstance(entry, int):
@@ -180,8 +183,8 @@ class _Plan:
                 extents = shape[axis : axis + count]
                 if mask and entry.shape != extents:
                     raise IndexError(
-                        f"getitem: mask of shape {entry.shape} does not match the extents {extents} from axis {axis} "
-                        f"on; x={shape}"
+                        f"getitem: mask of shape {entry.shape} does not match the extents "
+                        f"{extents} from axis {axis} on; x={shape}"
                     )
                 # A mask without dimensions selects along a new one of extent 1.
                 basic += [slice(None)] * count or [None]
@@ -247,7 +250,8 @@ def _full_index(shape, entries):
         raise IndexError(f"getitem: expected at most one Ellipsis, got {len(ellipses)}")
     if used > len(shape):
         raise IndexError(
-            f"getitem: the index has {used} entries for dimensions, x has {len(shape)} dimensions; x={shape}"
+            f"getitem: the index has {used} entries for dimensions, x has {len(shape)} dimensions; "
+            f"x={shape}"
         )
     rest = (slice(None),) * (len(shape) - used)
     at = ellipses[0] if ellipses else len(entries)
@@ -265,8 +269,11 @@ def _merged(x, axis, axes):
 
 
 def getitem(x, index):
-    """x[index], with NumPy's rules: a view for ints, slices, None and Ellipsis; index arrays (Tensors, NumPy arrays,
-    lists of integers) and masks take elements. Raises IndexError naming axis, index and extent."""
+    """x[index], with NumPy's rules: a view for ints, slices, None and Ellipsis; index arrays and
+    masks (Tensors, NumPy arrays, lists) take elements. Differentiable.
+
+    Raises IndexError naming axis, index and extent, TypeError for what is no index."""
+    (x,) = prepare("getitem", x)
     entries, arrays = _entries(index)
     if not arrays:
         return _slice(x, entries)
@@ -274,15 +281,17 @@ def getitem(x, index):
     return take(_merged(plan.block(x), plan.axis, plan.axes), plan.positions, plan.axis)
 
 
-# ------------------------------------------------------------------------------------ writing
+# ---- writing
 
 
 def setitem(x, index, value):
-    """x[index] = value: x gets a new value, no other tensor changes with it. Differentiable in x and value.
+    """x[index] = value: x gets a new value, no other tensor changes. Differentiable in both.
 
-    value: a number, Tensor, NumPy array or list that broadcasts to x[index]; of equal indices the last one stays.
-    Raises RuntimeError on a leaf that requires a gradient, outside no_grad; TypeError for floats into integers;
-    IndexError naming axis, index and extent; ValueError when the shapes do not broadcast."""
+    value: a number, Tensor, NumPy array or list that broadcasts to x[index]; of equal indices the
+    last one stays. Raises RuntimeError on a leaf that requires a gradient, outside no_grad;
+    TypeError for floats into integers; IndexError naming axis, index and extent; ValueError when
+    the shapes do not broadcast."""
+    (x,) = prepare("setitem", x)
     value = _value(x, value)
     entries, arrays = _entries(index)
     if not arrays:
@@ -299,7 +308,9 @@ def _value(x, value):
     if value.dtype is x.dtype:
         return value
     if value.dtype.is_floating and not x.dtype.is_floating:
-        raise TypeError(f"setitem: {value.dtype} values do not fit a tensor of {x.dtype}; cast with astype")
+        raise TypeError(
+            f"setitem: {value.dtype} values do not fit a tensor of {x.dtype}; cast with astype"
+        )
     return value.astype(x.dtype)
 
 
@@ -318,7 +329,7 @@ def _assigned(x, value, index):
 
 
 def _scatter(x, value, positions, axis, axes):
-    """x[..., positions, ...] = value, the positions running in `axes` dimensions from `axis` on taken as one."""
+    """x[..., positions, ...] = value, `axes` dimensions from `axis` on taken as one."""
     _core.scatter(x, positions, axis, axes, value)
     y = _core.detach(x)
     _core.rebind(x, record(_scatter_rule, (x, value), y, (positions, axis, axes)), "setitem")
@@ -335,7 +346,7 @@ def _zero(x):
 
 
 def _sum_to_value(g, shape):
-    """The gradient of a value that was broadcast; leading extents of 1 may be more than g has dimensions."""
+    """The gradient of a broadcast value, which may have more leading extents of 1 than g."""
     from dlx.ops._broadcast import sum_to_shape
 
     extra = max(len(shape) - g.ndim, 0)
@@ -363,7 +374,11 @@ def _assign_jvp(tangents, y, x, value, index):
 
 
 _assign_rule = primitive(
-    "setitem", vjp=(_assign_by_x, _assign_by_value), jvp=_assign_jvp, saves_inputs=0, saves_outputs=0
+    "setitem",
+    vjp=(_assign_by_x, _assign_by_value),
+    jvp=_assign_jvp,
+    saves_inputs=0,
+    saves_outputs=0,
 )
 
 
@@ -386,7 +401,11 @@ def _scatter_jvp(tangents, y, x, value, positions, axis, axes):
 
 
 _scatter_rule = primitive(
-    "scatter", vjp=(_scatter_by_x, _scatter_by_value), jvp=_scatter_jvp, saves_inputs=0, saves_outputs=0
+    "scatter",
+    vjp=(_scatter_by_x, _scatter_by_value),
+    jvp=_scatter_jvp,
+    saves_inputs=0,
+    saves_outputs=0,
 )
 
 

@@ -1,4 +1,4 @@
-"""Softmax and the losses. Fused kernels serve the first order; the composite formulas below them the others."""
+"""Softmax and the losses. Fused kernels serve the first order, composite formulas the others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["cross_entropy", "log_softmax", "mse_loss", "softmax"]
 _FLOATING = ("float32", "float64", "bfloat16", "float16")
 
 
-# ---------------------------------------------------------------------------------------------- softmax
+# -------------------------------------------------------------------------------- softmax
 
 
 def softmax(x, axis=-1):
@@ -60,7 +60,7 @@ def _log_softmax_composite(x, axis):
 _log_softmax_rule = primitive("log_softmax", vjp=_log_softmax_vjp, composite=_log_softmax_composite)
 
 
-# ---------------------------------------------------------------------------------------------- cross entropy
+# -------------------------------------------------------------------------------- cross entropy
 
 _REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}  # csrc's LossReduction
 
@@ -76,22 +76,28 @@ def _labels(input, target):
     if target.dtype.name in ("int32", "uint8"):
         target = _core.cast(target, "int64")
     if target.dtype.name != "int64":
+        fix = "; class probabilities are not supported: pass dlx.argmax(target, axis=1)"
         raise TypeError(
-            f"cross_entropy: expected integer class labels as target, got {target.dtype.name}; class probabilities "
-            "are not supported: pass dlx.argmax(target, axis=1)"
+            f"cross_entropy: expected integer class labels as target, got {target.dtype.name}"
+            + (fix if target.dtype.is_floating else "")
         )
     if target._device_code != input._device_code:
-        raise RuntimeError(f"cross_entropy: expected one device, got input {input.device} and target {target.device}")
+        devices = f"input {input.device} and target {target.device}"
+        raise RuntimeError(f"cross_entropy: expected one device, got {devices}")
     return target
 
 
-def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
-    """-sum over c of q_c log softmax(input)_c, with q = weight ((1 - s) one_hot(target) + s / C), s = label_smoothing.
+def cross_entropy(
+    input, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0
+):
+    """-sum over c of q_c log softmax(input)_c, q = weight ((1 - s) one_hot(target) + s / C).
 
-    input: scores (C,), (N, C) or (N, C, d1, ...), floating. target: class labels 0...C-1, of input's shape without C,
-    int64 (int32 and uint8 are cast). weight: (C,), not differentiated. Rows labelled ignore_index count nothing.
-    reduction: "none" gives target's shape; "mean" divides the sum by the weights of the labels that count (NaN when
-    none does). Raises IndexError, with row, label and C, for any other label. PyTorch's definition."""
+    PyTorch's definition, s being label_smoothing, from 0 to 1.
+    input: scores (C,), (N, C) or (N, C, d1, ...), floating. target: class labels 0...C-1, of the shape
+    of input without C, int64 (int32 and uint8 are cast). weight: (C,), not differentiated. Rows
+    labelled ignore_index count nothing. reduction: "none" gives the shape of target; "mean" divides
+    the sum by the weights of the labels that count: NaN when none does.
+    Raises IndexError, with row, label and C, for any other label."""
     code = _reduction("cross_entropy", reduction)
     if weight is None:
         (input,) = prepare("cross_entropy", input, dtypes=_FLOATING)
@@ -100,28 +106,31 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
         weight = _core.detach(weight)
     target = _core.detach(_labels(input, target))
     if not isinstance(label_smoothing, (int, float)):
-        raise TypeError(f"cross_entropy: expected a number as label_smoothing, got {type(label_smoothing).__name__}")
-    if not isinstance(ignore_index, int):
-        raise TypeError(f"cross_entropy: expected an int as ignore_index, got {type(ignore_index).__name__}")
+        kind = type(label_smoothing).__name__
+        raise TypeError(f"cross_entropy: expected a number as label_smoothing, got {kind}")
+    if not isinstance(ignore_index, int) or not -(2**63) <= ignore_index < 2**63:
+        raise TypeError(f"cross_entropy: expected an int64 as ignore_index, got {ignore_index!r}")
     attrs = (weight, ignore_index, float(label_smoothing), code)
-    loss, lse, total = _core.cross_entropy(input, target, *attrs)
-    return record(_cross_entropy_rule, (input,), loss, (target, lse, total, *attrs))
+    loss, norm, total = _core.cross_entropy(input, target, *attrs)
+    return record(_cross_entropy_rule, (input,), loss, (target, norm, total, *attrs))
 
 
-def _cross_entropy_vjp(g, y, x, target, lse, total, *attrs):
-    return _core.cross_entropy_backward(g, x, target, lse, total, *attrs)
+def _cross_entropy_vjp(g, y, x, target, norm, total, *attrs):
+    return _core.cross_entropy_backward(g, x, target, norm, total, *attrs)
 
 
-def _cross_entropy_composite(x, target, lse, total, weight, ignore_index, smoothing, code):
+def _cross_entropy_composite(x, target, norm, total, weight, ignore_index, smoothing, code):
     axis = 1 if x.ndim > 1 else 0
     classes = x.shape[axis]
     along = tuple(classes if i == axis else 1 for i in range(x.ndim))
     labels = expand_dims(target, axis=axis)
     one_hot = equal(labels, reshape(arange(classes, device=x.device), along)).astype(x.dtype)
-    q = (one_hot * (1 - smoothing) + smoothing / classes) * not_equal(labels, ignore_index).astype(x.dtype)
+    q = one_hot * (1 - smoothing) + smoothing / classes
+    q = q * not_equal(labels, ignore_index).astype(x.dtype)
     if weight is not None:
         q = q * reshape(weight, along)
-    terms = where(equal(q, 0), 0, q * log_softmax(x, axis=axis))  # a score of -inf may have no weight
+    # A score of -inf may stand where q is 0.
+    terms = where(equal(q, 0), 0, q * log_softmax(x, axis=axis))
     if code == _REDUCTIONS["none"]:
         return -sum(terms, axis=axis)
     return -sum(terms) / total.astype(x.dtype) if code == _REDUCTIONS["mean"] else -sum(terms)
@@ -132,12 +141,13 @@ _cross_entropy_rule = primitive(
 )
 
 
-# ---------------------------------------------------------------------------------------------- squared error
+# -------------------------------------------------------------------------------- squared error
 
 
 def mse_loss(input, target, reduction="mean"):
-    """(input - target)^2, its mean or its sum. input, target: one shape (ValueError otherwise: no broadcasting) and
-    one floating dtype. reduction: "none", "mean" or "sum"."""
+    """(input - target)^2, its mean or its sum; reduction: "none", "mean" or "sum".
+
+    input, target: one shape (ValueError otherwise: no broadcasting) and one floating dtype."""
     code = _reduction("mse_loss", reduction)
     input, target = prepare("mse_loss", input, target, dtypes=_FLOATING)
     return record(_mse_loss_rule, (input, target), _core.mse_loss(input, target, code), (code,))
@@ -159,5 +169,8 @@ def _mse_loss_composite(x, target, code):
 
 
 _mse_loss_rule = primitive(
-    "mse_loss", vjp=(_mse_loss_by_input, _mse_loss_by_target), composite=_mse_loss_composite, saves_outputs=0
+    "mse_loss",
+    vjp=(_mse_loss_by_input, _mse_loss_by_target),
+    composite=_mse_loss_composite,
+    saves_outputs=0,
 )

@@ -7,8 +7,6 @@ from dlx.autodiff import primitive
 
 __all__ = ["matmul"]
 
-# matmul(a, b), C: a (..., M, K) and b (..., K, N) give (..., M, N); batch dimensions broadcast; a 1-d operand is a row
-# (a) or a column (b) whose dimension is dropped. One dtype, float32 or float64. Strided operands are not copied.
 matmul = _core.matmul
 
 

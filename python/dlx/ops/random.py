@@ -13,11 +13,11 @@ _DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 
 def dropout(x, p=0.5, training=True):
-    """x / (1 - p) where a uniform number of the generator is >= p, else 0; x itself unless training.
+    """x / (1 - p) where a uniform number of the generator is >= p, else 0; x unless training.
 
-    x: any shape, floating; p: the share of zeros, 0 to 1. Srivastava et al. 2014, with the scaling moved into training.
-    No mask is kept: backward draws the same numbers again, from the generator's state before the draw. Raises
-    ValueError for p outside [0, 1]."""
+    x: any shape, floating; p: the share of zeros, 0 to 1. Srivastava et al. 2014, with the scaling
+    moved into training. No mask is kept: backward draws the same numbers again, from the
+    generator's state before the draw. Raises ValueError for p outside [0, 1]."""
     (x,) = prepare("dropout", x, dtypes=_DTYPES)
     p = _real("dropout", "p", p)
     if not 0 <= p <= 1:

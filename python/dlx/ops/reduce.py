@@ -1,7 +1,8 @@
 """Reductions over any set of axes: the array API's names and arguments.
 
-axis: None for all, an int, or a tuple; keepdims leaves the reduced axes with extent 1. The same bits come out for any
-strides and any number of threads. Floats add up in float64 (float64 with its rounding errors kept).
+axis: None for all, an int, or a tuple; keepdims leaves the reduced axes with extent 1. The same
+bits come out for any strides and any number of threads. Floats add up in float64, whose own
+rounding errors are kept for float64 input.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ def _kept(y, x, axes):
     return reshape(y, tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
 
 
-# ---------------------------------------------------------------------------------------------- sum, mean
+# -------------------------------------------------------------------------------- sum, mean
 
 
 def sum(x, axis=None, keepdims=False):
-    """The sum over `axis`. Integers and bools add up in int64 (wrapping around), an empty sum is 0."""
+    """The sum over `axis`, 0 for nothing. Integers and bools add up in int64, wrapping around."""
     (x,) = prepare("sum", x)
     axes, keepdims = normalize_axes("sum", axis, x.ndim), bool(keepdims)
     return record(_sum_rule, (x,), _core.sum(x, axes, keepdims), (axes, keepdims))
@@ -45,7 +46,7 @@ _sum_rule = linear("sum", sum, _sum_transpose)
 
 
 def mean(x, axis=None, keepdims=False):
-    """The mean over `axis`, of floating dtypes (TypeError for the others: cast first); of nothing it is NaN."""
+    """The mean over `axis`, NaN of nothing. Floating dtypes only: TypeError for the others."""
     (x,) = prepare("mean", x)
     axes, keepdims = normalize_axes("mean", axis, x.ndim), bool(keepdims)
     return record(_mean_rule, (x,), _core.mean(x, axes, keepdims), (axes, keepdims))
@@ -58,11 +59,11 @@ def _mean_transpose(g, x, axes, keepdims):
 _mean_rule = linear("mean", mean, _mean_transpose)
 
 
-# ---------------------------------------------------------------------------------------------- max, min
+# -------------------------------------------------------------------------------- max, min
 
 
 def max(x, axis=None, keepdims=False):
-    """The largest value over `axis`; NaN wins. Raises ValueError where there is nothing to compare.
+    """The largest value over `axis`; NaN wins. Raises ValueError for no values.
 
     The gradient is shared evenly among equal largest values, as that of PyTorch's amax."""
     (x,) = prepare("max", x)
@@ -71,7 +72,7 @@ def max(x, axis=None, keepdims=False):
 
 
 def min(x, axis=None, keepdims=False):
-    """The smallest value over `axis`; NaN wins. Raises ValueError where there is nothing to compare.
+    """The smallest value over `axis`; NaN wins. Raises ValueError for no values.
 
     The gradient is shared evenly among equal smallest values, as that of PyTorch's amin."""
     (x,) = prepare("min", x)
@@ -97,7 +98,7 @@ _max_rule = primitive("max", vjp=_extreme_vjp, jvp=_extreme_jvp)
 _min_rule = primitive("min", vjp=_extreme_vjp, jvp=_extreme_jvp)
 
 
-# ---------------------------------------------------------------------------------------------- var, std
+# -------------------------------------------------------------------------------- var, std
 
 
 def _correction(op, correction):
@@ -107,19 +108,23 @@ def _correction(op, correction):
 
 
 def var(x, axis=None, correction=0.0, keepdims=False):
-    """sum((x - mean)^2) / max(n - correction, 0) over the n elements along `axis`, of floating dtypes.
+    """sum((x - mean)^2) / max(n - correction, 0) over the n elements along `axis`; floating dtypes.
 
-    In two passes: the mean first. The array API's correction is 0, that of the Tensor method (PyTorch's) is 1."""
+    In two passes, the mean first. correction is 0 as in the array API; the Tensor method's is 1."""
     (x,) = prepare("var", x)
     axes, keepdims = normalize_axes("var", axis, x.ndim), bool(keepdims)
     correction = _correction("var", correction)
-    return record(_var_rule, (x,), _core.var(x, axes, correction, keepdims), (axes, correction, keepdims))
+    return record(
+        _var_rule, (x,), _core.var(x, axes, correction, keepdims), (axes, correction, keepdims)
+    )
 
 
 def _slope(x, axes, correction):
     """(x - mean) / (n - correction): half of d var / dx."""
+    centred = x - mean(x, axis=axes, keepdims=True)
+    centred = centred - mean(centred, axis=axes, keepdims=True)  # what rounding took from the mean
     divisor = _count(x, axes) - correction
-    return (x - mean(x, axis=axes, keepdims=True)) * (1 / divisor if divisor > 0 else float("inf"))
+    return centred * (1 / divisor if divisor > 0 else float("inf"))
 
 
 def _var_vjp(g, y, x, axes, correction, keepdims):
@@ -134,10 +139,14 @@ _var_rule = primitive("var", vjp=_var_vjp, jvp=_var_jvp, saves_outputs=0)
 
 
 def std(x, axis=None, correction=0.0, keepdims=False):
-    """The square root of var(x, axis, correction, keepdims). Where it is 0 its gradient is 0, as PyTorch's.
+    """The square root of var(x, axis, correction, keepdims). Where it is 0 its gradient is 0.
 
-    The array API's correction is 0, that of the Tensor method (PyTorch's) is 1."""
+    correction is 0, as in the array API; the Tensor method's is 1, as PyTorch's."""
     (x,) = prepare("std", x)
+    if not x.dtype.is_floating:
+        raise TypeError(
+            f"std: expected a floating dtype, got {x.dtype.name}; cast first: x.astype(dlx.float32)"
+        )
     axes, keepdims = normalize_axes("std", axis, x.ndim), bool(keepdims)
     correction = _correction("std", correction)
     y = _core.sqrt(_core.var(x, axes, correction, keepdims))
@@ -159,7 +168,7 @@ def _std_jvp(tangents, y, x, axes, correction, keepdims):
 _std_rule = primitive("std", vjp=_std_vjp, jvp=_std_jvp)
 
 
-# ---------------------------------------------------------------------------------------------- argmax, argmin
+# -------------------------------------------------------------------------------- argmax, argmin
 
 
 def _arg_axes(op, x, axis):
@@ -167,16 +176,16 @@ def _arg_axes(op, x, axis):
 
 
 def argmax(x, axis=None, keepdims=False):
-    """The index (int64) of the first largest value along one axis, or, for None, in the flattened x.
+    """The index (int64) of the first largest value along one axis; None: in the flattened x.
 
-    The first NaN counts as the largest. Raises ValueError where there is nothing to compare."""
+    The first NaN counts as the largest. Raises ValueError for no values."""
     (x,) = prepare("argmax", x)
     return _core.argmax(x, _arg_axes("argmax", x, axis), bool(keepdims))
 
 
 def argmin(x, axis=None, keepdims=False):
-    """The index (int64) of the first smallest value along one axis, or, for None, in the flattened x.
+    """The index (int64) of the first smallest value along one axis; None: in the flattened x.
 
-    The first NaN counts as the smallest. Raises ValueError where there is nothing to compare."""
+    The first NaN counts as the smallest. Raises ValueError for no values."""
     (x,) = prepare("argmin", x)
     return _core.argmin(x, _arg_axes("argmin", x, axis), bool(keepdims))

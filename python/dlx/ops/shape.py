@@ -23,7 +23,8 @@ __all__ = [
 def reshape(x, shape):
     """x's elements, in row-major order, under another shape; one -1 stands for what is left.
 
-    A view where x's strides permit, else a copy. Raises ValueError when the numbers of elements differ."""
+    A view where x's strides permit, else a copy. Raises ValueError when the numbers of elements
+    differ."""
     (x,) = prepare("reshape", x)
     y = _core.reshape(x, shape)
     return record(_reshape_rule, (x,), y, (y.shape,))
@@ -51,7 +52,7 @@ def flatten(x, start=0, end=-1):
 
 
 def squeeze(x, axis):
-    """x without the dimensions `axis` (an int or a tuple), which must have extent 1: else ValueError."""
+    """x without the dimensions `axis` (an int or a tuple); ValueError where an extent is not 1."""
     (x,) = prepare("squeeze", x)
     axes = normalize_axes("squeeze", () if axis is None else axis, x.ndim)
     for a in axes:
@@ -70,7 +71,7 @@ def expand_dims(x, axis=0):
 def permute_dims(x, axes):
     """The dimensions in another order, as a view: y.shape[d] = x.shape[axes[d]].
 
-    Raises ValueError unless `axes` names every dimension once (negative ones count from the end)."""
+    Raises ValueError unless `axes` names every dimension once; negative ones count from the end."""
     (x,) = prepare("permute_dims", x)
     if not isinstance(axes, (tuple, list)):
         raise TypeError(f"permute_dims: expected a tuple of axes, got {type(axes).__name__}")
@@ -89,7 +90,7 @@ _permute_rule = linear("permute_dims", permute_dims, _permute_transpose)
 
 
 def broadcast_to(x, shape):
-    """x repeated along new leading dimensions and along those of extent 1, as a view without copies.
+    """x repeated along new leading dimensions and those of extent 1, as a view without copies.
 
     Raises ValueError when the shapes do not broadcast."""
     (x,) = prepare("broadcast_to", x)
@@ -118,7 +119,7 @@ def _arrays(op, arrays):
 
 
 def concat(arrays, axis=0):
-    """Arrays one behind the other along an existing axis; axis None: of the flattened arrays. Promotes dtypes.
+    """Arrays one behind the other along an axis they have; axis None: flattened. Promotes dtypes.
 
     Raises ValueError unless the shapes are equal except along `axis`."""
     arrays = _arrays("concat", arrays)
@@ -147,16 +148,19 @@ def _concat_jvp(tangents, y, *inputs_and_axis):
     return concat(parts, axis)
 
 
-_concat_rule = primitive("concat", vjp=_concat_vjp, jvp=_concat_jvp, saves_inputs=0, saves_outputs=0)
+_concat_rule = primitive(
+    "concat", vjp=_concat_vjp, jvp=_concat_jvp, saves_inputs=0, saves_outputs=0
+)
 
 
 def stack(arrays, axis=0):
-    """Arrays of one shape along a new axis, which is dimension `axis` of the result. Promotes dtypes.
+    """Arrays of one shape along a new axis, dimension `axis` of the result. Promotes dtypes.
 
     Raises ValueError unless the shapes are equal."""
     arrays = _arrays("stack", arrays)
     for i, x in enumerate(arrays):
         if x.shape != arrays[0].shape:
-            raise ValueError(f"stack: expected equal shapes; x1={arrays[0].shape} x{i + 1}={x.shape}")
+            shapes = f"x1={arrays[0].shape} x{i + 1}={x.shape}"
+            raise ValueError(f"stack: expected equal shapes; {shapes}")
     axis = normalize_axis("stack", axis, arrays[0].ndim + 1)
     return concat([expand_dims(x, axis) for x in arrays], axis)

@@ -57,7 +57,7 @@ def ravel_index(indices, limits):
     position = np.zeros((), np.int64)
     for index, limit in zip(indices, limits, strict=True):
         position = position * limit + np.where(index < 0, index + limit, index)
-    return position.reshape(-1)
+    return position
 
 
 def getitem(x, index):

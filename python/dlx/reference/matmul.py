@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 __all__ = ["linear", "matmul"]
 
 
@@ -10,7 +12,7 @@ def matmul(x1, x2):
     are a row on the left, a column on the right, and their dimension disappears."""
     a = x1[None, :] if x1.ndim == 1 else x1
     b = x2[:, None] if x2.ndim == 1 else x2
-    c = (a[..., :, :, None] * b[..., None, :, :]).sum(axis=-2)
+    c = np.einsum("...ik,...kj->...ij", a, b)
     c = c[..., 0] if x2.ndim == 1 else c
     return c if x1.ndim > 1 else c[..., 0] if x2.ndim == 1 and c.ndim else c[..., 0, :]
 

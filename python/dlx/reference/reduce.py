@@ -9,7 +9,8 @@ __all__ = ["argmax", "argmin", "max", "mean", "min", "std", "sum", "var"]
 
 def sum(x, axis=None, keepdims=False):
     """Integers and bools add up in int64."""
-    return np.sum(x, axis=axis, keepdims=keepdims)
+    dtype = None if np.issubdtype(x.dtype, np.floating) else np.int64
+    return np.sum(x, axis=axis, keepdims=keepdims, dtype=dtype)
 
 
 def _count(x, axis):

@@ -16,6 +16,13 @@ __all__ = [
     "callbacks",
 ]
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # what type checkers see of the names below
+    from dlx.train.callbacks import Callback, CSVLogger, EarlyStopping, ModelCheckpoint
+    from dlx.train.history import History
+    from dlx.train.metrics import Accuracy
+    from dlx.train.model import Trainable
+
 _HOMES = {
     "Accuracy": "metrics",
     "CSVLogger": "callbacks.csv_logger",

@@ -40,7 +40,8 @@ class Progress:
         seconds = now - self.start
         left = seconds / done * (self.batches - done)
         full = WIDTH * done // self.batches
-        bar = "━" * full + " " * (WIDTH - full)
+        utf8 = (self.file.encoding or "").lower() in ("utf-8", "utf8")
+        bar = ("━" if utf8 else "=") * full + " " * (WIDTH - full)
         if self._colour():
             bar = f"\x1b[32m{bar}\x1b[0m"
         self.file.write(

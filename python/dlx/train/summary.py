@@ -63,7 +63,7 @@ def _shape(shape):
 
 def _table(head, rows):
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    rule = "  ".join("─" * width for width in widths)
+    rule = "  ".join("-" * width for width in widths)
     lines = [rule]
     for row in (head, *rows):
         cells = [
