@@ -11,6 +11,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -69,11 +70,32 @@ def test_executable(build, name, isa):
     assert "ok" in run(build / name, DLX_ISA=isa)
 
 
-@pytest.mark.parametrize("name", TESTS)
+# qemu-user loses its own bookkeeping when a process with threads forks, so those that fork stay out.
+NO_FORK = [n for n in TESTS if "fork()" not in (ROOT / "tests" / "cpp" / f"{n}.cc").read_text()]
+
+STEP = """
+import dlx
+from dlx import _core, nn, optim
+model = nn.Sequential(nn.Linear(64, 33), nn.Tanh(), nn.Dropout(0.5), nn.Linear(33, 10))
+opt = optim.Adam(model.parameters(), lr=1e-3)
+x, y = dlx.random.normal((37, 64)), dlx.random.randint(0, 10, (37,))
+nn.functional.cross_entropy(model(x), y).backward()
+opt.step()
+print("ok on", _core.isa())
+"""
+
+
+@pytest.mark.parametrize("name", NO_FORK)
 def test_executable_on_an_old_cpu(build, name):
     """Nothing above x86-64-v2 runs on a CPU without AVX, whatever the compiler shared or moved."""
     qemu = needs("qemu-x86_64", "qemu-user")
     assert "ok" in run(qemu, "-cpu", "Nehalem", build / name, timeout=400, DLX_ISA="")
+
+
+def test_training_on_an_old_cpu():
+    qemu = needs("qemu-x86_64", "qemu-user")
+    printed = run(qemu, "-cpu", "Nehalem", sys.executable, "-c", STEP, timeout=400, DLX_ISA="")
+    assert "ok on x86-64-v2" in printed
 
 
 def objects(level):
@@ -128,8 +150,6 @@ def test_no_instruction_is_above_its_level(build, target, above):
 
 
 def test_the_search_for_instructions_finds_them(build):
-    if "avx512" not in HERE:
-        pytest.skip("this compiler's AVX-512 objects are searched where the CPU has it")
     objdump = needs("objdump", "binutils")
     listing = "".join(run(objdump, "-d", "--no-show-raw-insn", p) for p in objects("avx512"))
     assert re.search(AVX512, listing) and re.search(AVX, listing)

@@ -257,6 +257,7 @@ PyObject* bit_or(PyObject* a, PyObject* b) {
   static const int row = row_of("logical_or");
   return binary(row, a, b);
 }
+PyObject* positive(PyObject* a) { return Py_NewRef(a); }  // values never change: itself will do
 PyObject* negative(PyObject* a) {
   static const int row = row_of("negative");
   return call_map(row, &a, 1);
@@ -384,7 +385,8 @@ PyType_Slot slots[] = {{Py_tp_new, slot(tensor_new)},
                        {Py_nb_matrix_multiply, slot(matmul)},
                        {Py_nb_and, slot(bit_and)},
                        {Py_nb_or, slot(bit_or)},
-                       {Py_nb_negative, slot(negative)},
+                       {Py_nb_positive, slot(positive)},
+    {Py_nb_negative, slot(negative)},
                        {Py_nb_absolute, slot(absolute)},
                        {Py_nb_invert, slot(invert)},
                        {Py_nb_inplace_add, slot(in_place<add>)},

@@ -68,8 +68,8 @@ struct SquaredDifference {
 
 template <class T>
 double squared_distance(const void* x, const void* target, int64_t n) {
-  return rounded(sum_of<kIsDouble<T>>(n, SquaredDifference{}, static_cast<const T*>(x),
-                                      static_cast<const T*>(target)));
+  return rounded(sum_of<double>(n, SquaredDifference{}, static_cast<const T*>(x),
+                                static_cast<const T*>(target)));
 }
 
 template <class T>

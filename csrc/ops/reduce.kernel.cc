@@ -35,9 +35,9 @@ ReduceState sum_row(const T* x, int64_t n, double centre) {
   if constexpr (kIsReal<T>) {
     Sum s;
     if constexpr (kSquares) {
-      s = sum_of<kIsDouble<T>>(n, Square{centre}, x);
+      s = sum_of<double>(n, Square{centre}, x);
     } else {
-      s = sum_of<kIsDouble<T>>(n, Same{}, x);
+      s = sum_of<T>(n, Same{}, x);
     }
     ReduceState state;
     state.real = s.value;
@@ -67,63 +67,88 @@ ReduceState arg_row(const T* x, int64_t n) {
   return state_of(best, index);
 }
 
-template <ReduceStep kStep, class T>
-void rows(const void* x, int64_t x_step, int64_t count, int64_t n, const double* centre,
-          ReduceState* state) {
-  constexpr bool kMax = kStep == ReduceStep::max || kStep == ReduceStep::argmax;
-  const T* row = static_cast<const T*>(x);
-  for (int64_t r = 0; r < count; ++r, row += x_step) {
-    if constexpr (kStep == ReduceStep::sum) {
-      state[r] = sum_row<T, false>(row, n, 0);
-    } else if constexpr (kStep == ReduceStep::squares) {
-      state[r] = sum_row<T, true>(row, n, centre[r]);
-    } else if constexpr (kStep == ReduceStep::max || kStep == ReduceStep::min) {
-      state[r] = state_of(extreme_of<kMax>(row, n));
-    } else {
-      state[r] = arg_row<kMax>(row, n);
-    }
-  }
-}
-
 // ----------------------------------------------------------------------------------------------
 // columns
 
-// The lanes of sum_of, each a row of sums.
-template <class T, bool kSquares>
+// What sum_of does with a lane, for each column: adds the tree of kTerms terms, 16 rows apart.
+template <int kTerms, bool kSquares, class T>
+void add_group(const T* x, const int64_t* offset, int64_t columns, const double* centre, bool first,
+               double* sum, double* error) {
+  using W = decltype(kSquares ? double{} : T{});
+  const T* row[kTerms];
+  for (int g = 0; g < kTerms; ++g) row[g] = x + offset[g * kSumLanes];
+  if (first) {
+    memset(sum, 0, static_cast<size_t>(columns) * sizeof(double));
+    if (kIsDouble<W>) memset(error, 0, static_cast<size_t>(columns) * sizeof(double));
+  }
+#pragma GCC ivdep
+  for (int64_t j = 0; j < columns; ++j) {
+    const W t = tree_sum<kTerms>([&](int g) {
+      const W v = static_cast<W>(row[g][j]);
+      if constexpr (kSquares) {
+        return (v - centre[j]) * (v - centre[j]);
+      } else {
+        return v;
+      }
+    });
+    add_term<kIsDouble<W>>(sum[j], error[j], static_cast<double>(t));
+  }
+}
+
+template <bool kSquares, class T>
 void sum_columns(const T* x, const int64_t* offset, int64_t n, int64_t columns,
                  const double* centre, ReduceState* state) {
-  constexpr bool kExact = kIsDouble<T>;
+  constexpr bool kExact = kSquares || kIsDouble<T>;
   alignas(64) double sum[kSumLanes][kReduceTile], error[kExact ? kSumLanes : 1][kReduceTile];
   const int lanes = n < kSumLanes ? static_cast<int>(n) : kSumLanes;
-  memset(sum, 0, static_cast<size_t>(lanes) * sizeof sum[0]);
-  memset(error, 0, (kExact ? static_cast<size_t>(lanes) : 1) * sizeof error[0]);
-  for (int64_t i = 0; i < n; ++i) {
-    const T* row = x + offset[i];
-    double* s = sum[i % kSumLanes];
-    double* e = error[kExact ? i % kSumLanes : 0];
-#pragma GCC ivdep
-    for (int64_t j = 0; j < columns; ++j) {
-      double t = static_cast<double>(row[j]);
-      if constexpr (kSquares) {
-        t -= centre[j];
-        t *= t;
+  for (int64_t i = 0; i < n; i += kSumBlock) {
+    for (int l = 0; l < lanes && i + l < n; ++l) {
+      const int64_t terms = (n - i - l + kSumLanes - 1) / kSumLanes;
+      const auto add = [&]<int kTerms>() {
+        add_group<kTerms, kSquares>(x, offset + i + l, columns, centre, i == 0, sum[l],
+                                    error[kExact ? l : 0]);
+      };
+      switch (terms) {
+        case 1:
+          add.template operator()<1>();
+          break;
+        case 2:
+          add.template operator()<2>();
+          break;
+        case 3:
+          add.template operator()<3>();
+          break;
+        case 4:
+          add.template operator()<4>();
+          break;
+        case 5:
+          add.template operator()<5>();
+          break;
+        case 6:
+          add.template operator()<6>();
+          break;
+        case 7:
+          add.template operator()<7>();
+          break;
+        default:
+          add.template operator()<8>();
       }
-      add_term<kExact>(s[j], e[j], t);
     }
   }
   for (int half = kSumLanes / 2; half; half /= 2) {
     for (int l = 0; l < half && l + half < lanes; ++l) {
-      const int le = kExact ? l : 0, he = kExact ? l + half : 0;
+      double *s = sum[l], *e = error[kExact ? l : 0];
+      const double *other = sum[l + half], *lost = error[kExact ? l + half : 0];
 #pragma GCC ivdep
       for (int64_t j = 0; j < columns; ++j) {
-        add_term<kExact>(sum[l][j], error[le][j], sum[l + half][j]);
-        if (kExact) error[le][j] += error[he][j];
+        add_term<kExact>(s[j], e[j], other[j]);
+        if (kExact) e[j] += lost[j];
       }
     }
   }
   for (int64_t j = 0; j < columns; ++j) {
     state[j].real = sum[0][j];
-    state[j].error = error[0][j];
+    state[j].error = kExact ? error[0][j] : 0;
   }
 }
 
@@ -186,11 +211,45 @@ void columns(const void* x0, const int64_t* offset, int64_t n, int64_t count, co
   if constexpr (kStep == ReduceStep::sum && !kIsReal<T>) {
     integer_sum_columns(x, offset, n, count, state);
   } else if constexpr (kStep == ReduceStep::sum || kStep == ReduceStep::squares) {
-    sum_columns<T, kStep == ReduceStep::squares>(x, offset, n, count, centre, state);
+    sum_columns<kStep == ReduceStep::squares>(x, offset, n, count, centre, state);
   } else if constexpr (kStep == ReduceStep::max || kStep == ReduceStep::min) {
     extreme_columns<kMax>(x, offset, n, count, state);
   } else {
     arg_columns<kMax>(x, offset, n, count, state);
+  }
+}
+
+// Rows too short to fill vectors become columns.
+constexpr int64_t kShortRow = 32;
+
+template <ReduceStep kStep, class T>
+void short_rows(const T* x, int64_t x_step, int64_t count, int64_t n, const double* centre,
+                ReduceState* state) {
+  alignas(64) T block[kShortRow][kReduceTile];
+  int64_t offset[kShortRow];
+  for (int64_t i = 0; i < n; ++i) {
+    offset[i] = i * kReduceTile;
+    for (int64_t r = 0; r < count; ++r) block[i][r] = x[r * x_step + i];
+  }
+  columns<kStep, T>(block, offset, n, count, centre, state);
+}
+
+template <ReduceStep kStep, class T>
+void rows(const void* x, int64_t x_step, int64_t count, int64_t n, const double* centre,
+          ReduceState* state) {
+  constexpr bool kMax = kStep == ReduceStep::max || kStep == ReduceStep::argmax;
+  const T* row = static_cast<const T*>(x);
+  if (n <= kShortRow) return short_rows<kStep>(row, x_step, count, n, centre, state);
+  for (int64_t r = 0; r < count; ++r, row += x_step) {
+    if constexpr (kStep == ReduceStep::sum) {
+      state[r] = sum_row<T, false>(row, n, 0);
+    } else if constexpr (kStep == ReduceStep::squares) {
+      state[r] = sum_row<T, true>(row, n, centre[r]);
+    } else if constexpr (kStep == ReduceStep::max || kStep == ReduceStep::min) {
+      state[r] = state_of(extreme_of<kMax>(row, n));
+    } else {
+      state[r] = arg_row<kMax>(row, n);
+    }
   }
 }
 

@@ -29,7 +29,7 @@ struct ReduceState {
 
 // Both compute the same bits. `centre` has a value per output, for squares only.
 struct ReduceKernel {
-  // x: rows of n elements, x_step apart  state: (rows)
+  // x: rows of n elements, x_step apart  state: (rows), at most kReduceTile
   void (*rows)(const void* x, int64_t x_step, int64_t rows, int64_t n, const double* centre,
                ReduceState* state);
   // x: n rows of `columns` elements, row i at x + offset[i]  state: (columns), at most kReduceTile

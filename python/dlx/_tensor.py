@@ -155,6 +155,9 @@ class Tensor(_core.TensorBase):
     def __setitem__(self, key, value):
         index.setitem(self, key, value)
 
+    def __pos__(self):
+        return self
+
     def __contains__(self, value):
         same = self == value  # False for what no tensor compares with
         return isinstance(same, Tensor) and bool(same.any())

@@ -66,7 +66,7 @@ CASES = [
         for shape in SHAPES
         for options in variants
     ],
-    # Three steps on 6 elements: SGD's 3 flops on 3 floats (p and g read, p written), Adam's 15 on 7.
+    # Three steps on 6 elements: SGD's 3 flops on 3 floats (p, g read, p written), Adam's 15 on 7.
     *[
         Case(f"optim.{name}", (normal(2, 3), normal(2, 3)), {"lr": 0.05}, terms=terms, flops=flops,
              bytes=moved, counts="optimizer_step", name="cost", **stepped(name, twin, states))

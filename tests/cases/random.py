@@ -77,13 +77,14 @@ CASES += [  # 6 elements of 4 bytes, of 8 in int64
     Case("random.uniform", (), {"shape": (2, 3)}, takes_dtype=True, flops=12, bytes=24, name="cost",
          counts="random_uniform", terms=span, **drawn("uniform", "random_uniform")),
     Case("random.normal", (), {"shape": (2, 3)}, takes_dtype=True, flops=36, bytes=24, name="cost",
-         counts="random_normal", terms=radius, c=8, why_c=ANGLE, **drawn("normal", "random_normal")),
+         counts="random_normal", terms=radius, c=8, why_c=ANGLE,
+         **drawn("normal", "random_normal")),
     Case("random.randint", (), {"low": 0, "high": 9, "shape": (2, 3)}, flops=12, bytes=48,
          counts="random_int", name="cost", **drawn("randint", "random_int")),
     Case("random.permutation", (), {"n": 7}, flops=0, bytes=56, name="cost",
          counts="random_permutation", **drawn("permutation", "random_permutation")),
-    Case("nn.functional.dropout", (normal(2, 3),), {"p": 0.5}, masked, masked_twin, flops=6, bytes=48,
-         counts="dropout", name="cost", kink=LINEAR),
+    Case("nn.functional.dropout", (normal(2, 3),), {"p": 0.5}, masked, masked_twin, flops=6,
+         bytes=48, counts="dropout", name="cost", kink=LINEAR),
 ]  # fmt: skip
 CREATION = [
     Case("zeros", (), {"shape": (2, 3)}, takes_dtype=True),

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dlx.ops import elementwise, loss
 from dlx.ops import random as random_ops
 from dlx.ops._prepare import FLOATING, prepare
+from dlx.ops.linear import linear as linear_op
 from dlx.ops.loss import cross_entropy, mse_loss
-from dlx.ops.matmul import matmul
-from dlx.ops.shape import permute_dims
 
 __all__ = [
     "cross_entropy",
@@ -40,12 +39,9 @@ def linear(input, weight, bias=None):
         raise ValueError(
             f"linear: expected {expected[1]} input features, got {got}; x={shape} weight={expected}"
         )
-    y = matmul(input, permute_dims(weight, (1, 0)))
-    if bias is None:
-        return y
-    if bias.shape != expected[:1]:
+    if bias is not None and bias.shape != expected[:1]:
         raise ValueError(f"linear: bias must have shape {expected[:1]}, got {bias.shape}")
-    return y + bias
+    return linear_op(input, weight, bias)
 
 
 def relu(input, inplace=False):

@@ -12,14 +12,12 @@ from dlx import _core
 from dlx._dtype import float32, int64
 from dlx._rules import linear, primitive
 from dlx.autodiff import record
+from dlx.ops._index_plan import Plan, as_int, as_positions, read_index
 from dlx.ops._prepare import normalize_axis, prepare
 from dlx.ops.creation import arange, zeros
-from dlx.ops.shape import permute_dims, reshape
+from dlx.ops.shape import inverse_axes, permute_dims, reshape
 
 __all__ = ["getitem", "scatter_add", "setitem", "take"]
-
-_PLAIN = (int, type(None), type(Ellipsis))
-
 
 # ---- take, scatter_add
 
@@ -34,7 +32,7 @@ def take(x, indices, axis=None):
     if axis is None and x.ndim != 1:
         raise ValueError(f"take: expected an axis for x of {x.ndim} dimensions; x={x.shape}")
     axis = normalize_axis("take", 0 if axis is None else axis, x.ndim)
-    indices = _positions("take", indices)
+    indices = as_positions("take", indices)
     return record(_take_rule, (x,), _core.take(x, indices, axis), (indices, axis))
 
 
@@ -51,9 +49,9 @@ def scatter_add(g, indices, axis, extent):
     g: (A..., I..., B...)  indices: (I...), from dimension `axis` of g on  y: (A..., extent, B...).
     Terms are added in rising order of position, in float64, whatever the number of threads."""
     (g,) = prepare("scatter_add", g)
-    indices = _positions("scatter_add", indices)
+    indices = as_positions("scatter_add", indices)
     axis = normalize_axis("scatter_add", axis, max(g.ndim - indices.ndim, 0) + 1)
-    extent = _int("scatter_add", "an int as extent", extent)
+    extent = as_int("scatter_add", "an int as extent", extent)
     if not 0 <= extent < 2**63:
         raise ValueError(f"scatter_add: expected an extent >= 0, got {extent}")
     if g.dtype.itemsize == 2:
@@ -67,24 +65,6 @@ def _scatter_add_transpose(g, x, indices, axis, extent):
 
 
 _scatter_add_rule = linear("scatter_add", scatter_add, _scatter_add_transpose)
-
-
-def _positions(op, indices):
-    """Integers as an int64 Tensor that nobody else can write to: the graph keeps it."""
-    indices = _index_array(op, indices)
-    if indices.dtype.is_floating or indices.dtype == "bool":
-        raise TypeError(f"{op}: expected integer indices, got {indices.dtype}")
-    return _core.detach(indices) if indices.dtype is int64 else _core.cast(indices, int64)
-
-
-def _index_array(op, data):
-    if isinstance(data, _core.TensorBase):
-        return data
-    if isinstance(data, (str, bytes, dict, set)):
-        raise TypeError(f"{op}: expected integer indices, got {type(data).__name__}")
-    array = _core.from_data(data, None)
-    nothing = isinstance(data, (list, tuple)) and not array._numel  # [] has no dtype of its own
-    return _core.cast(array, int64) if nothing else array
 
 
 # ---- views
@@ -116,146 +96,13 @@ def _embed_transpose(g, x, shape, index):
 _embed_rule = linear("embed", _embed, _embed_transpose)
 
 
-# ---- reading an index
+# ---- reading
 
 
-def _entry(entry):
-    """An entry of an index as int, slice of ints, None, Ellipsis, or integer or bool Tensor."""
-    if type(entry) in _PLAIN:
-        return entry
-    if type(entry) is slice:
-        bounds = (entry.start, entry.stop, entry.step)
-        if all(type(b) in _PLAIN for b in bounds):
-            return entry
-        return slice(*[None if b is None else _int("getitem", "slices of ints", b) for b in bounds])
-    if isinstance(entry, bool):
-        return _core.from_data(entry, None)
-    dtype = getattr(entry, "dtype", None)
-    if dtype is None and hasattr(entry, "__index__"):
-        return entry.__index__()
-    if getattr(dtype, "kind", "") in ("i", "u") and entry.shape == ():  # NumPy's integers
-        return int(entry)
-    if dtype is not None or isinstance(entry, (list, tuple)):
-        array = _index_array("getitem", entry)
-        if not array.dtype.is_floating:
-            return array
-        raise TypeError(f"getitem: expected index arrays of integers or bools, got {array.dtype}")
-    kind = type(entry).__name__
-    raise TypeError(f"getitem: expected ints, slices, None, Ellipsis or index arrays, got {kind}")
-
-
-def _int(op, what, value):
-    try:
-        return value.__index__()
-    except AttributeError:
-        raise TypeError(f"{op}: expected {what}, got {type(value).__name__}") from None
-
-
-def _entries(index):
-    """The entries of an index, and whether arrays are among them."""
-    entries = tuple(_entry(e) for e in index) if type(index) is tuple else (_entry(index),)
-    return entries, any(isinstance(e, _core.TensorBase) for e in entries)
-
-
-class _Plan:
-    """x[entries] with index arrays among the entries, in three steps: x[basic], permuted by
-    `order`, and with `axes` dimensions from `axis` on as one taken at `positions`. `basic` or
-    `order` is None where it changes nothing."""
-
-    __slots__ = ("axes", "axis", "basic", "order", "positions")
-
-    def __init__(self, shape, entries):
-        entries = _full_index(shape, entries)
-        basic = []
-        groups = []  # per index array: first dimension in the view, indices, extents, axis of x
-        places = []  # of ints and arrays among the entries: numpy's "advanced" ones
-        axis = dim = front = 0
-        for place, entry in enumerate(entries):
-            if entry is Ellipsis:  # it separates arrays even where it stands for nothing
-                continue
-            array = isinstance(entry, _core.TensorBase)
-            if array or isinstance(entry, int):
-                front = front if places else dim
-                places.append(place)
-            if array:
-                mask = entry.dtype == "bool"
-                count = entry.ndim if mask else 1
-                extents = shape[axis : axis + count]
-                if mask and entry.shape != extents:
-                    raise IndexError(
-                        f"getitem: mask of shape {entry.shape} does not match the extents "
-                        f"{extents} from axis {axis} on; x={shape}"
-                    )
-                # A mask without dimensions selects along a new one of extent 1.
-                basic += [slice(None)] * count or [None]
-                indices = _core.nonzero(entry) if mask else _positions("getitem", entry)
-                groups.append((dim, indices, extents or (1,), axis))
-                axis, dim = axis + count, dim + max(count, 1)
-            else:
-                basic.append(entry)
-                axis += entry is not None
-                dim += not isinstance(entry, int)
-        together = places == list(range(places[0], places[0] + len(places)))
-        self._merge(groups, dim, front if together else 0)
-        plain = all(entry == slice(None) if type(entry) is slice else False for entry in basic)
-        self.basic = None if plain else tuple(basic)
-        self._locate(groups)
-
-    def _merge(self, groups, ndim, front):
-        """Which dimensions of the view come together, and where."""
-        indexed = [d for first, _, extents, _ in groups for d in range(first, first + len(extents))]
-        others = [d for d in range(ndim) if d not in indexed]
-        before = len([d for d in others if d < front])
-        order = others[:before] + indexed + others[before:]
-        self.order = None if order == list(range(ndim)) else tuple(order)
-        self.axis, self.axes = before, len(indexed)
-
-    def _locate(self, groups):
-        limits = []
-        for _, _, extents, _ in groups:
-            count = 1
-            for extent in extents:
-                count *= extent
-            limits.append(count)
-        arrays = [indices for _, indices, _, _ in groups]
-        axes = [axis for _, _, _, axis in groups]
-        if len(groups) == 1 and (axes[0] == self.axis or self.axes > 1):
-            self.positions = arrays[0]  # take itself checks them, and names this axis
-        else:
-            self.positions = _core.ravel_index(arrays, tuple(limits), tuple(axes))
-
-    def block(self, x):
-        """The part of x that the index arrays index: x[basic], permuted."""
-        x = x if self.basic is None else _slice(x, self.basic)
-        return x if self.order is None else permute_dims(x, self.order)
-
-    def put_back(self, x, block):
-        """Writes an updated block to where it came from."""
-        if self.order is not None:
-            inverse = sorted(range(len(self.order)), key=self.order.__getitem__)
-            block = permute_dims(block, tuple(inverse))
-        _assign(x, (Ellipsis,) if self.basic is None else self.basic, block)
-
-
-def _full_index(shape, entries):
-    """The entries with what the Ellipsis (or the end) stands for, an entry for every axis of x."""
-    used = 0
-    for entry in entries:
-        if isinstance(entry, _core.TensorBase):
-            used += entry.ndim if entry.dtype == "bool" else 1
-        else:
-            used += entry is not None and entry is not Ellipsis
-    ellipses = [i for i, entry in enumerate(entries) if entry is Ellipsis]
-    if len(ellipses) > 1:
-        raise IndexError(f"getitem: expected at most one Ellipsis, got {len(ellipses)}")
-    if used > len(shape):
-        raise IndexError(
-            f"getitem: the index has {used} entries for dimensions, x has {len(shape)} dimensions; "
-            f"x={shape}"
-        )
-    rest = (slice(None),) * (len(shape) - used)
-    at = ellipses[0] if ellipses else len(entries)
-    return entries[: at + 1] + rest + entries[at + 1 :]
+def _block(x, plan):
+    """The part of x that the index arrays index: x[basic], permuted."""
+    x = x if plan.basic is None else _slice(x, plan.basic)
+    return x if plan.order is None else permute_dims(x, plan.order)
 
 
 def _merged(x, axis, axes):
@@ -274,11 +121,11 @@ def getitem(x, index):
 
     Raises IndexError naming axis, index and extent, TypeError for what is no index."""
     (x,) = prepare("getitem", x)
-    entries, arrays = _entries(index)
+    entries, arrays = read_index(index)
     if not arrays:
         return _slice(x, entries)
-    plan = _Plan(x.shape, entries)
-    return take(_merged(plan.block(x), plan.axis, plan.axes), plan.positions, plan.axis)
+    plan = Plan(x.shape, entries)
+    return take(_merged(_block(x, plan), plan.axis, plan.axes), plan.positions, plan.axis)
 
 
 # ---- writing
@@ -293,13 +140,16 @@ def setitem(x, index, value):
     the shapes do not broadcast."""
     (x,) = prepare("setitem", x)
     value = _value(x, value)
-    entries, arrays = _entries(index)
+    entries, arrays = read_index(index)
     if not arrays:
         return _assign(x, entries, value)
-    plan = _Plan(x.shape, entries)
+    plan = Plan(x.shape, entries)
     if plan.basic is None and plan.order is None:
         return _scatter(x, value, plan.positions, plan.axis, plan.axes)
-    plan.put_back(x, _scattered(plan.block(x), value, plan.positions, plan.axis, plan.axes))
+    block = _scattered(_block(x, plan), value, plan.positions, plan.axis, plan.axes)
+    if plan.order is not None:
+        block = permute_dims(block, inverse_axes(plan.order))
+    _assign(x, (Ellipsis,) if plan.basic is None else plan.basic, block)
 
 
 def _value(x, value):

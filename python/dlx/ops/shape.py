@@ -79,11 +79,13 @@ def permute_dims(x, axes):
     return record(_permute_rule, (x,), _core.permute_dims(x, axes), (axes,))
 
 
+def inverse_axes(axes):
+    """The permutation that undoes `axes`."""
+    return tuple(sorted(range(len(axes)), key=axes.__getitem__))
+
+
 def _permute_transpose(g, x, axes):
-    inverse = [0] * len(axes)
-    for place, axis in enumerate(axes):
-        inverse[axis] = place
-    return permute_dims(g, tuple(inverse))
+    return permute_dims(g, inverse_axes(axes))
 
 
 _permute_rule = linear("permute_dims", permute_dims, _permute_transpose)
