@@ -70,7 +70,7 @@ def test_executable(build, name, isa):
     assert "ok" in run(build / name, DLX_ISA=isa)
 
 
-# qemu-user loses its own bookkeeping when a process with threads forks, so those that fork stay out.
+# Those that fork stay out: qemu-user itself breaks when a process with threads forks.
 NO_FORK = [n for n in TESTS if "fork()" not in (ROOT / "tests" / "cpp" / f"{n}.cc").read_text()]
 
 STEP = """

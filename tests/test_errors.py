@@ -198,7 +198,7 @@ def compiled():
     ("call", "error", "message"), [pytest.param(*w[1:], id=w[0]) for w in WRONG]
 )
 def test_wrong_use(call, error, message, device):
-    with pytest.raises(error, match="(?s)" + message) as caught:
+    with dlx.device(device), pytest.raises(error, match="(?s)" + message) as caught:
         call()
     assert "incompatible function arguments" not in str(caught.value)
 
@@ -277,7 +277,8 @@ def palette():
 def test_any_argument_gives_an_ordinary_exception(function, device, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # save() is among them
     rng = random.Random(0)
-    tensors, others = palette()
+    with dlx.device(device):
+        tensors, others = palette()
     everything = tensors + others
     names = [n for n in signature(function).parameters if n not in ("self", "args", "kwargs")]
     calls = [()] + [(a,) for a in everything]

@@ -279,7 +279,7 @@ def test_methods_take_both_spellings(device):
     assert t.sum(dim=0).tolist() == t.sum(axis=0).tolist() == t.sum(0).tolist() == [4.0, 6.0]
     assert t.mean(dim=1, keepdim=True).shape == t.mean(axis=1, keepdims=True).shape == (2, 1)
     assert t.softmax(dim=1).shape == (2, 2)
-    with pytest.raises(TypeError, match="dim.*axis|axis.*dim"):
+    with pytest.raises(TypeError, match=r"dim.*axis|axis.*dim"):
         t.sum(dim=0, axis=0)
 
 

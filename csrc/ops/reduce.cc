@@ -108,7 +108,8 @@ namespace {
 constexpr int64_t kGrain = 32768;  // elements: 10-50 us
 constexpr int64_t kFewColumns = 8;
 
-// How x is walked: along dense rows, across dense columns, or through a dense copy of each chunk.
+// How x is walked: along dense rows, across dense columns, or through a dense copy of each chunk,
+// which also serves rows that end within a chunk.
 enum class Walk { rows, columns, gather };
 
 struct Reducer {
@@ -126,12 +127,23 @@ struct Reducer {
         table(DLX_SELECT_ISA(reduce_table)),
         width(size_of(shape.dtype)) {
     const int inner = s.kept.ndim - 1;
-    const bool dense_rows = s.reduced.ndim == 1 && s.reduced.stride[0] == 1;
+    const bool dense_rows = s.reduced.stride[s.reduced.ndim - 1] == 1;
     const bool dense_columns = s.kept.stride[inner] == 1 && s.kept.extent[inner] >= kFewColumns;
     walk = is_half(s.dtype) ? Walk::gather
            : dense_rows     ? Walk::rows
            : dense_columns  ? Walk::columns
                             : Walk::gather;
+  }
+
+  // Where elements [at, at + len) of an output start, if they are a dense row; else -1.
+  int64_t dense_row(int64_t at, int64_t len) const {
+    const int inner = s.reduced.ndim - 1;
+    if (walk != Walk::rows || at % s.reduced.extent[inner] + len > s.reduced.extent[inner])
+      return -1;
+    int64_t start = 0;
+    walk_runs(s.reduced, at, len,
+              [&](int64_t offset, int64_t, int64_t, int64_t) { start = offset; });
+    return start;
   }
 
   int64_t length(int64_t chunk) const {
@@ -151,10 +163,10 @@ struct Reducer {
     const ReduceKernel& kernel = table.kernel[static_cast<int>(step)][static_cast<int>(dtype)];
     const int64_t at = chunk * kReduceChunk, len = length(chunk);
     const auto centre_of = [centre](int64_t i) { return centre ? centre + i : nullptr; };
-    if (walk == Walk::rows) {
+    if (const int64_t within = dense_row(at, len); within >= 0) {
       walk_runs(s.kept, first, n,
                 [&](int64_t offset, int64_t row_step, int64_t done, int64_t rows) {
-                  kernel.rows(x + (offset + at) * width, row_step, rows, len, centre_of(done),
+                  kernel.rows(x + (offset + within) * width, row_step, rows, len, centre_of(done),
                               state + done);
                 });
     } else if (walk == Walk::columns) {

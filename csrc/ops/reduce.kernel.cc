@@ -70,14 +70,28 @@ ReduceState arg_row(const T* x, int64_t n) {
 // ----------------------------------------------------------------------------------------------
 // columns
 
+// Squares are computed in float64, because their centre is.
+template <bool kSquares, class T>
+struct TermOf {
+  using type = T;
+};
+template <class T>
+struct TermOf<true, T> {
+  using type = double;
+};
+
 // What sum_of does with a lane, for each column: adds the tree of kTerms terms, 16 rows apart.
 template <int kTerms, bool kSquares, class T>
 void add_group(const T* x, const int64_t* offset, int64_t columns, const double* centre, bool first,
                double* sum, double* error) {
-  using W = decltype(kSquares ? double{} : T{});
+  using W = typename TermOf<kSquares, T>::type;
   const T* row[kTerms];
   for (int g = 0; g < kTerms; ++g) row[g] = x + offset[g * kSumLanes];
   if (first) {
+    // Few rows far apart: the hardware does not see where the next tile lies.
+    for (int g = 0; g < kTerms; ++g)
+      for (int64_t j = 0; j < columns; j += 64 / static_cast<int64_t>(sizeof(T)))
+        __builtin_prefetch(row[g] + columns + j);
     memset(sum, 0, static_cast<size_t>(columns) * sizeof(double));
     if (kIsDouble<W>) memset(error, 0, static_cast<size_t>(columns) * sizeof(double));
   }

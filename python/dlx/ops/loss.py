@@ -93,7 +93,7 @@ def cross_entropy(
     """-sum over c of q_c log softmax(input)_c, q = weight ((1 - s) one_hot(target) + s / C).
 
     PyTorch's definition, s being label_smoothing, from 0 to 1.
-    input: scores (C,), (N, C) or (N, C, d1, ...), floating. target: class labels 0...C-1, of the shape
+    input: scores (C,), (N, C) or (N, C, d1, ...), floating. target: labels 0...C-1, of the shape
     of input without C, int64 (int32 and uint8 are cast). weight: (C,), not differentiated. Rows
     labelled ignore_index count nothing. reduction: "none" gives the shape of target; "mean" divides
     the sum by the weights of the labels that count: NaN when none does.
