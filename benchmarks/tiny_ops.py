@@ -2,9 +2,8 @@
 
     python benchmarks/tiny_ops.py
 
-Minimum of interleaved rounds; "recorded" has one input that requires a gradient. Prints a Markdown table in
-microseconds per call and the ratio dlx / PyTorch.
-"""
+Minimum of interleaved rounds; "recorded" has one input that requires a gradient. Prints a Markdown
+table in microseconds per call and the ratio dlx / PyTorch. """
 
 from __future__ import annotations
 

@@ -9,10 +9,23 @@ the Python half of dlx nor on a copy installed elsewhere.
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import pathlib
+import re
 import sys
 import tempfile
 import types
+
+
+def with_attributes(stub: str, name: str, kind: type) -> str:
+    """With the C attributes, which pybind11-stubgen leaves out; their docs are "type: meaning"."""
+    lines = ""
+    for attribute, descriptor in vars(kind).items():
+        if inspect.isgetsetdescriptor(descriptor) and not attribute.startswith("__"):
+            annotation, _, meaning = descriptor.__doc__.partition(": ")
+            lines += f'    {attribute}: {annotation}\n    """{meaning}"""\n'
+    head = rf'class {name}:\n    """.*?"""\n'
+    return re.sub(head, lambda match: match[0] + lines, stub, count=1, flags=re.DOTALL)
 
 
 def make_stub(library: pathlib.Path) -> None:
@@ -31,6 +44,8 @@ def make_stub(library: pathlib.Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         main(["dlx._core", "--exit-code", "-o", folder])
         stub = pathlib.Path(folder, "dlx", "_core.pyi").read_text()
+    for name, kind in inspect.getmembers(core, inspect.isclass):
+        stub = with_attributes(stub, name, kind)
     library.with_name("_core.pyi").write_text(stub)
 
 

@@ -117,16 +117,17 @@ PyObject* node_release(PyObject* self, PyObject*) {
 }
 
 PyGetSetDef node_getset[] = {
-    {"rule", get_rule, nullptr, "the rule of the op that made the outputs; None for a leaf",
-     nullptr},
-    {"attrs", get_attrs, nullptr, "the op's attributes", nullptr},
-    {"edges", get_edges, nullptr, "per input: (node, output index) or None", nullptr},
-    {"inputs", get_inputs, nullptr, "the inputs as they were", nullptr},
-    {"outputs", get_outputs, nullptr, "the outputs as they were", nullptr},
-    {"sequence", get_sequence, nullptr, "creation order", nullptr},
-    {"num_outputs", get_num_outputs, nullptr, "how many outputs", nullptr},
-    {"released", get_released, nullptr, "whether backward() freed this node", nullptr},
-    {"leaf", get_leaf, nullptr, "the leaf tensor, if this is a leaf's node and it still lives",
+    {"rule", get_rule, nullptr,
+     "typing.Any: the rule of the op that made the outputs; None for a leaf", nullptr},
+    {"attrs", get_attrs, nullptr, "tuple: the op's attributes", nullptr},
+    {"edges", get_edges, nullptr, "tuple: per input: (node, output index) or None", nullptr},
+    {"inputs", get_inputs, nullptr, "tuple: the inputs as they were", nullptr},
+    {"outputs", get_outputs, nullptr, "tuple: the outputs as they were", nullptr},
+    {"sequence", get_sequence, nullptr, "int: creation order", nullptr},
+    {"num_outputs", get_num_outputs, nullptr, "int: how many outputs", nullptr},
+    {"released", get_released, nullptr, "bool: whether backward() freed this node", nullptr},
+    {"leaf", get_leaf, nullptr,
+     "dlx._tensor.Tensor | None: the leaf tensor, if this is a leaf's node and it still lives",
      nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
 

@@ -11,8 +11,8 @@ namespace {
 Array reinterpret(const Array& x, DType dtype, const Dims& shape) {
   Array a = dense(current_ctx(), x);
   const int64_t size = size_of(dtype), offset = a.offset * size_of(a.dtype);
-  DLX_CHECK(shape.product() * size == a.bytes(), "reinterpret: ", dtype, " of shape ", shape, " needs ",
-            shape.product() * size, " bytes, x has ", a.bytes());
+  DLX_CHECK(shape.product() * size == a.bytes(), "reinterpret: ", dtype, " of shape ", shape,
+            " needs ", shape.product() * size, " bytes, x has ", a.bytes());
   if (offset % size || reinterpret_cast<uintptr_t>(a.data()) % size) {
     Array copy = empty(shape, dtype, a.device());
     std::memcpy(copy.data(), a.data(), a.bytes());

@@ -133,15 +133,14 @@ void* from_system_within_bound(int64_t bytes) {
 }
 
 [[noreturn]] void fail(int64_t bytes, const MemoryStats& stats) {
-  throw OutOfMemory("allocate: no memory for " + std::to_string(bytes) + " bytes; live_bytes=" +
-                    std::to_string(stats.live_bytes) +
+  throw OutOfMemory("allocate: no memory for " + std::to_string(bytes) +
+                    " bytes; live_bytes=" + std::to_string(stats.live_bytes) +
                     " cached_bytes=" + std::to_string(stats.cached_bytes));
 }
 
 // A child forked while another thread holds the mutex would wait for it for ever.
-[[maybe_unused]] const int fork_handler =
-    pthread_atfork([] { cache.mutex.lock(); }, [] { cache.mutex.unlock(); },
-                   [] { cache.mutex.unlock(); });
+[[maybe_unused]] const int fork_handler = pthread_atfork(
+    [] { cache.mutex.lock(); }, [] { cache.mutex.unlock(); }, [] { cache.mutex.unlock(); });
 
 #if defined(__SANITIZE_ADDRESS__)
 // The leak checker does not follow the links inside poisoned blocks.

@@ -34,11 +34,21 @@ Isa choose_isa();
 // Each family of kernels ends in one table of function pointers, defined once per level:
 //   DLX_EACH_ISA(extern const RowKernels row_kernels;)
 //   const RowKernels& row_kernels() { return DLX_SELECT_ISA(row_kernels); }
-#define DLX_EACH_ISA(declaration)                                                          \
-  namespace portable { declaration } namespace x86_64_v2 { declaration }                   \
-  namespace avx2 { declaration } namespace avx512 { declaration }
-#define DLX_SELECT_ISA(table)                                                              \
-  (*std::array{&portable::table, &x86_64_v2::table, &avx2::table,                          \
+#define DLX_EACH_ISA(declaration) \
+  namespace portable {            \
+  declaration                     \
+  }                               \
+  namespace x86_64_v2 {           \
+  declaration                     \
+  }                               \
+  namespace avx2 {                \
+  declaration                     \
+  }                               \
+  namespace avx512 {              \
+  declaration                     \
+  }
+#define DLX_SELECT_ISA(table)                                     \
+  (*std::array{&portable::table, &x86_64_v2::table, &avx2::table, \
                &avx512::table}[static_cast<int>(::dlx::current_isa())])
 
 }  // namespace dlx

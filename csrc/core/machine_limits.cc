@@ -56,16 +56,14 @@ double copy_gbs(void (*copy)(const char*, char*, int64_t)) {
     std::unique_ptr<char, Free> p(static_cast<char*>(std::aligned_alloc(2 * kMiB, bytes)));
     if (!p) throw std::bad_alloc();
     madvise(p.get(), bytes, MADV_HUGEPAGE);
-    parallel_for(bytes, kMiB, [&](int64_t i, int64_t end) {
-      std::memset(p.get() + i, 1, end - i);
-    });
+    parallel_for(bytes, kMiB,
+                 [&](int64_t i, int64_t end) { std::memset(p.get() + i, 1, end - i); });
     return p;
   };
   const auto x = buffer(), y = buffer();
   const auto run = [&] {
-    parallel_for(bytes, kMiB, [&](int64_t i, int64_t end) {
-      copy(x.get() + i, y.get() + i, end - i);
-    });
+    parallel_for(bytes, kMiB,
+                 [&](int64_t i, int64_t end) { copy(x.get() + i, y.get() + i, end - i); });
   };
   return 2 * static_cast<double>(bytes) / best_seconds(0.1, run) * 1e-9;
 }

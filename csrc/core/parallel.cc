@@ -61,7 +61,7 @@ struct Pool {
   // touches nothing.
   alignas(64) std::atomic<int64_t> unclaimed{0};
   alignas(64) std::atomic<int64_t> unfinished{0};
-  std::atomic<uint32_t> caller_parked{0};  // futex
+  std::atomic<uint32_t> caller_parked{0};      // futex
   alignas(64) std::atomic<uint32_t> epoch{0};  // futex: counts jobs and changes of size
   std::atomic<int> sleepers{0};
 };

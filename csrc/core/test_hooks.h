@@ -7,8 +7,8 @@
 
 namespace dlx::hooks {
 
-// parallel_run cuts [0, n) into num_threads() chunks instead of chunks of `grain`, and gemm its sums
-// into num_threads() blocks at least: results depend on the thread count.
+// parallel_run cuts [0, n) into num_threads() chunks instead of chunks of `grain`, and gemm its
+// sums into num_threads() blocks at least: results depend on the thread count.
 extern std::atomic<bool> split_by_threads;
 // Threads without work spin for ever instead of parking: two processes on the same cores starve
 // each other.

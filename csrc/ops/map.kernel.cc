@@ -76,18 +76,6 @@ void block3(const void* const* in, void* out, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] = R::apply(x1[i], x2[i], x3[i]);
 }
 
-template <class R, class T>
-void block_backward(const void* const* in, void* out, int64_t n) {
-  const T* g = static_cast<const T*>(in[0]);
-  const T* y = static_cast<const T*>(in[1]);
-  T* dx = static_cast<T*>(out);
-#pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) dx[i] = R::backward(g[i], y[i]);
-}
-
-template <class R>
-constexpr bool has_backward = requires { R::backward(1.f, 1.f); };
-
 template <class R>
 constexpr int arity() {
   if constexpr (R::kind == RowKind::logical) {
@@ -113,7 +101,9 @@ constexpr BlockFunction block() {
 
 template <class R>
 constexpr MapRow make_row() {
-  MapRow row{R::name, R::kind, arity<R>(), R::flops, {}};
+  MapRow row{{}, R::kind, arity<R>(), R::flops, {}};
+  static_assert(sizeof R::name.text <= sizeof row.name);
+  for (unsigned i = 0; i < sizeof R::name.text; ++i) row.name[i] = R::name.text[i];
   auto set = [&](DType t, BlockFunction f) { row.block[static_cast<int>(t)] = f; };
   if constexpr (R::kind == RowKind::logical) {
     set(DType::boolean, block<R, bool>());
@@ -130,35 +120,16 @@ constexpr MapRow make_row() {
   return row;
 }
 
-template <class R>
-constexpr MapRow make_backward_row() {
-  MapRow row{R::backward_name, RowKind::floating, 2, R::backward_flops, {}};
-  row.block[static_cast<int>(DType::float32)] = block_backward<R, float>;
-  row.block[static_cast<int>(DType::float64)] = block_backward<R, double>;
-  return row;
-}
-
-template <class List>
-struct Table;
-template <class... R>
-struct Table<pointwise::RowList<R...>> {
-  static constexpr int size = sizeof...(R) + (has_backward<R> + ...);
-  struct Rows {
-    MapRow row[size];
-  };
-  static constexpr Rows make() {
-    Rows rows{};
-    int next = 0;
-    ((rows.row[next++] = make_row<R>()), ...);
-    auto add_backward = [&]<class Row>(Row) {
-      if constexpr (has_backward<Row>) rows.row[next++] = make_backward_row<Row>();
-    };
-    (add_backward(R{}), ...);
-    return rows;
-  }
+template <int N>
+struct Table {
+  MapRow row[N];
 };
-
-constexpr auto rows = Table<pointwise::Rows>::make();
+template <class... R>
+constexpr Table<sizeof...(R)> make_rows(pointwise::RowList<R...>) {
+  return {{make_row<R>()...}};
+}
+constexpr auto rows = make_rows(pointwise::Rows{});
+constexpr int row_count = sizeof rows.row / sizeof rows.row[0];
 
 // bfloat16 keeps float32's upper half, rounded to nearest even; NaN stays NaN.
 inline float widen(bfloat16_t x) {
@@ -214,7 +185,7 @@ constexpr void set_conversions(MapTable& table) {
 }
 
 constexpr MapTable make_table() {
-  MapTable table{Table<pointwise::Rows>::size, rows.row, {}};
+  MapTable table{row_count, rows.row, {}};
   set_conversions<float>(table), set_conversions<double>(table);
   set_conversions<bfloat16_t>(table), set_conversions<float16_t>(table);
   set_conversions<int32_t>(table), set_conversions<int64_t>(table);

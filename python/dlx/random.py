@@ -15,7 +15,7 @@ from dlx._dtype import as_dtype, float32, int64
 
 __all__ = ["get_state", "normal", "permutation", "randint", "seed", "set_state", "uniform"]
 
-_cells = {}  # device -> (2,) int64 {seed, offset}, updated in place by every draw
+_cells: dict = {}  # device -> (2,) int64 {seed, offset}, updated in place by every draw
 
 
 def _cell(device=None):

@@ -1,6 +1,4 @@
 // The promises of core/allocator.h: alignment, reuse, statistics, bounds, threads, fork.
-#include "core/allocator.h"
-
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/allocator.h"
 #include "core/test_hooks.h"
 
 using namespace dlx;

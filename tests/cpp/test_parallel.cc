@@ -1,7 +1,5 @@
 // The promises of core/parallel.h: every chunk once, same chunks always, no deadlock, safe after
 // fork.
-#include "core/parallel.h"
-
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/parallel.h"
 #include "core/test_hooks.h"
 
 using namespace dlx;

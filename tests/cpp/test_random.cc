@@ -2,11 +2,11 @@
 #ifndef DLX_ISA
 #define DLX_ISA portable
 #endif
-#include "core/random.h"
-
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
+
+#include "core/random.h"
 
 using namespace dlx::DLX_ISA;
 

@@ -70,6 +70,33 @@ logical_not = _op("logical_not", "not x")
 isfinite = _op("isfinite", "whether x is neither infinite nor NaN")
 sign = _op("sign", "-1, 0 or 1, as x is; NaN stays NaN")
 
+
+# A product with the condition would turn the other side's Inf and NaN into NaN: where() selects.
+def _where_by_first(g, y, c, x1, x2):
+    return reduce_to(where(c, g, 0), x1)
+
+
+def _where_by_second(g, y, c, x1, x2):
+    return reduce_to(where(c, 0, g), x2)
+
+
+def _where_jvp(tangents, y, c, x1, x2):
+    from dlx.ops.shape import broadcast_to
+
+    _, t1, t2 = tangents
+    t = where(c, 0 if t1 is None else t1, 0 if t2 is None else t2)
+    return broadcast_to(t, y.shape)
+
+
+where = _op(
+    "where",
+    "x2 where the condition x1 is true, x3 elsewhere",
+    rule=primitive(
+        "where", vjp=(None, _where_by_first, _where_by_second), jvp=_where_jvp, saves_inputs=1
+    ),
+)
+
+
 add = _op("add", "x1 + x2", _unit, _unit)
 subtract = _op("subtract", "x1 - x2", _unit, lambda: -1)
 multiply = _op("multiply", "x1 * x2", lambda x2: x2, lambda x1: x1)
@@ -114,32 +141,6 @@ def _share_of_second(x1, x2):
 
 maximum = _op("maximum", "the larger one; NaN wins", _share_of_first, _share_of_second)
 minimum = _op("minimum", "the smaller one; NaN wins", _share_of_second, _share_of_first)
-
-
-# A product with the condition would turn the other side's Inf and NaN into NaN: where() selects.
-def _where_by_first(g, y, c, x1, x2):
-    return reduce_to(where(c, g, 0), x1)
-
-
-def _where_by_second(g, y, c, x1, x2):
-    return reduce_to(where(c, 0, g), x2)
-
-
-def _where_jvp(tangents, y, c, x1, x2):
-    from dlx.ops.shape import broadcast_to
-
-    _, t1, t2 = tangents
-    t = where(c, 0 if t1 is None else t1, 0 if t2 is None else t2)
-    return broadcast_to(t, y.shape)
-
-
-where = _op(
-    "where",
-    "x2 where the condition x1 is true, x3 elsewhere",
-    rule=primitive(
-        "where", vjp=(None, _where_by_first, _where_by_second), jvp=_where_jvp, saves_inputs=1
-    ),
-)
 
 
 def _inside(x1, x2, x3):
