@@ -3,7 +3,7 @@
     python benchmarks/tiny_ops.py
 
 Minimum of interleaved rounds; "recorded" has one input that requires a gradient. Prints a Markdown
-table in microseconds per call and the ratio dlx / PyTorch. """
+table in microseconds per call and the ratio dlx / PyTorch."""
 
 from __future__ import annotations
 

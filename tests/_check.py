@@ -95,7 +95,7 @@ class Problem:
         inputs = [dlx.tensor(x, requires_grad=True) for x in primals or self.primals]
         y = self.function(*inputs)
         y.backward(
-            self.tensor(self.cotangent if cotangent is None else cotangent),
+            self.tensor(self.cotangent if cotangent is None else cotangent).astype(y.dtype),
             create_graph=create_graph,
         )
         return [x.grad for x in inputs]
@@ -112,7 +112,7 @@ class Problem:
         for j, weight in np.ndenumerate(self.cotangent):
             basis = np.zeros(y.shape, self.dtype)
             basis[j] = weight
-            y.backward(self.tensor(basis), retain_graph=True)
+            y.backward(self.tensor(basis).astype(y.dtype), retain_graph=True)
             for total, x in zip(sums, inputs, strict=True):
                 total += np.abs(to_numpy(x.grad))
                 x.grad = None

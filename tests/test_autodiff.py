@@ -81,6 +81,43 @@ def test_an_accumulated_gradient_does_not_change_one_taken_before(device):
     close(x.grad, [2.0, 2.0])
 
 
+def test_gradients_do_not_share_a_cell(device):
+    """a + b sends one value to both: writing into one gradient leaves the other as it is."""
+    a, b, g = tensor([1.0, 2.0], device), tensor([1.0, 2.0], device), tensor([3.0, 4.0], device)
+    (a + b).backward(g.detach())
+    gradient = a.grad
+    with dlx.no_grad():
+        gradient *= 10.0
+    close(a.grad, [30.0, 40.0])
+    close(b.grad, [3.0, 4.0])
+
+    given = g.detach()
+    a.grad = None
+    a.backward(given)
+    given += 1.0
+    close(a.grad, [3.0, 4.0])
+
+    by_a, by_b = dlx.grad(lambda x, y: dlx.sum(x + y), (0, 1))(a, b)
+    by_a += 1.0
+    close(by_b, [1.0, 1.0])
+
+    pulled = dlx.vjp(lambda x: x, a)[1](given)
+    pushed = dlx.jvp(lambda x: x, (a,), (given,))[1]
+    given += 1.0
+    close(pulled.detach(), [4.0, 5.0])
+    close(pushed.detach(), [4.0, 5.0])
+
+
+def test_a_gradient_kept_with_its_graph_has_a_cell_of_its_own(device):
+    a, b = tensor([2.0], device), tensor([3.0], device)
+    (a * b + a).backward(create_graph=True)
+    first = a.grad
+    assert first.requires_grad
+    a.grad = b.grad = None
+    first.backward()  # d (b + 1) / db
+    close(b.grad, [1.0])
+
+
 def test_gradient_argument_and_its_errors(device):
     x = tensor([1.0, 2.0], device)
     (x * x).backward(tensor([1.0, 10.0], device, requires_grad=False))
@@ -214,6 +251,40 @@ def test_jvp_of_an_output_that_does_not_depend_on_the_input_is_zero(device):
     close(dy, np.zeros(3))
 
 
+def test_a_jvp_is_attached_to_what_the_function_closes_over_and_to_nothing_else(device):
+    x, v = tensor([0.5], device, False), tensor([2.0], device, False)
+    y, dy = dlx.jvp(dlx.tanh, (x,), (v,))
+    assert not y.requires_grad and not dy.requires_grad
+
+    w = tensor([3.0], device)
+    y, dy = dlx.jvp(lambda t: t * w * w, (x,), (v,))
+    (y + dy).backward()
+    close(w.grad, [2 * 3.0 * 0.5 + 2 * 3.0 * 2.0])
+    with dlx.no_grad():
+        y, dy = dlx.jvp(lambda t: t * w * w, (x,), (v,))
+    assert not y.requires_grad and not dy.requires_grad
+
+
+def test_transforms_check_argnums_and_dtypes(device):
+    x = tensor([1.0, 2.0], device)
+    single = dlx.ones((2,), dtype="float32", device=device)
+    for call, error, text in (
+        (
+            lambda: dlx.grad(dlx.sum, "a"),
+            TypeError,
+            "argnums as an int or a tuple of ints, got 'a'",
+        ),
+        (lambda: dlx.hessian(dlx.sum, (0,)), TypeError, "argnums as an int"),
+        (lambda: dlx.hessian(dlx.sum, 1)(x), ValueError, "argument 1 of 1 does not exist"),
+        (lambda: (x * 2).backward(single), TypeError, "gradient of float64, got float32"),
+        (lambda: dlx.vjp(dlx.exp, x)[1](single), TypeError, "gradient of float64, got float32"),
+        (lambda: dlx.jvp(dlx.exp, (x,), (single,)), TypeError, "float64, its tangent float32"),
+        (lambda: setattr(x, "grad", single), TypeError, "grad: expected float64, got float32"),
+    ):
+        with pytest.raises(error, match=text):
+            call()
+
+
 def test_hessian_against_the_formula(device):
     a = np.array([[2.0, 0.5, -1.0], [0.0, 1.0, 3.0], [1.0, 1.0, 1.0]])
     x = np.array([0.3, -0.2, 0.8])
@@ -259,6 +330,38 @@ def test_a_custom_op_in_few_lines(device):
     assert dlx.gradcheck(cube, x.detach()) is True
     second = dlx.grad(lambda a: dlx.sum(dlx.grad(lambda b: dlx.sum(cube(b)))(a)))(x.detach())
     close(second, [3.0, -12.0])
+
+
+@pytest.mark.parametrize(
+    ("vjp", "error", "text"),
+    [
+        (lambda g, y, a, b: g, ValueError, "op: vjp gives 1 gradients for 2 inputs"),
+        (lambda g, y, a, b: (g, g, g), ValueError, "op: vjp gives 3 gradients for 2 inputs"),
+        ((lambda g, y, a, b: g,), ValueError, "op: vjp gives 1 functions for 2 inputs"),
+        (lambda g, y, a, b: (g, dlx.sum(g)), ValueError, r"op: expected shape \(2,\) from vjp"),
+        (lambda g, y, a, b: (g, g.float()), TypeError, "op: expected float64 from vjp"),
+        (lambda g, y, a, b: (g, g.numpy()), TypeError, "Tensors or None from vjp, got ndarray"),
+    ],
+)
+def test_a_custom_op_whose_vjp_forgets_something_raises(device, vjp, error, text):
+    @dlx.primitive(vjp=vjp)
+    def op(a, b):
+        return a * b
+
+    a, b = tensor([1.0, 2.0], device), tensor([3.0, 4.0], device)
+    with pytest.raises(error, match=text):
+        dlx.sum(op(a * 1.0, b * 1.0)).backward()
+    assert a.grad is None and b.grad is None
+
+
+def test_a_custom_op_whose_jvp_forgets_something_raises(device):
+    @dlx.primitive(vjp=lambda g, y, x: g, jvp=lambda t, y, x: dlx.sum(t[0]))
+    def op(x):
+        return x * 1.0
+
+    x = tensor([1.0, 2.0], device)
+    with pytest.raises(ValueError, match=r"op: expected shape \(2,\) from jvp, got \(\)"):
+        dlx.jvp(op, (x,), (x,))
 
 
 def test_gradcheck_raises_on_a_wrong_rule(device):

@@ -169,6 +169,15 @@ def test_torch_both_ways_in_every_dtype(dtype, device):
     assert dlx.from_dlpack(theirs.T).tolist() == theirs.T.tolist()
 
 
+def test_tensor_and_asarray_take_torchs_tensors(device):
+    torch = pytest.importorskip("torch")
+    theirs = torch.tensor([1.0, 2.0])
+    copied, borrowed = dlx.tensor(theirs, device=device), dlx.asarray(theirs)
+    theirs[0] = 9.0
+    assert copied.tolist() == [1.0, 2.0] and borrowed.tolist() == [9.0, 2.0]
+    assert dlx.tensor(theirs, dtype="float64", device=device).dtype == "float64"
+
+
 def test_what_dlx_cannot_hold_is_refused():
     with pytest.raises(TypeError, match=r"type code 0 of 16 bits.*expected one of float32"):
         dlx.from_dlpack(np.zeros(3, np.int16))

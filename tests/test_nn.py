@@ -375,7 +375,7 @@ def test_a_layer_made_on_the_way_has_its_class_for_a_name():
 
 
 def test_forward_must_be_defined():
-    with pytest.raises(NotImplementedError, match="ModuleList: forward is not defined"):
+    with pytest.raises(NotImplementedError, match=r"^ModuleList: forward is not defined"):
         nn.ModuleList()(1)
 
 
@@ -463,6 +463,8 @@ def test_sequential_indexing():
         model["0"]
     with pytest.raises(TypeError, match="expected a Module, got int"):
         nn.Sequential(nn.ReLU(), 3)
+    with pytest.raises(TypeError, match=r"got list; write Sequential\(\*layers\)"):
+        nn.Sequential([nn.ReLU()])
 
 
 def test_sequential_takes_names(device):

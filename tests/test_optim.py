@@ -260,6 +260,10 @@ def test_params_are_checked(device):
         optim.Adam([p * 2])
     with pytest.raises(TypeError, match="iterable of Tensors or of dicts, got one Parameter"):
         optim.Adam(p)
+    with pytest.raises(TypeError, match=r"got Linear; pass model.parameters\(\)"):
+        optim.Adam(nn.Linear(1, 1, device=device))
+    with pytest.raises(TypeError, match=r"of Tensors or of dicts, got int$"):
+        optim.Adam(3)
     with pytest.raises(TypeError, match="parameter 0 must be a Tensor, got tuple"):
         optim.Adam(nn.Linear(1, 1, device=device).named_parameters())
     with pytest.raises(TypeError, match="parameter 0 must be floating, got int64"):

@@ -66,6 +66,19 @@ def test_the_rest_of_the_names():
         _ = dlx.no_such_name
 
 
+def test_completion_shows_the_public_names():
+    shown = {name for name in dir(dlx) if not name.startswith("__")}
+    assert shown == set(dlx.__all__)
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"), [("cat", "concat"), ("randn", "random.normal"), ("manual_seed", "seed")]
+)
+def test_names_of_other_libraries_point_to_ours(name, ours):
+    with pytest.raises(AttributeError, match=f"no attribute '{name}'; it is dlx.{ours}$"):
+        getattr(dlx, name)
+
+
 def test_no_module_file_bears_the_name_of_a_public_function():
     code = (
         "import dlx, pkgutil\n"
@@ -190,6 +203,57 @@ def test_no_other_tensor_changes_with_an_assignment(device):
     assert view.tolist() == [2.0, 3.0] and x.tolist()[0] == [9.0, 9.0]
 
 
+@pytest.mark.parametrize(
+    "same",
+    [
+        lambda x: +x,
+        lambda x: x[...],
+        lambda x: x.astype("float32"),
+        lambda x: dlx.astype(x, dlx.float32),
+        lambda x: x.float(),
+        lambda x: x.contiguous(),
+        lambda x: x.squeeze(),
+        lambda x: x.squeeze(0),
+        lambda x: x.reshape(2, 2),
+        lambda x: x.permute(0, 1),
+        lambda x: x.expand(2, 2),
+        lambda x: x.flatten(0, 0),
+        lambda x: x.detach(),
+        lambda x: dlx.tensor(x),
+        lambda x: dlx.concat([x]),
+        lambda x: dlx.broadcast_to(x, (2, 2)),
+        lambda x: dlx.sum(x, axis=()),
+        lambda x: dlx.nn.functional.dropout(x, 0.5, training=False),
+        lambda x: dlx.nn.functional.dropout(x, 0.0),
+    ],
+)
+def test_what_changes_nothing_still_gives_another_tensor(same, device):
+    """y = f(x) and y += 1 leave x alone for every f, also where f has nothing to do."""
+    x = dlx.tensor([[1.0, 2.0], [3.0, 4.0]], device=device)
+    y = same(x)
+    y += 1.0
+    assert x.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    y = same(x)
+    x += 1.0
+    assert y.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    leaf = dlx.tensor([[1.0, 2.0]] * 2, device=device, requires_grad=True)
+    y = same(leaf)
+    if y.requires_grad:
+        dlx.sum(y * y).backward()
+        assert leaf.grad.tolist() == [[2.0, 4.0]] * 2
+
+
+def test_an_assigned_number_must_fit(device):
+    x = dlx.zeros((2,), dtype="uint8", device=device)
+    for value in (300, -1, [0, 256]):
+        with pytest.raises(OverflowError, match="does not fit uint8"):
+            x[:] = value
+    with pytest.raises(TypeError, match="setitem: float32 values do not fit a tensor of uint8"):
+        x[0] = 1.5
+    x[0] = 255
+    assert x.tolist() == [255, 0]
+
+
 def test_every_in_place_operator_rebinds(device):
     x = dlx.tensor([4.0, 9.0], device=device)
     same = x.detach()
@@ -271,6 +335,35 @@ def test_python_numbers_are_weak(dtype, device):
     assert str((x + 1.5).dtype) == (dtype if "float" in dtype else "float32")
 
 
+def test_comparisons_answer_by_value(device):
+    """A number that the dtype cannot hold is not computed with, but it compares."""
+    x = dlx.tensor([0, 200], dtype="uint8", device=device)
+    assert (x == -1).tolist() == (x == 300).tolist() == (x > 255).tolist() == [False, False]
+    assert (x != -100).tolist() == (x < 300).tolist() == (x > -1).tolist() == [True, True]
+    y = dlx.tensor([-5, 5], dtype="int32", device=device)
+    assert (y < 2**40).tolist() == [True, True] and (y < -(2**40)).tolist() == [False, False]
+    with pytest.raises(OverflowError, match="300 does not fit uint8"):
+        x + 300
+
+
+def test_numpys_scalars_are_numbers_and_its_arrays_are_not(device):
+    t, a = dlx.tensor([1.0, 2.0], device=device), np.ones(2, np.float32)
+    assert (np.float32(2) * t).tolist() == (t * np.float64(2)).tolist() == [2.0, 4.0]
+    assert (np.float64(2) ** t).tolist() == [2.0, 4.0] and (np.int64(1) < t).tolist() == [0, 1]
+    for mixed in (
+        lambda: t + a,
+        lambda: a + t,
+        lambda: t == a,
+        lambda: a == t,
+        lambda: a < t,
+        lambda: a @ t,
+    ):
+        with pytest.raises(TypeError, match=r"got numpy.ndarray; dlx.asarray makes Tensors"):
+            mixed()
+    with pytest.raises(TypeError, match=r"numpy.exp: takes no dlx.Tensor"):
+        np.exp(t)
+
+
 # --- axis and dim
 
 
@@ -281,6 +374,26 @@ def test_methods_take_both_spellings(device):
     assert t.softmax(dim=1).shape == (2, 2)
     with pytest.raises(TypeError, match=r"dim.*axis|axis.*dim"):
         t.sum(dim=0, axis=0)
+    with pytest.raises(TypeError, match="sum: got both keepdim=True and keepdims=False"):
+        t.sum(dim=0, keepdim=True, keepdims=False)
+    with pytest.raises(TypeError, match="max: expected an integer axis, got Tensor"):
+        t.max(t)
+
+
+def test_to_takes_device_and_dtype_in_any_spelling(device):
+    t = dlx.tensor([1.0], device=device)
+    for dtype in ("float64", dlx.float64, np.float64, np.dtype("float64")):
+        assert t.to(dtype).dtype == t.to(device, dtype).dtype == "float64"
+    assert t.to(dlx.device(device)).device == device
+
+
+def test_a_tensor_of_one_number_formats_as_the_number(device):
+    number = dlx.tensor(2.5, device=device, requires_grad=True)
+    assert f"{number} {number:.2f}" == "2.5 2.50"
+    assert f"{dlx.tensor([2.5], device=device):.1f}" == "2.5"
+    assert f"{dlx.tensor([2.5], device=device)}" == "tensor([2.5])"
+    with pytest.raises(TypeError, match=r"'.2f' needs one element, got shape \(2,\)"):
+        f"{dlx.ones((2,), device=device):.2f}"
 
 
 def test_where_both_worlds_differ_the_method_is_pytorchs(device):

@@ -302,6 +302,25 @@ def test_wrong_uses(device, call, error, text):
         call(device)
 
 
+def test_fit_checks_rows_and_callbacks(device):
+    x, y = problem(device)
+    with pytest.raises(ValueError, match=r"fit: x has no rows; x=\(0, 4\)"):
+        make().fit(x[:0], y[:0], verbose=0)
+    with pytest.raises(TypeError, match="fit: callbacks must be a list, got EarlyStopping"):
+        make().fit(x, y, callbacks=EarlyStopping("loss"), verbose=0)
+    with pytest.raises(TypeError, match="input_shape must be a tuple of ints, got int"):
+        make().summary(4)
+
+
+def test_labels_of_every_integer_dtype_train_alike(device):
+    x, y = problem(device)
+    losses = []
+    for dtype in ("int64", "int32", "uint8"):
+        dlx.seed(0)
+        losses.append(make().fit(x, y.astype(dtype), epochs=2, verbose=0).history["loss"])
+    assert losses[0] == losses[1] == losses[2]
+
+
 def test_lr_belongs_to_the_optimizer_object():
     model = nn.Linear(2, 2)
     with pytest.raises(ValueError, match="lr belongs to the optimizer object"):

@@ -29,7 +29,9 @@ DType dtype_from(PyObject* o, const char*) {
 
 Dims dims_from(PyObject* o, const char* op, const char* what) {
   Dims dims;
-  auto add = [&](PyObject* value) {
+  auto add = [&](PyObject* item) {
+    const py::object held = py::reinterpret_borrow<py::object>(item);  // __index__ may drop it
+    PyObject* const value = held.ptr();
     PyObject* index = PyIndex_Check(value) ? PyNumber_Index(value) : nullptr;
     if (!index) {
       PyErr_Clear();
@@ -52,9 +54,7 @@ Dims dims_from(PyObject* o, const char* op, const char* what) {
 }
 
 PyObject* tuple_of(const Dims& dims) {
-  PyObject* tuple = PyTuple_New(dims.ndim);
-  for (int i = 0; i < dims.ndim; ++i) PyTuple_SET_ITEM(tuple, i, PyLong_FromLongLong(dims[i]));
-  return tuple;
+  return new_tuple(dims.ndim, [&](int i) { return PyLong_FromLongLong(dims[i]); });
 }
 
 }  // namespace dlx

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "bindings/bind_all.h"
+#include "bindings/tensor_base.h"
 #include "core/view.h"
 #include "ops/arange.h"
 #include "ops/fill.h"
@@ -89,8 +89,8 @@ Array full(const char* op, const Dims& shape, PyObject* number, DType dtype,
 Array eye(int64_t rows, int64_t columns, int64_t k, DType dtype, const DeviceCode& device) {
   Array y = full("eye", Dims{rows, columns}, py::int_(0).ptr(), dtype, device);
   Array diagonal = y;
+  if (y.size() == 0 || k <= -rows || k >= columns) return y;
   const int64_t down = std::max<int64_t>(-k, 0), right = std::max<int64_t>(k, 0);
-  if (down >= rows || right >= columns) return y;
   diagonal.offset += down * columns + right;
   fill(diagonal, std::min(rows - down, columns - right), columns + 1,
        element_bits(py::int_(1).ptr(), dtype));

@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <memory>
 
-#include "bindings/bind_all.h"
+#include "bindings/tensor_base.h"
+#include "core/view.h"
 
 namespace dlx {
 namespace {
@@ -170,10 +171,8 @@ Array import_array(PyObject* capsule) {
   DLX_CHECK(t.ndim >= 0 && t.ndim <= kMaxDims, "from_dlpack: expected at most ", kMaxDims,
             " dimensions, got ", t.ndim);
   Dims shape, strides;
-  for (int i = 0; i < t.ndim; ++i) {
-    DLX_CHECK(t.shape[i] >= 0, "from_dlpack: expected extents >= 0, got ", t.shape[i]);
-    shape.push_back(t.shape[i]);
-  }
+  for (int i = 0; i < t.ndim; ++i) shape.push_back(t.shape[i]);
+  check_extents(shape, "from_dlpack");
   strides = dense_strides(shape);
   for (int i = 0; t.strides && i < t.ndim; ++i) strides[i] = t.strides[i];
 
@@ -185,12 +184,10 @@ Array import_array(PyObject* capsule) {
   PyCapsule_SetName(capsule, kUsedName<Managed>);  // from here on it is ours to delete
   Taken<Managed> taken(managed);
   if (shape.product() == 0) return empty(shape, dtype, Device{});
-  int64_t elements = 1;  // from the first in memory to the last
-  for (int i = 0; i < t.ndim; ++i) elements += (shape[i] - 1) * std::abs(strides[i]);
   const auto release = [](Storage* s) {  // on any thread
     Taken<Managed> last(static_cast<Managed*>(s->owner));
   };
-  Array borrowed = borrow(data, elements * size, shape, strides, dtype, Device{}, managed, release);
+  Array borrowed = borrow(data, shape, strides, dtype, Device{}, managed, release);
   taken.managed = nullptr;
   return borrowed;
 }

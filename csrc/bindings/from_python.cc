@@ -1,7 +1,9 @@
 #include "bindings/from_python.h"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -27,13 +29,13 @@ class BufferView {
   BufferView(const BufferView&) = delete;
   Py_buffer& operator*() { return view_; }
   Py_buffer* operator->() { return &view_; }
-  Py_buffer take() { return std::exchange(view_, Py_buffer{}); }
+  void let_go() { view_.obj = nullptr; }  // somebody else releases it
 
  private:
   Py_buffer view_{};
 };
 
-DType dtype_of_buffer(const Py_buffer& view) {
+DType dtype_of_format(const Py_buffer& view) {
   const std::string format = view.format ? view.format : "B";
   size_t at = format[0] == '@' || format[0] == '=' || format[0] == '<' || format[0] == '|' ? 1 : 0;
   if (format.size() == at + 1) {
@@ -59,6 +61,13 @@ DType dtype_of_buffer(const Py_buffer& view) {
       "tensor: no dlx dtype holds elements of format '", format,
       "'; expected one of float32, float64, float16, int32, int64, uint8, bool in native byte "
       "order, convert with .astype() first"));
+}
+
+DType dtype_of_buffer(const Py_buffer& view) {
+  const DType dtype = dtype_of_format(view);
+  DLX_CHECK(view.itemsize == size_of(dtype), "tensor: expected elements of ", size_of(dtype),
+            " bytes as ", dtype, ", got ", view.itemsize);
+  return dtype;
 }
 
 Dims shape_of_buffer(const Py_buffer& view) {
@@ -94,14 +103,10 @@ bool is_sequence(PyObject* o) {
 // them.
 struct Flattened {
   Dims shape;
-  std::vector<PyObject*> numbers;  // owned
+  std::vector<py::object> numbers;
   Kind kind = Kind::none;
 
   explicit Flattened(PyObject* data) { walk(data, 0); }
-  ~Flattened() {
-    for (PyObject* o : numbers) Py_DECREF(o);
-  }
-  Flattened(const Flattened&) = delete;
 
  private:
   bool leaf_seen_ = false;
@@ -142,7 +147,7 @@ struct Flattened {
     if (std::string(Py_TYPE(number.ptr())->tp_name).starts_with("numpy.bool"))
       found = Kind::boolean;
     kind = std::max(kind, found);
-    numbers.push_back(number.release().ptr());
+    numbers.push_back(std::move(number));
   }
 };
 
@@ -151,7 +156,7 @@ Array array_from_numbers(const Flattened& data, DType dtype) {
   Array wide = empty(data.shape, integers ? DType::int64 : DType::float64, Device{});
   for (size_t i = 0; i < data.numbers.size(); ++i) {
     if (integers) {
-      long long v = PyLong_AsLongLong(data.numbers[i]);  // OverflowError names itself
+      long long v = PyLong_AsLongLong(data.numbers[i].ptr());  // OverflowError names itself
       if (v == -1 && PyErr_Occurred()) throw py::error_already_set();
       const bool fits = dtype == DType::int64 ||
                         (dtype == DType::int32 && v == static_cast<int32_t>(v)) ||
@@ -163,7 +168,7 @@ Array array_from_numbers(const Flattened& data, DType dtype) {
       }
       static_cast<int64_t*>(wide.data())[i] = v;
     } else {
-      double v = PyFloat_AsDouble(data.numbers[i]);
+      double v = PyFloat_AsDouble(data.numbers[i].ptr());
       if (v == -1.0 && PyErr_Occurred()) throw py::error_already_set();
       static_cast<double*>(wide.data())[i] = v;
     }
@@ -202,12 +207,14 @@ struct ToPython {
 
 PyObject* nested_list(const Array& a, int depth, const char* at) {
   if (depth == a.shape.ndim) return visit(a.dtype, at, ToPython{});
-  PyObject* list = PyList_New(a.shape[depth]);
-  if (!list) throw py::error_already_set();
+  const py::object list = py::reinterpret_steal<py::object>(PyList_New(a.shape[depth]));
   const int64_t step = a.strides[depth] * size_of(a.dtype);
-  for (int64_t i = 0; i < a.shape[depth]; ++i)
-    PyList_SET_ITEM(list, i, nested_list(a, depth + 1, at + i * step));
-  return list;
+  for (int64_t i = 0; list && i < a.shape[depth]; ++i) {
+    PyObject* element = nested_list(a, depth + 1, at + i * step);
+    if (!element) return nullptr;
+    PyList_SET_ITEM(list.ptr(), i, element);
+  }
+  return list.inc_ref().ptr();
 }
 
 }  // namespace
@@ -216,7 +223,7 @@ Array array_from_data(PyObject* data, std::optional<DType> dtype, Device device)
   DLX_CHECK_AS(std::runtime_error, device.kind == DeviceKind::cpu,
                "tensor: only the CPU is available");
   if (is_tensor(data)) {
-    const Array& a = array_of(data);
+    const Array a = array_of(data);  // another thread may give the tensor a new value meanwhile
     return dtype && *dtype != a.dtype ? cast_to(a, *dtype) : copy_of(current_ctx(), a);
   }
   if (PyObject_CheckBuffer(data) && !PyBytes_Check(data)) {
@@ -244,14 +251,16 @@ Array borrow_buffer(PyObject* exporter) {
     strides.push_back(view->strides[i] / view->itemsize);
   }
   if (!viewable) return copy_buffer(exporter);
-  auto* held = new Py_buffer(view.take());
-  return borrow(held->buf, held->len, shape, strides, dtype, Device{}, held, [](Storage* s) {
-    auto* buffer = static_cast<Py_buffer*>(s->owner);
+  auto held = std::make_unique<Py_buffer>(*view);
+  Array a = borrow(held->buf, shape, strides, dtype, Device{}, held.get(), [](Storage* s) {
+    const std::unique_ptr<Py_buffer> buffer(static_cast<Py_buffer*>(s->owner));
     PyGILState_STATE state = PyGILState_Ensure();
-    PyBuffer_Release(buffer);
+    PyBuffer_Release(buffer.get());
     PyGILState_Release(state);
-    delete buffer;
   });
+  view.let_go();
+  static_cast<void>(held.release());
+  return a;
 }
 
 PyObject* item_of(const Array& a) {
@@ -263,8 +272,9 @@ PyObject* item_of(const Array& a) {
   });
 }
 
-PyObject* list_of(const Array& a) {
+PyObject* list_of(const Array& cell) {
   return guarded([&] {
+    const Array a = cell;  // making lists may run code that gives the tensor another value
     DLX_CHECK_AS(std::runtime_error, a.storage, "tolist: this value was not kept");
     notify_host_read(current_ctx(), a);
     return nested_list(a, 0, static_cast<const char*>(a.data()));
@@ -276,6 +286,17 @@ struct ExportedView {
   StorageRef storage;  // a second owner: whoever writes from now on copies first
   Py_ssize_t shape[kMaxDims], strides[kMaxDims];
 };
+
+// Whether a's elements stand as the consumer asks: row-major unless it takes strides.
+bool has_layout(const Array& a, int flags) {
+  const auto asks = [flags](int layout) { return (flags & layout) == layout; };
+  Array transposed = a;
+  std::reverse(transposed.shape.extent, transposed.shape.extent + a.shape.ndim);
+  std::reverse(transposed.strides.extent, transposed.strides.extent + a.shape.ndim);
+  const bool c = a.is_dense(), f = transposed.is_dense();
+  return (c || (asks(PyBUF_STRIDES) && !asks(PyBUF_C_CONTIGUOUS))) &&
+         (f || !asks(PyBUF_F_CONTIGUOUS)) && (c || f || !asks(PyBUF_ANY_CONTIGUOUS));
+}
 }  // namespace
 
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
@@ -287,7 +308,7 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
                    name_of(a.dtype));
       throw py::error_already_set();
     }
-    if ((flags & PyBUF_WRITABLE) || ((flags & PyBUF_STRIDES) != PyBUF_STRIDES && !a.is_dense())) {
+    if ((flags & PyBUF_WRITABLE) || !has_layout(a, flags)) {
       PyErr_SetString(PyExc_BufferError, "Tensor: exports read-only, strided buffers only");
       throw py::error_already_set();
     }
@@ -305,7 +326,7 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     view->readonly = 1;
     view->ndim = a.shape.ndim;
     view->format = flags & PyBUF_FORMAT ? const_cast<char*>(format) : nullptr;
-    view->shape = exported->shape;
+    view->shape = flags & PyBUF_ND ? exported->shape : nullptr;
     view->strides = flags & PyBUF_STRIDES ? exported->strides : nullptr;
     view->internal = exported;
     return self;

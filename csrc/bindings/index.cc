@@ -1,7 +1,7 @@
 // Reading and writing by position. Python's ops/index.py splits an index into what stands here.
 #include <vector>
 
-#include "bindings/bind_all.h"
+#include "bindings/tensor_base.h"
 #include "core/view.h"
 #include "ops/copy.h"
 #include "ops/nonzero.h"
@@ -81,7 +81,7 @@ class BasicIndex {
     ++axis_;
   }
 
-  const Array& x_;
+  const Array x_;  // a copy: reading an index may run code that gives x another value
   Array y_;
   int axis_ = 0;  // of x_, the next one to be consumed
 };
@@ -120,6 +120,7 @@ void assign(py::handle o, py::handle index, const Array& value) {
   if (v.size() == 0) return;
   own(current_ctx(), cell->array);
   Array part = BasicIndex(cell->array, index.ptr()).view();
+  DLX_CHECK_AS(std::runtime_error, part.shape == shape, "setitem: the index changed while in use");
   launch(current_ctx(), ops::copy, CopyShape::make(shape, v.dtype, v.strides, part.strides), {&v},
          {&part});
 }

@@ -15,6 +15,17 @@ DType compute_dtype(DType t) {
 
 Array widened(const Array& x) { return cast_to(x, compute_dtype(x.dtype)); }
 
+void check_dloss(const char* op, const Array& dloss, const Dims& shape, DType dtype) {
+  DLX_CHECK(dloss.shape == shape && dloss.dtype == dtype, op, ": expected a gradient of ", dtype,
+            " and shape ", shape, ", got ", dloss.dtype, " of shape ", dloss.shape);
+}
+
+Dims norm_shape(const Array& target) {
+  Dims shape{2};
+  for (int64_t n : target.shape) shape.push_back(n);
+  return shape;
+}
+
 LossReduction reduction_of(int code) { return static_cast<LossReduction>(code); }
 
 Array softmax_forward(const Op& op, const Array& x0, int axis) {
@@ -40,11 +51,8 @@ std::tuple<Array, Array, Array> cross_entropy(const Array& x0, const Array& targ
   const CrossEntropyShape s =
       CrossEntropyShape::make(x, target, weight0 ? &weight : nullptr, ignore_index, label_smoothing,
                               reduction_of(reduction));
-  Array loss =
-      empty(s.reduction == LossReduction::none ? target.shape : Dims{}, x.dtype, x.device());
-  Dims norm_shape{2};
-  for (int64_t n : target.shape) norm_shape.push_back(n);
-  Array norm = empty(norm_shape, x.dtype, x.device());
+  Array loss = empty(s.loss_shape(target), x.dtype, x.device());
+  Array norm = empty(norm_shape(target), x.dtype, x.device());
   Array total = empty(Dims{}, DType::float64, x.device());
   if (weight0) {
     launch_from_python(ops::cross_entropy, s, {&x, &target, &weight}, {&loss, &norm, &total});
@@ -63,6 +71,10 @@ Array cross_entropy_backward(const Array& dloss0, const Array& x0, const Array& 
   const CrossEntropyShape s =
       CrossEntropyShape::make(x, target, weight0 ? &weight : nullptr, ignore_index, label_smoothing,
                               reduction_of(reduction));
+  check_dloss("cross_entropy_backward", dloss, s.loss_shape(target), x.dtype);
+  DLX_CHECK(norm.shape == norm_shape(target) && norm.dtype == x.dtype && total.shape == Dims{} &&
+                total.dtype == DType::float64,
+            "cross_entropy_backward: expected norm and total as cross_entropy gives them");
   Array dx = empty(x.shape, x.dtype, x.device());
   if (weight0) {
     launch_from_python(ops::cross_entropy_backward, s,
@@ -76,7 +88,7 @@ Array cross_entropy_backward(const Array& dloss0, const Array& x0, const Array& 
 Array mse_loss(const Array& x0, const Array& target0, int reduction) {
   const Array x = widened(x0), target = widened(target0);
   const MseLossShape s = MseLossShape::make(x, target, reduction_of(reduction));
-  Array loss = empty(s.reduction == LossReduction::none ? x.shape : Dims{}, x.dtype, x.device());
+  Array loss = empty(s.loss_shape(x), x.dtype, x.device());
   launch_from_python(ops::mse_loss, s, {&x, &target}, {&loss});
   return cast_to(loss, x0.dtype);
 }
@@ -84,6 +96,7 @@ Array mse_loss(const Array& x0, const Array& target0, int reduction) {
 Array mse_loss_backward(const Array& dloss0, const Array& x0, const Array& target0, int reduction) {
   const Array dloss = widened(dloss0), x = widened(x0), target = widened(target0);
   const MseLossShape s = MseLossShape::make(x, target, reduction_of(reduction));
+  check_dloss("mse_loss_backward", dloss, s.loss_shape(x), x.dtype);
   Array dx = empty(x.shape, x.dtype, x.device());
   launch_from_python(ops::mse_loss_backward, s, {&dloss, &x, &target}, {&dx});
   return cast_to(dx, x0.dtype);

@@ -50,6 +50,33 @@ DType compute_dtype(const MapRow& row, bool any, DType arrays, Weak weak) {
   return t;
 }
 
+// The integers that an integer dtype, or bool, holds.
+struct Range {
+  int64_t low, high;
+};
+
+Range range_of(DType dtype) {
+  switch (dtype) {
+    case DType::int64:
+      return {std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max()};
+    case DType::int32:
+      return {std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max()};
+    case DType::uint8:
+      return {0, 255};
+    default:
+      return {0, 1};
+  }
+}
+
+// Whether dtype holds a Python int. One of another type, or beyond int64, is for encode_number.
+bool holds(DType dtype, PyObject* number) {
+  if (!PyLong_CheckExact(number)) return true;
+  int overflow = 0;
+  const long long v = PyLong_AsLongLongAndOverflow(number, &overflow);
+  const Range range = range_of(dtype);
+  return overflow || (range.low <= v && v <= range.high);
+}
+
 // The bytes of a Python number as one element of dtype (float32 for the half types).
 uint64_t encode_number(const MapRow& row, PyObject* number, DType dtype) {
   uint64_t bytes = 0;
@@ -65,14 +92,8 @@ uint64_t encode_number(const MapRow& row, PyObject* number, DType dtype) {
   int overflow = 0;
   long long v = PyLong_AsLongLongAndOverflow(index, &overflow);
   Py_DECREF(index);
-  const int64_t low = dtype == DType::int64   ? std::numeric_limits<int64_t>::min()
-                      : dtype == DType::int32 ? std::numeric_limits<int32_t>::min()
-                                              : 0;
-  const int64_t high = dtype == DType::int64   ? std::numeric_limits<int64_t>::max()
-                       : dtype == DType::int32 ? std::numeric_limits<int32_t>::max()
-                       : dtype == DType::uint8 ? 255
-                                               : 1;
-  if (overflow || v < low || v > high) {
+  const Range range = range_of(dtype);
+  if (overflow || v < range.low || v > range.high) {
     PyErr_Format(PyExc_OverflowError, "%s: the number %R does not fit %s", row.name, number,
                  name_of(dtype));
     throw py::error_already_set();
@@ -97,7 +118,7 @@ PyObject* call_map_checked(int row_index, PyObject* const* args, Py_ssize_t coun
     throw TypeError(message(row.name, ": expected ", row.inputs, " arguments, got ", count));
   }
   const Array* operands[kMaxMapInputs] = {};
-  bool any = false, uniform = true;
+  bool any = false, uniform = true, foreign = false;
   DType arrays = DType::boolean;
   Weak weak = Weak::none;
   const bool selects = row.kind == RowKind::select;
@@ -110,6 +131,7 @@ PyObject* call_map_checked(int row_index, PyObject* const* args, Py_ssize_t coun
       any = true;
     } else if (is_number(args[k]) && !(selects && k == 0)) {
       weak = std::max(weak, weak_kind(args[k]));
+      foreign |= !PyFloat_CheckExact(args[k]) && !PyLong_CheckExact(args[k]);
     } else {
       wrong_operand(row, k, args[k]);
     }
@@ -120,33 +142,47 @@ PyObject* call_map_checked(int row_index, PyObject* const* args, Py_ssize_t coun
     DLX_CHECK_AS(TypeError, operands[0]->dtype == DType::boolean,
                  "where: expected a condition of dtype bool, got ", operands[0]->dtype);
   }
-  const DType dtype = compute_dtype(row, any, arrays, weak);
+  DType dtype = compute_dtype(row, any, arrays, weak);
+  if (row.kind == RowKind::comparison && weak == Weak::integer && !is_floating(dtype)) {
+    for (Py_ssize_t k = 0; k < count; ++k)  // by value: no uint8 equals -1
+      if (!operands[k] && !holds(dtype, args[k])) dtype = DType::int64;
+  }
   DLX_CHECK_AS(TypeError, takes(row, dtype), row.name, ": no kernel for ", dtype, "; it works on ",
                kernels_of(row));
 
-  Array casts[kMaxMapInputs];
-  if (!uniform || (any && arrays != dtype)) {
-    for (Py_ssize_t k = selects; k < count; ++k) {
-      if (!operands[k] || operands[k]->dtype == dtype) continue;
-      casts[k] = cast_to(*operands[k], dtype);
-      operands[k] = &casts[k];
+  // Before other code can run, that of other threads or of a number's __float__, the operands must
+  // be ours: it may give their tensors other values.
+  Array held[kMaxMapInputs];
+  const auto hold = [&] {
+    for (Py_ssize_t k = 0; k < count; ++k) {
+      if (!operands[k] || operands[k] == &held[k]) continue;
+      held[k] = *operands[k];
+      operands[k] = &held[k];
     }
+  };
+  if (foreign) hold();
+  if (!uniform || (any && arrays != dtype)) {
+    hold();
+    for (Py_ssize_t k = selects; k < count; ++k)
+      if (operands[k]) held[k] = cast_to(held[k], dtype);
   }
   Array y;
   Dims y_shape;
   MapShape shape = MapShape::make(row_index, dtype, static_cast<int>(count), operands, &y_shape);
   const DType compute = size_of(dtype) == 2 ? DType::float32 : dtype;
-  const Array* inputs[kMaxMapInputs];
   const Array* some = nullptr;
   for (Py_ssize_t k = 0; k < count; ++k)
     if (operands[k]) some = operands[k];
   y = empty(y_shape, shape.output_dtype(), some->device());
-  for (Py_ssize_t k = 0; k < count; ++k) {
-    inputs[k] = operands[k] ? operands[k] : &y;  // a number has no memory: the kernel does not look
+  for (Py_ssize_t k = 0; k < count; ++k)
     if (!operands[k]) shape.scalar[k] = encode_number(row, args[k], compute);
-  }
+  const bool large = y.size() > 32768;
+  if (large) hold();
+  const Array* inputs[kMaxMapInputs];
+  for (Py_ssize_t k = 0; k < count; ++k)
+    inputs[k] = operands[k] ? operands[k] : &y;  // a number has no memory: the kernel does not look
   {
-    GilRelease release(y.size() > 32768);
+    GilRelease release(large);
     Array* outputs[] = {&y};
     launch_bytes(
         current_ctx(),

@@ -11,8 +11,7 @@ PyObject* matmul_checked(PyObject* a, PyObject* b) {
   for (PyObject* o : {a, b})
     DLX_CHECK_AS(TypeError, is_tensor(o), "matmul: expected two Tensors, got ",
                  Py_TYPE(o)->tp_name);
-  const Array& x1 = array_of(a);
-  const Array& x2 = array_of(b);
+  const Array x1 = array_of(a), x2 = array_of(b);
   Dims y_shape;
   MatmulShape shape = MatmulShape::make(x1, x2, &y_shape);
   Array y = empty(y_shape, x1.dtype, x1.device());

@@ -17,16 +17,19 @@ PyObject* record_function(PyObject*, PyObject* const* args, Py_ssize_t count) {
   return guarded([&]() -> PyObject* {
     DLX_CHECK_AS(TypeError, (count == 3 || count == 4) && PyTuple_Check(args[1]),
                  "record: expected rule, inputs, outputs");
-    PyObject* outputs = args[2];
+    PyObject* result = args[2];
     if (recording) {
-      const bool many = PyTuple_Check(outputs);
+      const bool many = PyTuple_Check(result);
+      PyObject* const* outputs = many ? &PyTuple_GET_ITEM(result, 0) : &result;
+      const int output_count = many ? static_cast<int>(PyTuple_GET_SIZE(result)) : 1;
+      for (int i = 0; i < output_count; ++i)
+        DLX_CHECK_AS(TypeError, is_tensor(outputs[i]), "record: expected Tensors as outputs, got ",
+                     Py_TYPE(outputs[i])->tp_name);
       record(rule_ref(args[0]), &PyTuple_GET_ITEM(args[1], 0),
-             static_cast<int>(PyTuple_GET_SIZE(args[1])),
-             many ? &PyTuple_GET_ITEM(outputs, 0) : &outputs,
-             many ? static_cast<int>(PyTuple_GET_SIZE(outputs)) : 1,
+             static_cast<int>(PyTuple_GET_SIZE(args[1])), outputs, output_count,
              count == 4 ? args[3] : nullptr);
     }
-    return Py_NewRef(outputs);
+    return Py_NewRef(result);
   });
 }
 
@@ -54,12 +57,10 @@ PYBIND11_MODULE(_core, m) {
                py::reinterpret_steal<py::object>(PyCFunction_New(&record_method, nullptr)));
   m.def("recording", [] { return recording; });
   m.def("set_recording", [](bool on) { return std::exchange(recording, on); });
-  m.def("attach", [](py::handle node, int output_index, const Array& value) {
-    // A tensor with this value that stands at this place of the graph.
-    return py::reinterpret_steal<py::object>(
-        wrap(value, reinterpret_cast<NodeObject*>(node.ptr()), output_index));
-  });
   m.def("rebind", [](py::handle cell, py::handle value, const char* op) {
+    for (py::handle o : {cell, value})
+      DLX_CHECK_AS(TypeError, is_tensor(o.ptr()), op, ": expected Tensors, got ",
+                   Py_TYPE(o.ptr())->tp_name);
     rebind(as_tensor(cell.ptr()), as_tensor(value.ptr()), op);
   });
   m.def("detach", [](const Array& x) { return x; });

@@ -1,11 +1,14 @@
 #include "bindings/node.h"
 
-#include <new>
+#include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "bindings/tensor_base.h"
 
 namespace dlx {
+
+namespace py = pybind11;
 
 constinit thread_local bool recording = true;
 PyTypeObject* node_type = nullptr;
@@ -15,13 +18,14 @@ namespace {
 std::atomic<int64_t> next_sequence{1};
 
 NodeObject* new_node(PyObject* rule, PyObject* attrs, int inputs, int outputs) {
+  auto slots = std::make_unique_for_overwrite<NodeSlot[]>(static_cast<size_t>(inputs + outputs));
   auto* node = PyObject_New(NodeObject, node_type);
-  if (!node) throw std::bad_alloc();
+  if (!node) throw py::error_already_set();
   node->rule = Py_XNewRef(rule);
   node->attrs = Py_XNewRef(attrs);
   node->inputs = inputs;
   node->outputs = outputs;
-  node->slots = new NodeSlot[static_cast<size_t>(inputs + outputs)];
+  node->slots = slots.release();
   node->sequence = next_sequence.fetch_add(1, std::memory_order_relaxed);
   node->released = false;
   node->leaf = nullptr;
@@ -57,37 +61,28 @@ void node_dealloc(PyObject* self) {
 }
 
 PyObject* get_edges(PyObject* self, void*) {
-  NodeObject* node = as_node(self);
-  PyObject* edges = PyTuple_New(node->inputs);
-  for (int i = 0; i < node->inputs; ++i) {
-    const NodeSlot& slot = node->slots[i];
-    PyObject* edge =
-        slot.node ? Py_BuildValue("(Oi)", slot.node, slot.output_index) : Py_NewRef(Py_None);
-    PyTuple_SET_ITEM(edges, i, edge);
-  }
-  return edges;
+  return new_tuple(as_node(self)->inputs, [&](int i) {
+    const NodeSlot& slot = as_node(self)->slots[i];
+    return slot.node ? Py_BuildValue("(Oi)", slot.node, slot.output_index) : Py_NewRef(Py_None);
+  });
 }
 
 // The values as they were, attached where they were attached: what a rule differentiates through.
 PyObject* get_inputs(PyObject* self, void*) {
-  NodeObject* node = as_node(self);
-  PyObject* inputs = PyTuple_New(node->inputs);
-  for (int i = 0; i < node->inputs; ++i) {
-    const NodeSlot& slot = node->slots[i];
-    PyTuple_SET_ITEM(inputs, i,
-                     slot.number ? Py_NewRef(slot.number)
-                     : slot.node ? wrap(slot.array, slot.node, slot.output_index)
-                                 : wrap(slot.array));
-  }
-  return inputs;
+  return new_tuple(as_node(self)->inputs, [&](int i) {
+    const NodeSlot& slot = as_node(self)->slots[i];
+    if (slot.number) return Py_NewRef(slot.number);
+    return guarded([&] {
+      return slot.node ? wrap(slot.array, slot.node, slot.output_index) : wrap(slot.array);
+    });
+  });
 }
 
 PyObject* get_outputs(PyObject* self, void*) {
   NodeObject* node = as_node(self);
-  PyObject* outputs = PyTuple_New(node->outputs);
-  for (int i = 0; i < node->outputs; ++i)
-    PyTuple_SET_ITEM(outputs, i, wrap(node->slots[node->inputs + i].array, node, i));
-  return outputs;
+  return new_tuple(node->outputs, [&](int i) {
+    return guarded([&] { return wrap(node->slots[node->inputs + i].array, node, i); });
+  });
 }
 
 PyObject* get_rule(PyObject* self, void*) {
@@ -142,13 +137,16 @@ PyType_Slot node_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc
 PyType_Spec node_spec = {"dlx._core.Node", sizeof(NodeObject), 0,
                          Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, node_slots};
 
-uint32_t mask_attribute(PyObject* rule, const char* name) {
+int64_t mask_attribute(PyObject* rule, const char* name) {
   PyObject* mask = PyObject_GetAttrString(rule, name);
-  if (!mask) throw pybind11::error_already_set();
-  uint32_t bits = static_cast<uint32_t>(PyLong_AsUnsignedLongMask(mask));
+  if (!mask) throw py::error_already_set();
+  const int64_t bits = PyLong_AsLongLong(mask);
   Py_DECREF(mask);
+  if (bits == -1 && PyErr_Occurred()) throw py::error_already_set();
   return bits;
 }
+
+bool bit(int64_t mask, int i) { return mask >> std::min(i, 63) & 1; }
 
 }  // namespace
 
@@ -184,7 +182,7 @@ void record(const RuleRef& ref, PyObject* const* inputs, int input_count, PyObje
       continue;
     }
     TensorObject* t = as_tensor(inputs[i]);
-    slot.array = ref.saves_inputs >> i & 1 ? t->array : t->array.meta();
+    slot.array = bit(ref.saves_inputs, i) ? t->array : t->array.meta();
     if (!needs_grad(t)) continue;
     slot.node = t->node;
     Py_INCREF(slot.node);
@@ -192,9 +190,10 @@ void record(const RuleRef& ref, PyObject* const* inputs, int input_count, PyObje
   }
   for (int i = 0; i < output_count; ++i) {
     TensorObject* t = as_tensor(outputs[i]);
-    node->slots[input_count + i].array = ref.saves_outputs >> i & 1 ? t->array : t->array.meta();
-    Py_XDECREF(t->node);
-    t->node = reinterpret_cast<NodeObject*>(Py_NewRef(reinterpret_cast<PyObject*>(node)));
+    node->slots[input_count + i].array = bit(ref.saves_outputs, i) ? t->array : t->array.meta();
+    let_go_of_node(t);
+    Py_INCREF(node);
+    t->node = node;
     t->output_index = i;
   }
   Py_DECREF(node);
@@ -204,7 +203,7 @@ PyTypeObject* make_node_type(PyObject* module) {
   node_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&node_spec));
   if (!node_type ||
       PyModule_AddObjectRef(module, "Node", reinterpret_cast<PyObject*>(node_type)) < 0)
-    throw pybind11::error_already_set();
+    throw py::error_already_set();
   return node_type;
 }
 

@@ -36,7 +36,7 @@ struct NodeObject {
 // What C needs to know of a rule (an object of autodiff.py): looked up once for the hot ops.
 struct RuleRef {
   PyObject* rule = nullptr;
-  uint32_t saves_inputs = 0, saves_outputs = 0;  // bit masks
+  int64_t saves_inputs = 0, saves_outputs = 0;  // bit masks; those from bit 63 on are alike
 };
 RuleRef rule_ref(PyObject* rule);
 

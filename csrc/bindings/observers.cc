@@ -1,7 +1,7 @@
 // The two observers as Python sees them: dlx.profile()'s counters, recorded programs.
 #include <pybind11/stl.h>
 
-#include "bindings/bind_all.h"
+#include "bindings/tensor_base.h"
 #include "core/profiler.h"
 #include "program/recorder.h"
 
@@ -51,10 +51,10 @@ Program::Feed feed_of(size_t k, const py::handle& pair, int64_t steps) {
   DLX_CHECK_AS(TypeError, is_tensor(tensor.ptr()) && is_tensor(stacked.ptr()), "replay: feed ", k,
                " is not a pair of Tensors");
   const Array &x = array_of(tensor.ptr()), &values = array_of(stacked.ptr());
-  Dims expected;
-  expected.push_back(steps);
-  for (int64_t extent : x.shape)
-    if (expected.ndim < kMaxDims) expected.push_back(extent);
+  DLX_CHECK(x.shape.ndim < kMaxDims, "replay: feed ", k, " has ", kMaxDims,
+            " dimensions, and one more of steps is not possible; x=", x.shape);
+  Dims expected{steps};
+  for (int64_t extent : x.shape) expected.push_back(extent);
   DLX_CHECK(values.shape == expected && values.dtype == x.dtype, "replay: feed ", k, " expects ",
             x.dtype, " of shape ", expected, ", got ", values.dtype, " of shape ", values.shape);
   return {x, dense(current_ctx(), values)};
@@ -64,7 +64,7 @@ void replay(Program& program, int64_t steps, const py::sequence& pairs) {
   DLX_CHECK(steps >= 0, "replay: steps must be at least 0, got ", steps);
   std::vector<Program::Feed> feeds;
   for (size_t k = 0; k < pairs.size(); ++k) feeds.push_back(feed_of(k, pairs[k], steps));
-  const py::gil_scoped_release release;
+  const GilRelease release(true);
   program.replay(steps, feeds);
 }
 

@@ -38,14 +38,14 @@ struct Parameter {
   int32_t group;
 };
 
+// All arrays are copies (of no memory), so that they live through the launch whatever other threads
+// do.
 struct Buffers {
   const Array &lr, &weight_decay, &grad_scale, &skip;
-  Array& step;
+  Array step;
 };
 
-// The arrays are copied (their memory is not), so that they live through the launch whatever other
-// threads do.
-void launch_some(OptimizerShape shape, const Buffers& shared, std::span<const Parameter> some,
+void launch_some(OptimizerShape shape, Buffers& shared, std::span<const Parameter> some,
                  bool last) {
   Ctx& ctx = current_ctx();
   const size_t count = some.size();
@@ -105,7 +105,7 @@ void optimizer_step(int kind, py::handle params, py::handle grads, py::handle st
   }
 
   own(current_ctx(), counter);
-  const Buffers shared{lr, weight_decay, grad_scale, skip, counter};
+  Buffers shared{lr, weight_decay, grad_scale, skip, counter};
   const auto most = static_cast<size_t>(shape.tensors_per_launch());
   auto left = static_cast<size_t>(n);
   if (n == 0) launch_some(shape, shared, {}, true);  // a step all the same

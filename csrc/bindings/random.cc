@@ -11,6 +11,8 @@ namespace {
 
 namespace py = pybind11;
 
+// Valid without the GIL: nothing gives the generator's cell another value. A copy would make other
+// threads that draw meanwhile copy the state, and give the same numbers twice.
 Array& cell_of(py::handle cell, const char* op) {
   DLX_CHECK_AS(TypeError, is_tensor(cell.ptr()), op, ": expected the generator's cell as a Tensor");
   Array& array = as_tensor(cell.ptr())->array;

@@ -1,8 +1,8 @@
 // The bytes of an array under another dtype and shape: how files and hashes see arrays.
 #include <cstring>
 
-#include "bindings/bind_all.h"
 #include "bindings/tensor_base.h"
+#include "core/view.h"
 
 namespace dlx {
 namespace {
@@ -10,6 +10,7 @@ namespace {
 // A view where the memory is aligned for `dtype`, else a copy. x is made dense first.
 Array reinterpret(const Array& x, DType dtype, const Dims& shape) {
   Array a = dense(current_ctx(), x);
+  check_extents(shape, "reinterpret");
   const int64_t size = size_of(dtype), offset = a.offset * size_of(a.dtype);
   DLX_CHECK(shape.product() * size == a.bytes(), "reinterpret: ", dtype, " of shape ", shape,
             " needs ", shape.product() * size, " bytes, x has ", a.bytes());

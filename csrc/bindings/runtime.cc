@@ -1,5 +1,5 @@
 // Memory, machine limits, test hooks.
-#include "bindings/bind_all.h"
+#include "bindings/tensor_base.h"
 #include "core/allocator.h"
 #include "core/guarded.h"
 #include "core/machine_limits.h"
@@ -25,7 +25,7 @@ void bind_runtime(py::module_& m) {
   m.def("machine_limits", [] {
     MachineLimits limits;
     {
-      py::gil_scoped_release release;
+      const GilRelease release(true);
       limits = machine_limits();
     }
     py::dict d;

@@ -1,7 +1,7 @@
 // Views of the whole array, and joining arrays.
 #include <vector>
 
-#include "bindings/bind_all.h"
+#include "bindings/tensor_base.h"
 #include "core/view.h"
 #include "ops/copy.h"
 
@@ -44,8 +44,8 @@ Array concat(const pybind11::sequence& tensors, int axis) {
     DLX_CHECK_AS(TypeError, arrays[i].dtype == first.dtype, "concat: expected one dtype, got ",
                  first.dtype, " and ", arrays[i].dtype);
     shape[axis] += arrays[i].shape[axis];
+    check_extents(shape, "concat");
   }
-  check_extents(shape, "concat");
   Array y = empty(shape, first.dtype, first.device());
   GilRelease release(y.bytes() > 100'000);
   Array part = y;

@@ -1,8 +1,10 @@
 #include "bindings/tensor_base.h"
 
 #include <structmember.h>
+#include <unistd.h>
 
 #include <new>
+#include <utility>
 
 #include "bindings/from_python.h"
 #include "bindings/map.h"
@@ -35,6 +37,16 @@ PyObject* raise_current_exception() {
   return nullptr;
 }
 
+// Until 3.13 Python ends the daemon threads of a finished program here, by unwinding, which would
+// go through destructors without the GIL. They sleep instead, as from 3.14 on.
+void GilRelease::restore(PyThreadState* state) {
+  try {
+    PyEval_RestoreThread(state);
+  } catch (...) {
+    for (;;) pause();
+  }
+}
+
 PyObject* wrap(Array array) {
   PyObject* self = tensor_class->tp_alloc(tensor_class, 0);
   if (!self) throw py::error_already_set();
@@ -60,6 +72,11 @@ const Array& array_of(PyObject* o) {
   return array;
 }
 
+void let_go_of_node(TensorObject* t) {
+  if (t->node && t->node->leaf == t) t->node->leaf = nullptr;
+  Py_CLEAR(t->node);
+}
+
 void check_writable(const TensorObject* cell, const char* op) {
   DLX_CHECK_AS(std::runtime_error, !(recording && cell->requires_grad), op,
                ": a leaf that requires a gradient cannot be written in place; use dlx.no_grad() or "
@@ -70,7 +87,8 @@ void rebind(TensorObject* cell, TensorObject* value, const char* op) {
   check_writable(cell, op);
   if (cell->array.storage.get() != value->array.storage.get())
     notify_cell_moves(current_ctx(), cell->array);
-  cell->array = value->array;
+  // The old value goes last: letting go of borrowed memory runs code of others.
+  const Array before = std::exchange(cell->array, value->array);
   if (cell->requires_grad) return;  // under no_grad a leaf stays the same leaf
   NodeObject* old = cell->node;
   cell->node =
@@ -82,12 +100,6 @@ void rebind(TensorObject* cell, TensorObject* value, const char* op) {
 }
 
 namespace {
-
-// The node of a leaf is found through the tensor; it must not outlive what it points back to.
-void let_go_of_node(TensorObject* t) {
-  if (t->node && t->node->leaf == t) t->node->leaf = nullptr;
-  Py_CLEAR(t->node);
-}
 
 PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   if (PyTuple_GET_SIZE(args) != 1 || (kwargs && PyDict_GET_SIZE(kwargs)) ||
@@ -104,8 +116,8 @@ PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
 
 void tensor_dealloc(PyObject* self) {
   TensorObject* t = as_tensor(self);
+  let_go_of_node(t);  // before other code runs, which could find a dying leaf through it
   if (t->weak_references) PyObject_ClearWeakRefs(self);
-  let_go_of_node(t);
   Py_CLEAR(t->grad);
   t->array.~Array();
   PyTypeObject* type = Py_TYPE(self);
@@ -128,8 +140,10 @@ PyObject* get_dtype(PyObject* self, void*) {
 PyObject* get_strides(PyObject* self, void*) { return tuple_of(as_tensor(self)->array.strides); }
 PyObject* get_node(PyObject* self, void*) {
   TensorObject* t = as_tensor(self);
-  if (t->requires_grad && !t->node) leaf_node(t);
-  return Py_NewRef(t->node ? reinterpret_cast<PyObject*>(t->node) : Py_None);
+  return guarded([&] {
+    if (t->requires_grad && !t->node) leaf_node(t);
+    return Py_NewRef(t->node ? reinterpret_cast<PyObject*>(t->node) : Py_None);
+  });
 }
 PyObject* get_output_index(PyObject* self, void*) {
   return PyLong_FromLong(as_tensor(self)->output_index);
@@ -142,7 +156,7 @@ PyObject* get_is_dense(PyObject* self, void*) {
   return PyBool_FromLong(as_tensor(self)->array.is_dense());
 }
 PyObject* get_storage_id(PyObject* self, void*) {
-  return PyLong_FromUnsignedLongLong(as_tensor(self)->array.storage->id);
+  return guarded([&] { return PyLong_FromUnsignedLongLong(array_of(self).storage->id); });
 }
 PyObject* get_device_code(PyObject* self, void*) {
   Device d = as_tensor(self)->array.device();
@@ -151,7 +165,11 @@ PyObject* get_device_code(PyObject* self, void*) {
 
 int set_requires_grad(PyObject* self, PyObject* value, void*) {
   TensorObject* t = as_tensor(self);
-  int on = value ? PyObject_IsTrue(value) : -1;
+  if (!value) {
+    PyErr_SetString(PyExc_TypeError, "requires_grad: expected a bool, and cannot be deleted");
+    return -1;
+  }
+  const int on = PyObject_IsTrue(value);
   if (on < 0) return -1;
   if (on && !is_floating(t->array.dtype)) {
     PyErr_Format(PyExc_TypeError, "requires_grad: expected a floating dtype, got %s",
@@ -185,17 +203,16 @@ int set_grad(PyObject* self, PyObject* value, void*) {
                  Py_TYPE(value)->tp_name);
     return -1;
   }
-  if (!(as_tensor(value)->array.shape == t->array.shape)) {
-    PyErr_SetString(PyExc_ValueError, message("grad: expected shape ", t->array.shape, ", got ",
-                                              as_tensor(value)->array.shape)
-                                          .c_str());
-    return -1;
-  }
-  if (t->grad) {
-    if (!guarded(
-            [&] { return notify_cell_moves(current_ctx(), as_tensor(t->grad)->array), value; }))
-      return -1;
-  }
+  PyObject* done = guarded([&] {
+    const Dims &expected = t->array.shape, &shape = as_tensor(value)->array.shape;
+    DLX_CHECK(shape == expected, "grad: expected shape ", expected, ", got ", shape);
+    const DType dtype = as_tensor(value)->array.dtype;
+    DLX_CHECK_AS(TypeError, dtype == t->array.dtype, "grad: expected ", t->array.dtype, ", got ",
+                 dtype);
+    if (t->grad) notify_cell_moves(current_ctx(), as_tensor(t->grad)->array);
+    return value;
+  });
+  if (!done) return -1;
   Py_XSETREF(t->grad, Py_NewRef(value));
   return 0;
 }
@@ -321,16 +338,12 @@ Py_ssize_t length(PyObject* self) {
 }
 
 int truth(PyObject* self) {
-  const Array& array = as_tensor(self)->array;
-  if (array.size() != 1) {
-    PyErr_SetString(
-        PyExc_ValueError,
-        message("bool: expected one element, got shape ", array.shape,
-                "; compare and reduce with dlx.all-like expressions such as (x == y).min()")
-            .c_str());
-    return -1;
-  }
-  PyObject* value = item_of(array);
+  PyObject* value = guarded([&] {
+    const Array& array = as_tensor(self)->array;
+    DLX_CHECK(array.size() == 1, "bool: expected one element, got shape ", array.shape,
+              "; reduce first, with x.all() or x.any()");
+    return item_of(array);
+  });
   if (!value) return -1;
   int result = PyObject_IsTrue(value);
   Py_DECREF(value);

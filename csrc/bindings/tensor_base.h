@@ -37,6 +37,9 @@ PyObject* wrap(Array array, NodeObject* node, int output_index);  // attached to
 // for).
 const Array& array_of(PyObject* tensor);
 
+// A leaf's node is found through the leaf and must not outlive what it points back to.
+void let_go_of_node(TensorObject*);
+
 // Raises on a leaf that requires a gradient, outside no_grad.
 void check_writable(const TensorObject* cell, const char* op);
 // Rebinds the cell to another value, as x += v and x[i] = v do, where it is writable.
@@ -60,16 +63,31 @@ PyObject* guarded(const F& body) {
   }
 }
 
-// Releases the GIL for work that takes longer than handing it over (about 10 us).
+// A tuple of element(0), ..., element(n - 1), new references; null, as is the first failing one.
+template <class F>
+PyObject* new_tuple(int n, const F& element) {
+  PyObject* tuple = PyTuple_New(n);
+  for (int i = 0; tuple && i < n; ++i) {
+    if (PyObject* o = element(i))
+      PyTuple_SET_ITEM(tuple, i, o);
+    else
+      Py_CLEAR(tuple);
+  }
+  return tuple;
+}
+
+// Releases the GIL for work that takes longer than handing it over (about 10 us). Meanwhile other
+// threads may give any tensor a new value: the work needs Arrays of its own.
 class GilRelease {
  public:
   explicit GilRelease(bool worth) : state_(worth ? PyEval_SaveThread() : nullptr) {}
   ~GilRelease() {
-    if (state_) PyEval_RestoreThread(state_);
+    if (state_) restore(state_);
   }
   GilRelease(const GilRelease&) = delete;
 
  private:
+  static void restore(PyThreadState*);
   PyThreadState* state_;
 };
 

@@ -1,6 +1,7 @@
 #include "core/array.h"
 
-#include <cstring>
+#include <algorithm>
+#include <cstdlib>
 
 #include "core/allocator.h"
 #include "core/check.h"
@@ -33,14 +34,11 @@ void StorageRef::destroy(Storage* s) {
   dlx::release(s, sizeof(Storage));
 }
 
-void pin(Storage* s) {
-  s->pins.fetch_add(1, std::memory_order_relaxed);
-  s->owners.fetch_add(1, std::memory_order_relaxed);
-}
+void pin(Storage* s) { s->owners.fetch_add(Storage::kPin + 1, std::memory_order_relaxed); }
 
 void unpin(Storage* s) {
-  s->pins.fetch_sub(1, std::memory_order_relaxed);
-  if (s->owners.fetch_sub(1, std::memory_order_acq_rel) == 1) StorageRef::destroy(s);
+  constexpr int64_t kOne = Storage::kPin + 1;
+  if (s->owners.fetch_sub(kOne, std::memory_order_acq_rel) == kOne) StorageRef::destroy(s);
 }
 
 bool Array::is_dense() const {
@@ -53,11 +51,7 @@ bool Array::is_dense() const {
   return true;
 }
 
-bool Array::is_writable() const {
-  return !storage->read_only && storage->owners.load(std::memory_order_acquire) -
-                                        storage->pins.load(std::memory_order_relaxed) ==
-                                    1;
-}
+bool Array::is_writable() const { return !storage->read_only && storage->cells() == 1; }
 
 Array Array::meta() const {
   Array m;
@@ -79,6 +73,10 @@ Dims dense_strides(const Dims& shape) {
 }
 
 Array empty(const Dims& shape, DType dtype, Device device) {
+  int64_t most = size_of(dtype);  // also of the strides of a shape without elements
+  for (int64_t extent : shape)
+    DLX_CHECK_AS(OutOfMemory, !__builtin_mul_overflow(most, std::max<int64_t>(extent, 1), &most),
+                 "empty: no memory for ", dtype, " of shape ", shape);
   Array a;
   a.shape = shape;
   a.strides = dense_strides(shape);
@@ -93,14 +91,21 @@ Array empty(const Dims& shape, DType dtype, Device device) {
   return a;
 }
 
-Array borrow(void* data, int64_t bytes, const Dims& shape, const Dims& strides, DType dtype,
-             Device device, void* owner, void (*release)(Storage*)) {
-  Storage* s = make_storage(data, bytes, device);
+Array borrow(void* data, const Dims& shape, const Dims& strides, DType dtype, Device device,
+             void* owner, void (*release)(Storage*)) {
+  int64_t below = 0, above = 0;  // elements of the memory before and behind the first element
+  for (int i = 0; i < shape.ndim; ++i)
+    (strides[i] < 0 ? below : above) += (shape[i] - 1) * std::abs(strides[i]);
+  if (shape.product() == 0) below = 0, above = -1;
+  const int64_t size = size_of(dtype);
+  Storage* s =
+      make_storage(static_cast<char*>(data) - below * size, (below + 1 + above) * size, device);
   s->read_only = true;
   s->owner = owner;
   s->release = release;
   Array a;
   a.storage = StorageRef(s);
+  a.offset = below;
   a.shape = shape;
   a.strides = strides;
   a.dtype = dtype;

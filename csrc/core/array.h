@@ -52,8 +52,8 @@ struct Device {
   bool operator==(const Device&) const = default;
 };
 
-// One block of memory, freed with its last owner. `pins` counts the owners (recorders) that only
-// hold it alive: they do not make an in-place write copy.
+// One block of memory, freed with its last owner. Owners that are pins (of recorders) only hold it
+// alive: they do not make an in-place write copy.
 struct Storage {
   void* data = nullptr;
   int64_t bytes = 0;
@@ -62,7 +62,13 @@ struct Storage {
   bool read_only = false;               // borrowed memory is never written
   void (*release)(Storage*) = nullptr;  // null: the caching allocator's
   void* owner = nullptr;                // what release() lets go of, for borrowed memory
-  std::atomic<int32_t> owners{0}, pins{0};
+  std::atomic<int64_t> owners{0};       // kPin of each pin above: one word, so one moment
+
+  static constexpr int64_t kPin = int64_t{1} << 32;
+  int64_t cells() const {  // owners that may look at the values
+    const int64_t now = owners.load(std::memory_order_acquire);
+    return now % kPin - now / kPin;
+  }
 };
 
 class StorageRef {
@@ -111,8 +117,9 @@ struct Array {
 
 Dims dense_strides(const Dims& shape);
 Array empty(const Dims& shape, DType dtype, Device device);
-// Memory of somebody else; release(storage) is called once, when the last view is gone.
-Array borrow(void* data, int64_t bytes, const Dims& shape, const Dims& strides, DType dtype,
-             Device device, void* owner, void (*release)(Storage*));
+// Memory of somebody else, `data` the first element; release(storage) is called once, when the last
+// view is gone.
+Array borrow(void* data, const Dims& shape, const Dims& strides, DType dtype, Device device,
+             void* owner, void (*release)(Storage*));
 
 }  // namespace dlx

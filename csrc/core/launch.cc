@@ -1,10 +1,12 @@
 #include "core/launch.h"
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "core/allocator.h"
 #include "core/check.h"
+#include "core/parallel.h"
 #include "ops/copy.h"
 
 namespace dlx {
@@ -56,6 +58,8 @@ void remove_observer(Ctx& ctx, Observer* observer) {
 
 void run_kernel(Ctx& ctx, const Op& op, const void* shape, void* const* buffers, Device device) {
   Kernel kernel = op.kernels[static_cast<int>(device.kind)];
+  std::optional<KeepThreads> keep;  // a workspace may be sized by their number
+  if (op.workspace) keep.emplace();
   int64_t workspace_bytes = op.workspace ? op.workspace(shape) : 0;
   Scratch workspace(workspace_bytes);
   kernel(ctx, shape, buffers, workspace.data);

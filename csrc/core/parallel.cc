@@ -20,7 +20,6 @@
 #include <exception>
 #include <stdexcept>
 #include <string>
-#include <system_error>
 #include <thread>
 
 #include "core/cpu_features.h"
@@ -54,6 +53,8 @@ struct Pool {
   std::atomic<int> size{0};        // num_threads(); 0: not yet known
   std::atomic<int> started{0};     // workers alive: indices 1..started
   std::atomic<bool> taken{false};  // by a caller, or by set_num_threads
+  std::atomic<int> keepers{0};     // of the size
+  std::atomic<bool> resizing{false};
   // Valid from a claim to its subtraction from `unfinished`: the caller stays until that is zero.
   Job* job = nullptr;
   // Chunks nobody claimed. A claim is one decrement that finds it positive, so a worker that comes
@@ -193,7 +194,7 @@ void start_workers(int wanted) {
     pool.started.fetch_add(1);
     try {
       std::thread(worker_main, index).detach();
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {
       pool.started.fetch_sub(1);
       return;
     }
@@ -216,6 +217,8 @@ void reset_in_child() {
   pool.unfinished = 0;
   pool.caller_parked = 0;
   pool.sleepers = 0;
+  pool.keepers = 0;
+  pool.resizing = false;
   pool.taken = false;
 }
 [[maybe_unused]] const int fork_handler = pthread_atfork(nullptr, nullptr, reset_in_child);
@@ -235,11 +238,23 @@ void set_num_threads(int n) {
     throw std::invalid_argument("set_num_threads: expected 1..256, got " + std::to_string(n));
   if (inside_body) throw std::logic_error("set_num_threads: called inside a parallel body");
   while (!try_take_pool()) sched_yield();
+  pool.resizing = true;
+  while (pool.keepers.load() > 0) sched_yield();
   pool.size = n;
   announce(kMaxThreads);
   while (pool.started.load() > n - 1) sched_yield();  // then their indices are free again
+  pool.resizing = false;
   pool.taken.store(false, std::memory_order_release);
 }
+
+KeepThreads::KeepThreads() {
+  while (pool.keepers.fetch_add(1), pool.resizing.load()) {
+    pool.keepers.fetch_sub(1);
+    while (pool.resizing.load()) sched_yield();
+  }
+}
+
+KeepThreads::~KeepThreads() { pool.keepers.fetch_sub(1); }
 
 void parallel_run(int64_t n, int64_t grain, ChunkBody body, void* state) {
   assert(grain > 0);

@@ -22,9 +22,16 @@ void parallel_run(int64_t n, int64_t grain, ChunkBody body, void* state);
 // most 256.
 int num_threads();
 // 1..256, really n threads even on fewer cores; std::invalid_argument otherwise, std::logic_error
-// inside a body. Waits for a parallel_run in progress. Scratch sized by num_threads() before the
-// call no longer fits after it.
+// inside a body. Waits for a parallel_run in progress, and for every KeepThreads.
 void set_num_threads(int n);
+
+// While one lives num_threads() stays as it is: for scratch sized by it.
+class KeepThreads {
+ public:
+  KeepThreads();
+  ~KeepThreads();
+  KeepThreads(const KeepThreads&) = delete;
+};
 
 namespace hooks {
 extern int64_t forced_grain;  // core/test_hooks.h

@@ -7,6 +7,7 @@ void Profiler::after(const Launch& call) {
   const Cost cost = call.op.cost ? call.op.cost(call.shape) : Cost{};
   bool f64 = false;
   for (const Array* a : call.outputs) f64 |= a->dtype == DType::float64;
+  const std::lock_guard lock(mutex_);
   ProfileRow& row = rows_[{&call.op, call.op.baseline ? Isa::portable : current_isa()}];
   ++row.calls;
   row.bytes += cost.bytes;
@@ -17,6 +18,7 @@ void Profiler::after(const Launch& call) {
 
 Profiler::Rows Profiler::rows() const {
   Rows named;
+  const std::lock_guard lock(mutex_);
   for (const auto& [key, row] : rows_) {
     ProfileRow& sum = named[{key.first->name, key.second}];
     sum.calls += row.calls;

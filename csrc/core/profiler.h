@@ -2,6 +2,7 @@
 #pragma once
 #include <chrono>
 #include <map>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -28,6 +29,7 @@ class Profiler final : public Observer {
  private:
   using Clock = std::chrono::steady_clock;
   Clock::time_point start_;
+  mutable std::mutex mutex_;  // of rows_: other threads look while a launch runs without the GIL
   std::map<std::pair<const Op*, Isa>, ProfileRow> rows_;  // a key that costs nothing to compare
 };
 

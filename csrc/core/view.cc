@@ -1,5 +1,7 @@
 #include "core/view.h"
 
+#include <algorithm>
+
 #include "core/check.h"
 
 namespace dlx {
@@ -8,8 +10,9 @@ void check_extents(const Dims& shape, const char* op) {
   int64_t total = 1;
   for (int64_t extent : shape) {
     DLX_CHECK(extent >= 0, op, ": expected extents >= 0, got shape ", shape);
-    DLX_CHECK(!__builtin_mul_overflow(total, extent, &total) && total < int64_t{1} << 58, op,
-              ": shape ", shape, " has too many elements");
+    // An extent of 0 counts as 1: the strides of the others must be numbers, too.
+    const bool fits = !__builtin_mul_overflow(total, std::max<int64_t>(extent, 1), &total);
+    DLX_CHECK(fits && total < int64_t{1} << 58, op, ": shape ", shape, " has too many elements");
   }
 }
 

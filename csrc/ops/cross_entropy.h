@@ -21,6 +21,9 @@ struct CrossEntropyShape {
   double label_smoothing;
 
   int64_t positions() const { return n * inner; }
+  Dims loss_shape(const Array& target) const {
+    return reduction == LossReduction::none ? target.shape : Dims{};
+  }
   // x: (C,), (N, C) or (N, C, ...)  target: x's shape without C
   static CrossEntropyShape make(const Array& x, const Array& target, const Array* weight,
                                 int64_t ignore_index, double label_smoothing,

@@ -9,6 +9,7 @@
 #include "core/check.h"
 #include "core/cpu_features.h"
 #include "core/parallel.h"
+#include "core/view.h"
 #include "ops/strided.h"
 
 namespace dlx {
@@ -111,6 +112,7 @@ MapShape MapShape::make(int row, DType dtype, int count, const Array* const* ope
   }
   *y_shape = shape;
   std::copy(shape.begin(), shape.end(), s.extent);
+  check_extents(*y_shape, s.info().name);
   // y itself is dense: merging must keep the row-major order only, which it does for any strides.
   s.ndim = merge_dims(shape.ndim, s.extent, s.stride, kMaxMapInputs);
   std::fill(s.extent + s.ndim, s.extent + kMaxDims, 0);

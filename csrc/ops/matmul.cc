@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/check.h"
+#include "core/view.h"
 
 namespace dlx {
 
@@ -44,13 +45,14 @@ MatmulShape MatmulShape::make(const Array& a, const Array& b, Dims* y_shape) {
     g.b_batch[i] = be == 1 ? 0 : b.strides[bi];
     y.push_back(g.batch[i]);
   }
+  if (an > 1) y.push_back(g.m);
+  if (bn > 1) y.push_back(g.n);
+  check_extents(y, "matmul");
   int64_t c_stride = g.m * g.n;
   for (int i = g.batch_ndim - 1; i >= 0; --i) {
     g.c_batch[i] = c_stride;
     c_stride *= g.batch[i];
   }
-  if (an > 1) y.push_back(g.m);
-  if (bn > 1) y.push_back(g.n);
   *y_shape = y;
   return s;
 }

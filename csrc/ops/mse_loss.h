@@ -10,6 +10,9 @@ struct MseLossShape {
   LossReduction reduction;
   int64_t n;
 
+  Dims loss_shape(const Array& x) const {
+    return reduction == LossReduction::none ? x.shape : Dims{};
+  }
   int64_t losses() const { return reduction == LossReduction::none ? n : 1; }
   static MseLossShape make(const Array& x, const Array& target, LossReduction reduction);
 };

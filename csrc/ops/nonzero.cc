@@ -24,10 +24,11 @@ int64_t NonzeroShape::chunks() const { return (n + kChunk - 1) / kChunk; }
 namespace cpu {
 namespace {
 
-void count_chunks(int64_t n, const bool* mask, int64_t* counts) {
+// As bytes: what another library calls true is not always 1.
+void count_chunks(int64_t n, const uint8_t* mask, int64_t* counts) {
   parallel_for(n, kChunk, [&](int64_t begin, int64_t end) {
     int32_t count = 0;
-    for (int64_t i = begin; i < end; ++i) count += mask[i];
+    for (int64_t i = begin; i < end; ++i) count += mask[i] != 0;
     counts[begin / kChunk] = count;
   });
 }
@@ -37,7 +38,7 @@ void count_chunks(int64_t n, const bool* mask, int64_t* counts) {
 void count_nonzero(Ctx&, const void* shape, void* const* buffers, void* workspace) {
   const auto& s = *static_cast<const NonzeroShape*>(shape);
   auto* counts = static_cast<int64_t*>(workspace);
-  count_chunks(s.n, static_cast<const bool*>(buffers[0]), counts);
+  count_chunks(s.n, static_cast<const uint8_t*>(buffers[0]), counts);
   int64_t total = 0;
   for (int64_t c = 0; c < s.chunks(); ++c) total += counts[c];
   *static_cast<int64_t*>(buffers[1]) = total;
@@ -45,7 +46,7 @@ void count_nonzero(Ctx&, const void* shape, void* const* buffers, void* workspac
 
 void nonzero(Ctx&, const void* shape, void* const* buffers, void* workspace) {
   const auto& s = *static_cast<const NonzeroShape*>(shape);
-  const auto* mask = static_cast<const bool*>(buffers[0]);
+  const auto* mask = static_cast<const uint8_t*>(buffers[0]);
   auto* y = static_cast<int64_t*>(buffers[1]);
   auto* starts = static_cast<int64_t*>(workspace);
   count_chunks(s.n, mask, starts);
@@ -62,7 +63,7 @@ void nonzero(Ctx&, const void* shape, void* const* buffers, void* workspace) {
     // part of y.
     for (int64_t i = begin, at = starts[chunk]; at < last; ++i) {
       y[at] = i;
-      at += mask[i];
+      at += mask[i] != 0;
     }
   });
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/view.h"
 #include "ops/index_range.h"
 #include "ops/strided.h"
 
@@ -29,6 +30,7 @@ RavelIndexShape RavelIndexShape::make(int count, const Array* const* indices, co
       y[i] = indices[k]->shape[at];
     }
   }
+  check_extents(y, "getitem");
   RavelIndexShape s{};
   s.count = count;
   int64_t weight = 1;

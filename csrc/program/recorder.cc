@@ -89,6 +89,7 @@ void Program::cell_moves(const Array& from) {
 }
 
 std::vector<const char*> Program::launches() const {
+  require(!ctx_ || ctx_ == &current_ctx(), "launches: another thread is recording them");
   std::vector<const char*> names;
   for (const Call& call : calls_) names.push_back(call.op->name);
   return names;
@@ -114,7 +115,7 @@ void Program::replay(int64_t steps, const std::vector<Feed>& feeds) {
     stride[at->second] = x.bytes();
   }
   for (const Memory& m : memories_) {
-    const int cells = m.pinned && m.written ? m.pinned->owners - m.pinned->pins : 1;
+    const int64_t cells = m.pinned && m.written ? m.pinned->cells() : 1;
     require(cells == 1, "replay: a tensor of ", m.bytes, " bytes that the program updates ",
             cells ? "shares its memory with another; drop or clone() that one" : "is gone");
   }

@@ -191,9 +191,32 @@ def _core_int(op, n):
         raise TypeError(f"{op}: expected an int, got {type(n).__name__}") from None
 
 
+# What some names of PyTorch and NumPy are called here.
+_CALLED = {
+    "array": "tensor",
+    "cat": "concat",
+    "clamp": "clip",
+    "concatenate": "concat",
+    "div": "divide",
+    "from_numpy": "asarray",
+    "manual_seed": "seed",
+    "mm": "matmul",
+    "mul": "multiply",
+    "permute": "permute_dims",
+    "rand": "random.uniform",
+    "randint": "random.randint",
+    "randn": "random.normal",
+    "randperm": "random.permutation",
+    "sub": "subtract",
+    "transpose": "permute_dims",
+    "unsqueeze": "expand_dims",
+}
+
+
 def __getattr__(name):
     if name not in _LAZY:
-        raise AttributeError(f"module 'dlx' has no attribute {name!r}")
+        hint = f"; it is dlx.{_CALLED[name]}" if name in _CALLED else ""
+        raise AttributeError(f"module 'dlx' has no attribute {name!r}{hint}")
     from importlib import import_module
 
     module = _LAZY[name]
@@ -203,4 +226,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted(set(globals()) | set(_LAZY))
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])

@@ -1,11 +1,55 @@
-"""What `@dlx.primitive` makes of a function."""
+"""What `@dlx.primitive` makes of a function: an op, and a rule that checks what it is told."""
 
 from __future__ import annotations
 
 from dlx import _core
+from dlx._rules import Primitive
 from dlx.autodiff import no_grad, record
 
-__all__ = ["custom_op"]
+__all__ = ["CustomRule", "custom_op"]
+
+
+class CustomRule(Primitive):
+    """A Primitive whose functions a user wrote: a gradient that is missing, or of another shape or
+    dtype than its input, raises and does not train on."""
+
+    __slots__ = ()
+
+    def vjp(self, node, gradients, needed, create_graph):
+        """One gradient per input, checked."""
+        if self.per_input and len(self._vjp) != len(needed):
+            self._miscounted("vjp", "functions", len(self._vjp), "inputs", len(needed))
+        result = super().vjp(node, gradients, needed, create_graph)
+        if len(result) != len(needed):
+            self._miscounted("vjp", "gradients", len(result), "inputs", len(needed))
+        for g, x in zip(result, node.inputs):
+            self._check("vjp", g, x)
+        return result
+
+    def jvp(self, node, tangents):
+        """One tangent per output, checked."""
+        result = super().jvp(node, tangents)
+        if len(result) != node.num_outputs:
+            self._miscounted("jvp", "tangents", len(result), "outputs", node.num_outputs)
+        for t, y in zip(result, node.outputs):
+            self._check("jvp", t, y)
+        return result
+
+    def _miscounted(self, rule, what, count, of, expected):
+        raise ValueError(f"{self.name}: {rule} gives {count} {what} for {expected} {of}")
+
+    def _check(self, rule, given, like):
+        if given is None:
+            return
+        if not isinstance(given, _core.TensorBase):
+            kind = type(given).__name__
+            raise TypeError(f"{self.name}: expected Tensors or None from {rule}, got {kind}")
+        if given.shape != like.shape:
+            raise ValueError(
+                f"{self.name}: expected shape {like.shape} from {rule}, got {given.shape}"
+            )
+        if given.dtype is not like.dtype:
+            raise TypeError(f"{self.name}: expected {like.dtype} from {rule}, got {given.dtype}")
 
 
 def custom_op(function, rule):

@@ -26,7 +26,10 @@ def describe(root):
         paths[id(module)] = path
         name = type(module).__name__
         if type(module) is not _class_named(name):
-            raise TypeError(f"{path or 'the model'} is a {name}, not a class of dlx.nn")
+            raise TypeError(
+                f"{path or 'the model'} is a {name}, not a class of dlx.nn: a file holds no code; "
+                f"save its state_dict(), or call model.save(path)"
+            )
         frozen = []
         for key, parameter in module.named_parameters(recurse=False):
             first = owners.setdefault(id(parameter), _join(path, key))

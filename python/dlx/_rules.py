@@ -216,10 +216,9 @@ def primitive(name=None, vjp=None, jvp=None, composite=None, saves_inputs=-1, sa
         raise TypeError("primitive: expected vjp=, a function (g, y, *inputs)")
 
     def decorate(function):
-        from dlx._custom import custom_op
+        from dlx._custom import CustomRule, custom_op
 
-        return custom_op(
-            function, Primitive(function.__name__, vjp, jvp, composite, saves_inputs, saves_outputs)
-        )
+        saves = saves_inputs, saves_outputs
+        return custom_op(function, CustomRule(function.__name__, vjp, jvp, composite, *saves))
 
     return decorate

@@ -7,7 +7,7 @@ Where one call is legal in both with different values, the docstring says so."""
 from __future__ import annotations
 
 from dlx import _core, autodiff
-from dlx._device import device_from_code, resolve_device
+from dlx._device import Device, device_from_code, resolve_device
 from dlx._dtype import as_dtype, bfloat16, float16, float32, float64, int32, int64, uint8
 from dlx._dtype import bool as bool_
 from dlx.ops import elementwise, index, loss, reduce, shape
@@ -15,7 +15,17 @@ from dlx.ops import matmul as _matmul_rules  # noqa: F401  registers the rule of
 
 __all__ = ["Tensor", "asarray", "from_dlpack", "tensor"]
 
-_EITHER = object()  # "not given", where None means something
+
+class _NotGiven:
+    """Left out, where None means something; prints as `...` in signatures."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+_EITHER = _NotGiven()
 
 
 def _axis(op, dim, axis, default=_EITHER):
@@ -40,40 +50,39 @@ class Tensor(_core.TensorBase):
     changes with it. Made by `dlx.tensor`, `dlx.zeros`, ..., never by calling the class."""
 
     __slots__ = ()
-    __array_ufunc__ = None  # NumPy leaves `array + tensor` to us
 
     # ------------------------------------------------------------------ value
 
     @property
-    def device(self):
+    def device(self) -> Device:
         """Where the memory is: `dlx.device("cpu")`, equal to the string."""
         return device_from_code(self._device_code)
 
     @property
-    def T(self):
+    def T(self) -> Tensor:
         """A matrix transposed (all dimensions reversed)."""
-        return shape.permute_dims(self, tuple(range(self.ndim))[::-1])
+        return shape.permuted(self, tuple(range(self.ndim))[::-1])
 
     @property
-    def mT(self):
+    def mT(self) -> Tensor:
         """The last two dimensions swapped."""
         return self.transpose(-2, -1)
 
     @property
-    def itemsize(self):
+    def itemsize(self) -> builtins.int:
         """Bytes of one element."""
         return self.dtype.itemsize
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> builtins.int:
         """Bytes of all elements."""
         return self._numel * self.dtype.itemsize
 
-    def numel(self):
+    def numel(self) -> builtins.int:
         """The number of elements."""
         return self._numel
 
-    def dim(self):
+    def dim(self) -> builtins.int:
         """The number of dimensions."""
         return self.ndim
 
@@ -85,27 +94,27 @@ class Tensor(_core.TensorBase):
 
         return self.shape[normalize_axis("size", dim, self.ndim)]
 
-    def stride(self):
+    def stride(self) -> tuple[builtins.int, ...]:
         """Strides in elements."""
         return self._strides
 
-    def is_contiguous(self):
+    def is_contiguous(self) -> builtins.bool:
         """Whether the elements stand row-major without gaps."""
         return self._is_dense
 
-    def contiguous(self):
-        """The same values, row-major without gaps."""
-        return self if self.is_contiguous() else self.clone()
+    def contiguous(self) -> Tensor:
+        """The same values, row-major without gaps; without a copy where they stand so."""
+        return autodiff.alias(self) if self.is_contiguous() else self.clone()
 
-    def detach(self):
+    def detach(self) -> Tensor:
         """The same value without its history; later writes to either do not show in the other."""
         return _core.detach(self)
 
-    def clone(self):
+    def clone(self) -> Tensor:
         """A copy with memory of its own, attached to the graph."""
         return autodiff.record(_clone_rule, (self,), _core.from_data(self, None))
 
-    def numpy(self):
+    def numpy(self) -> np.ndarray:
         """A read-only NumPy array on the same memory (a snapshot); also of a tensor that requires a
         gradient."""
         from numpy import asarray
@@ -126,6 +135,13 @@ class Tensor(_core.TensorBase):
     def __dlpack_device__(self):
         return (1, 0)  # kDLCPU
 
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        """NumPy's scalars are numbers, as in `np.float32(2) * x`; its arrays and ufuncs raise
+        TypeError: what they would compute has no gradient."""
+        from dlx._numpy import apply_ufunc
+
+        return apply_ufunc(ufunc, method, inputs, options)
+
     def __reduce__(self):
         from dlx._pickle import reduce_tensor
 
@@ -136,27 +152,32 @@ class Tensor(_core.TensorBase):
 
         return copy_tensor(self, memo)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         from dlx._print import format_tensor
 
         return format_tensor(self)
 
     def __format__(self, spec):
-        return format(self.item(), spec) if spec and self._numel == 1 else format(repr(self), spec)
+        """A number's, for a tensor of shape () and where a spec is given, as in f"{x:.3f}"."""
+        if self.ndim == 0 or (spec and self._numel == 1):
+            return format(self.item(), spec)
+        if spec:
+            raise TypeError(f"format: {spec!r} needs one element, got shape {self.shape}")
+        return repr(self)
 
     def __iter__(self):
         if self.ndim == 0:
             raise TypeError("iter: expected at least 1 dimension, got a tensor of shape ()")
         return (self[i] for i in range(len(self)))
 
-    def __getitem__(self, key):
+    def __getitem__(self, key) -> Tensor:
         return index.getitem(self, key)
 
     def __setitem__(self, key, value):
         index.setitem(self, key, value)
 
-    def __pos__(self):
-        return self
+    def __pos__(self) -> Tensor:
+        return autodiff.alias(self)
 
     def __contains__(self, value):
         same = self == value  # False for what no tensor compares with
@@ -164,29 +185,29 @@ class Tensor(_core.TensorBase):
 
     # ------------------------------------------------------------------ gradients
 
-    def backward(self, gradient=None, retain_graph=None, create_graph=False):
+    def backward(self, gradient=None, retain_graph=None, create_graph=False) -> None:
         """Adds the gradient of this tensor to `.grad` of every leaf that requires it; see
         dlx.autodiff.backward."""
         autodiff.backward(self, gradient, retain_graph, create_graph)
 
-    def requires_grad_(self, requires_grad=True):
+    def requires_grad_(self, requires_grad=True) -> Tensor:
         """Sets `requires_grad` and returns the tensor."""
         self.requires_grad = requires_grad
         return self
 
     # ------------------------------------------------------------------ dtype and device
 
-    def astype(self, dtype, *, copy=True):
+    def astype(self, dtype, *, copy=True) -> Tensor:
         """Converted to `dtype`; see dlx.astype."""
         return elementwise.astype(self, as_dtype(dtype), copy=copy)
 
-    def to(self, *args, device=None, dtype=None):
+    def to(self, *args, device=None, dtype=None) -> Tensor:
         """Moved to a device and/or converted to a dtype, given in any order."""
         for arg in args:
             if isinstance(arg, Tensor):
                 device, dtype = arg.device, arg.dtype
-            elif (isinstance(arg, str) and arg.split(":")[0] in ("cpu", "cuda")) or hasattr(
-                arg, "kind"
+            elif isinstance(arg, Device) or (
+                isinstance(arg, str) and arg.partition(":")[0] in ("cpu", "cuda")
             ):
                 device = arg
             else:
@@ -195,19 +216,19 @@ class Tensor(_core.TensorBase):
             resolve_device(device)
         return self if dtype is None else self.astype(dtype)
 
-    def cpu(self):
+    def cpu(self) -> Tensor:
         """On the CPU."""
         return self.to("cpu")
 
-    def float(self):
+    def float(self) -> Tensor:
         """As float32."""
         return self.astype(float32)
 
-    def double(self):
+    def double(self) -> Tensor:
         """As float64."""
         return self.astype(float64)
 
-    def half(self):
+    def half(self) -> Tensor:
         """As float16."""
         return self.astype(float16)
 
@@ -215,145 +236,145 @@ class Tensor(_core.TensorBase):
         """As bfloat16."""
         return self.astype(bfloat16)
 
-    def int(self):
+    def int(self) -> Tensor:
         """As int32."""
         return self.astype(int32)
 
-    def long(self):
+    def long(self) -> Tensor:
         """As int64."""
         return self.astype(int64)
 
-    def byte(self):
+    def byte(self) -> Tensor:
         """As uint8."""
         return self.astype(uint8)
 
-    def bool(self):
+    def bool(self) -> Tensor:
         """As bool: whether each element is not 0."""
         return self.astype(bool_)
 
     # ------------------------------------------------------------------ pointwise
 
-    def abs(self):
+    def abs(self) -> Tensor:
         """|x|."""
         return elementwise.abs(self)
 
-    def exp(self):
+    def exp(self) -> Tensor:
         """e^x."""
         return elementwise.exp(self)
 
-    def log(self):
+    def log(self) -> Tensor:
         """The natural logarithm."""
         return elementwise.log(self)
 
-    def sqrt(self):
+    def sqrt(self) -> Tensor:
         """The square root."""
         return elementwise.sqrt(self)
 
-    def tanh(self):
+    def tanh(self) -> Tensor:
         """The hyperbolic tangent."""
         return elementwise.tanh(self)
 
-    def sigmoid(self):
+    def sigmoid(self) -> Tensor:
         """1 / (1 + e^-x)."""
         return elementwise.sigmoid(self)
 
-    def relu(self):
+    def relu(self) -> Tensor:
         """max(x, 0)."""
         return elementwise.relu(self)
 
-    def neg(self):
+    def neg(self) -> Tensor:
         """-x."""
         return -self
 
-    def square(self):
+    def square(self) -> Tensor:
         """x * x."""
         return self * self
 
-    def pow(self, exponent):
+    def pow(self, exponent) -> Tensor:
         """x ** exponent."""
         return elementwise.pow(self, exponent)
 
-    def add(self, other):
+    def add(self, other) -> Tensor:
         """x + other."""
         return self + other
 
-    def sub(self, other):
+    def sub(self, other) -> Tensor:
         """x - other."""
         return self - other
 
-    def mul(self, other):
+    def mul(self, other) -> Tensor:
         """x * other."""
         return self * other
 
-    def div(self, other):
+    def div(self, other) -> Tensor:
         """x / other."""
         return self / other
 
-    def maximum(self, other):
+    def maximum(self, other) -> Tensor:
         """The larger of two, element by element."""
         return elementwise.maximum(self, other)
 
-    def minimum(self, other):
+    def minimum(self, other) -> Tensor:
         """The smaller of two, element by element."""
         return elementwise.minimum(self, other)
 
-    def clip(self, min=None, max=None):
+    def clip(self, min=None, max=None) -> Tensor:
         """Limited to [min, max]; see dlx.clip."""
         return elementwise.clip(self, min, max)
 
     clamp = clip
 
-    def masked_fill(self, mask, value):
+    def masked_fill(self, mask, value) -> Tensor:
         """`value` where mask is true, x elsewhere."""
         return elementwise.where(mask, value, self)
 
-    def isfinite(self):
+    def isfinite(self) -> Tensor:
         """Whether each element is neither infinite nor NaN."""
         return elementwise.isfinite(self)
 
     # ------------------------------------------------------------------ reductions
 
-    def sum(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
+    def sum(self, dim=_EITHER, keepdim=_EITHER, *, axis=_EITHER, keepdims=_EITHER) -> Tensor:
         """The sum over `dim` (None or left out: all)."""
         return reduce.sum(
-            self, axis=_axis("sum", dim, axis, None), keepdims=_keep(keepdim, keepdims)
+            self, axis=_axis("sum", dim, axis, None), keepdims=_keep("sum", keepdim, keepdims)
         )
 
-    def mean(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
+    def mean(self, dim=_EITHER, keepdim=_EITHER, *, axis=_EITHER, keepdims=_EITHER) -> Tensor:
         """The mean over `dim` (None or left out: all)."""
         return reduce.mean(
-            self, axis=_axis("mean", dim, axis, None), keepdims=_keep(keepdim, keepdims)
+            self, axis=_axis("mean", dim, axis, None), keepdims=_keep("mean", keepdim, keepdims)
         )
 
     def var(
         self,
         dim=_EITHER,
         unbiased=None,
-        keepdim=False,
+        keepdim=_EITHER,
         *,
         correction=1,
         axis=_EITHER,
-        keepdims=None,
-    ):
+        keepdims=_EITHER,
+    ) -> Tensor:
         """The variance over `dim`, with PyTorch's correction 1 (dlx.var has the array API's 0)."""
         correction = correction if unbiased is None else int(unbiased)
         return reduce.var(
             self,
             axis=_axis("var", dim, axis, None),
             correction=correction,
-            keepdims=_keep(keepdim, keepdims),
+            keepdims=_keep("var", keepdim, keepdims),
         )
 
     def std(
         self,
         dim=_EITHER,
         unbiased=None,
-        keepdim=False,
+        keepdim=_EITHER,
         *,
         correction=1,
         axis=_EITHER,
-        keepdims=None,
-    ):
+        keepdims=_EITHER,
+    ) -> Tensor:
         """The standard deviation over `dim`, with PyTorch's correction 1 (dlx.std has the array
         API's 0)."""
         correction = correction if unbiased is None else int(unbiased)
@@ -361,96 +382,96 @@ class Tensor(_core.TensorBase):
             self,
             axis=_axis("std", dim, axis, None),
             correction=correction,
-            keepdims=_keep(keepdim, keepdims),
+            keepdims=_keep("std", keepdim, keepdims),
         )
 
-    def max(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
+    def max(self, dim=_EITHER, keepdim=_EITHER, *, axis=_EITHER, keepdims=_EITHER):
         """Without dim the largest element; with `dim` a pair (values, indices) as PyTorch (dlx.max
         gives values only).
 
         With `axis=` (the array API's spelling) the values only."""
         if axis is not _EITHER or dim is _EITHER or dim is None:
             return reduce.max(
-                self, axis=_axis("max", dim, axis, None), keepdims=_keep(keepdim, keepdims)
+                self, axis=_axis("max", dim, axis, None), keepdims=_keep("max", keepdim, keepdims)
             )
         from dlx._results import MaxMin
 
-        keep = _keep(keepdim, keepdims)
+        keep = _keep("max", keepdim, keepdims)
         return MaxMin(
             reduce.max(self, axis=dim, keepdims=keep), reduce.argmax(self, axis=dim, keepdims=keep)
         )
 
-    def min(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
+    def min(self, dim=_EITHER, keepdim=_EITHER, *, axis=_EITHER, keepdims=_EITHER):
         """Without dim the smallest element; with `dim` a pair (values, indices) as PyTorch; with
         `axis=` the values."""
         if axis is not _EITHER or dim is _EITHER or dim is None:
             return reduce.min(
-                self, axis=_axis("min", dim, axis, None), keepdims=_keep(keepdim, keepdims)
+                self, axis=_axis("min", dim, axis, None), keepdims=_keep("min", keepdim, keepdims)
             )
         from dlx._results import MaxMin
 
-        keep = _keep(keepdim, keepdims)
+        keep = _keep("min", keepdim, keepdims)
         return MaxMin(
             reduce.min(self, axis=dim, keepdims=keep), reduce.argmin(self, axis=dim, keepdims=keep)
         )
 
-    def argmax(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
+    def argmax(self, dim=_EITHER, keepdim=_EITHER, *, axis=_EITHER, keepdims=_EITHER) -> Tensor:
         """The position of the largest element (int64), the first among equals; over all elements
         without `dim`."""
         return reduce.argmax(
-            self, axis=_axis("argmax", dim, axis, None), keepdims=_keep(keepdim, keepdims)
+            self, axis=_axis("argmax", dim, axis, None), keepdims=_keep("argmax", keepdim, keepdims)
         )
 
-    def argmin(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
+    def argmin(self, dim=_EITHER, keepdim=_EITHER, *, axis=_EITHER, keepdims=_EITHER) -> Tensor:
         """The position of the smallest element (int64), the first among equals; over all elements
         without `dim`."""
         return reduce.argmin(
-            self, axis=_axis("argmin", dim, axis, None), keepdims=_keep(keepdim, keepdims)
+            self, axis=_axis("argmin", dim, axis, None), keepdims=_keep("argmin", keepdim, keepdims)
         )
 
-    def all(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
+    def all(self, dim=_EITHER, keepdim=_EITHER, *, axis=_EITHER, keepdims=_EITHER) -> Tensor:
         """Whether every element is true (or not 0)."""
         axis = _axis("all", dim, axis, None)
         return (
-            self.bool().min(axis=axis, keepdims=_keep(keepdim, keepdims))
+            self.bool().min(axis=axis, keepdims=_keep("all", keepdim, keepdims))
             if self._numel
-            else self.bool().sum(axis=axis, keepdims=_keep(keepdim, keepdims)) == 0
+            else self.bool().sum(axis=axis, keepdims=_keep("all", keepdim, keepdims)) == 0
         )
 
-    def any(self, dim=_EITHER, keepdim=False, *, axis=_EITHER, keepdims=None):
+    def any(self, dim=_EITHER, keepdim=_EITHER, *, axis=_EITHER, keepdims=_EITHER) -> Tensor:
         """Whether any element is true (or not 0)."""
         axis = _axis("any", dim, axis, None)
-        return self.bool().sum(axis=axis, keepdims=_keep(keepdim, keepdims)) > 0
+        return self.bool().sum(axis=axis, keepdims=_keep("any", keepdim, keepdims)) > 0
 
-    def softmax(self, dim=_EITHER, *, axis=_EITHER):
+    def softmax(self, dim=_EITHER, *, axis=_EITHER) -> Tensor:
         """See dlx.softmax."""
         return loss.softmax(self, axis=_axis("softmax", dim, axis))
 
-    def log_softmax(self, dim=_EITHER, *, axis=_EITHER):
+    def log_softmax(self, dim=_EITHER, *, axis=_EITHER) -> Tensor:
         """See dlx.log_softmax."""
         return loss.log_softmax(self, axis=_axis("log_softmax", dim, axis))
 
-    def matmul(self, other):
+    def matmul(self, other) -> Tensor:
         """self @ other."""
         return _core.matmul(self, other)
 
     # ------------------------------------------------------------------ shape
 
-    def reshape(self, *shape_):
+    def reshape(self, *shape_) -> Tensor:
         """The same elements in another shape; -1 stands for what is left."""
         return shape.reshape(self, _shape_argument(shape_))
 
     view = reshape
 
-    def flatten(self, start_dim=0, end_dim=-1):
+    def flatten(self, start_dim=0, end_dim=-1) -> Tensor:
         """Dimensions start_dim..end_dim as one."""
         return shape.flatten(self, start_dim, end_dim)
 
-    def permute(self, *dims):
+    def permute(self, *dims) -> Tensor:
         """The dimensions in another order, as a view."""
         return shape.permute_dims(self, _shape_argument(dims))
 
-    def transpose(self, dim0, dim1):
+    def transpose(self, dim0, dim1) -> Tensor:
         """Two dimensions swapped, as a view."""
         from dlx.ops._prepare import normalize_axis
 
@@ -460,9 +481,9 @@ class Tensor(_core.TensorBase):
             normalize_axis("transpose", dim1, self.ndim),
         )
         order[a], order[b] = b, a
-        return shape.permute_dims(self, tuple(order))
+        return shape.permuted(self, tuple(order))
 
-    def squeeze(self, dim=_EITHER, *, axis=_EITHER):
+    def squeeze(self, dim=_EITHER, *, axis=_EITHER) -> Tensor:
         """Without dimensions of extent 1 (all of them, or `dim` where it has extent 1)."""
         dim = _axis("squeeze", dim, axis, None)
         if dim is None:
@@ -472,25 +493,30 @@ class Tensor(_core.TensorBase):
 
             dim = normalize_axis("squeeze", dim, self.ndim)
             dim = (dim,) if self.shape[dim] == 1 else ()
-        return shape.squeeze(self, dim) if dim else self
+        return shape.squeeze(self, dim) if dim else autodiff.alias(self)
 
-    def unsqueeze(self, dim=_EITHER, *, axis=_EITHER):
+    def unsqueeze(self, dim=_EITHER, *, axis=_EITHER) -> Tensor:
         """With a dimension of extent 1 inserted at `dim`."""
         return shape.expand_dims(self, _axis("unsqueeze", dim, axis))
 
-    def expand(self, *sizes):
+    def expand(self, *sizes) -> Tensor:
         """Broadcast to `sizes`; -1 keeps an extent."""
         sizes = tuple(_shape_argument(sizes))
         own = (1,) * (len(sizes) - self.ndim) + self.shape
         return shape.broadcast_to(self, tuple(o if s == -1 else s for s, o in zip(sizes, own)))
 
-    def take(self, indices, axis=None):
+    def take(self, indices, axis=None) -> Tensor:
         """See dlx.take."""
         return index.take(self, indices, axis=axis)
 
 
-def _keep(keepdim, keepdims):
-    return keepdim if keepdims is None else keepdims
+def _keep(op, keepdim, keepdims):
+    """One of PyTorch's `keepdim` and the array API's `keepdims`; False when neither is given."""
+    if keepdims is _EITHER:
+        return keepdim is not _EITHER and keepdim
+    if keepdim is not _EITHER:
+        raise TypeError(f"{op}: got both keepdim={keepdim!r} and keepdims={keepdims!r}")
+    return keepdims
 
 
 def _clone_transpose(g, x):
@@ -501,24 +527,32 @@ _clone_rule = autodiff.linear("clone", Tensor.clone, _clone_transpose)
 _core.set_tensor_class(Tensor)
 
 
-def tensor(data, *, dtype=None, device=None, requires_grad=False):
-    """A new Tensor with a copy of `data`: a number, nested lists, a NumPy array or another Tensor.
+def tensor(data, *, dtype=None, device=None, requires_grad=False) -> Tensor:
+    """A new Tensor with a copy of `data`: a number, nested lists, a NumPy array, another Tensor, or
+    another library's (by DLPack).
 
     Python floats become float32, ints int64, bools bool; arrays keep their dtype; `dtype`
     overrides. Raises TypeError for strings and objects, ValueError for ragged lists, OverflowError
     for a number that the dtype cannot hold."""
     resolve_device(device)
-    x = _core.from_data(data, None if dtype is None else as_dtype(dtype))
+    dtype = None if dtype is None else as_dtype(dtype)
+    try:
+        x = _core.from_data(data, dtype)
+    except TypeError:
+        if not _needs_dlpack(data):
+            raise
+        x = _core.from_data(from_dlpack(data), dtype)
     if requires_grad:
         x.requires_grad = True
     return x
 
 
-def asarray(data, *, dtype=None, device=None):
-    """`data` as a Tensor without a copy where possible: Tensors as they are, arrays borrowed
-    read-only.
+def asarray(data, *, dtype=None, device=None) -> Tensor:
+    """`data` as a Tensor without a copy where possible: Tensors as they are, arrays (NumPy's, and
+    other libraries' by DLPack) borrowed read-only.
 
-    A borrowed array must not be changed while the Tensor lives; numbers and lists are copied."""
+    A borrowed array must not be changed while the Tensor lives; numbers and lists are copied.
+    Raises as `dlx.tensor`."""
     resolve_device(device)
     if isinstance(data, Tensor):
         x = data
@@ -526,14 +560,28 @@ def asarray(data, *, dtype=None, device=None):
         try:
             memoryview(data)
         except TypeError:
-            x = _core.from_data(data, None)
+            x = from_dlpack(data) if _needs_dlpack(data) else _core.from_data(data, None)
         else:
             x = _core.borrow(data)
-    return x if dtype is None else x.astype(dtype)
+    return x if dtype is None else x.astype(dtype, copy=False)
 
 
-def from_dlpack(x, *, device=None, copy=None):
-    """A Tensor on the memory of another library's array (`x.__dlpack__()`), borrowed read-only."""
+def _needs_dlpack(data):
+    """Whether data is an array whose memory Python's buffer protocol does not show."""
+    if not hasattr(data, "__dlpack__"):
+        return False
+    try:
+        memoryview(data)
+    except TypeError:
+        return True
+    return False
+
+
+def from_dlpack(x, *, device=None, copy=None) -> Tensor:
+    """A Tensor on the memory of another library's array (`x.__dlpack__()`), borrowed read-only.
+
+    copy: True for memory of its own. Raises TypeError for an object without __dlpack__ and for a
+    dtype that dlx has not."""
     resolve_device(device)
     if not hasattr(x, "__dlpack__"):
         raise TypeError(f"from_dlpack: expected an object with __dlpack__, got {type(x).__name__}")

@@ -9,7 +9,7 @@ an enclosing transform."""
 from __future__ import annotations
 
 from dlx import _core
-from dlx.autodiff import enable_grad, gradients_of, independent, nodes_above, push_forward
+from dlx.autodiff import alias, enable_grad, gradients_of, independent, nodes_above, push_forward
 
 __all__ = ["grad", "hessian", "jvp", "value_and_grad", "vjp"]
 
@@ -26,6 +26,14 @@ def _check_tensor(op, position, x):
         raise TypeError(
             f"{op}: expected a floating dtype for argument {position}, got {x.dtype.name}"
         )
+
+
+def _places(op, argnums):
+    """argnums as a tuple of ints; TypeError for anything but an int or a tuple of them."""
+    places = argnums if isinstance(argnums, (tuple, list)) else (argnums,)
+    if not all(isinstance(place, int) for place in places):
+        raise TypeError(f"{op}: expected argnums as an int or a tuple of ints, got {argnums!r}")
+    return tuple(places)
 
 
 class _Recorded:
@@ -70,7 +78,7 @@ class _Recorded:
         found = gradients_of(
             pairs, self.variables, create_graph=self.outer, keep=keep or self.outer
         )
-        return [_zeros_like(x) if g is None else g for g, x in zip(found, self.variables)]
+        return [_zeros_like(x) if g is None else alias(g) for g, x in zip(found, self.variables)]
 
 
 def _zeros_like(x):
@@ -86,7 +94,7 @@ def value_and_grad(fn, argnums=0):
     TypeError for an argument that is no floating Tensor, ValueError where fn's value has more than
     one element."""
     _check_function("grad", fn)
-    places = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    places = _places("grad", argnums)
 
     def value_and_gradient(*args):
         from dlx.ops.creation import ones_like
@@ -132,6 +140,8 @@ def vjp(fn, *x):
                 raise TypeError(f"vjp: expected a Tensor as gradient, got {type(each).__name__}")
             if each.shape != y.shape:
                 raise ValueError(f"vjp: expected a gradient of shape {y.shape}, got {each.shape}")
+            if each.dtype is not y.dtype:
+                raise TypeError(f"vjp: expected a gradient of {y.dtype}, got {each.dtype}")
         result = call.pull_back(gradients, keep=True)
         return result[0] if len(x) == 1 else tuple(result)
 
@@ -159,6 +169,8 @@ def jvp(fn, primals, tangents):
         _check_tensor("jvp", i, t)
         if x.shape != t.shape:
             raise ValueError(f"jvp: primal {i} has shape {x.shape}, its tangent {t.shape}")
+        if x.dtype is not t.dtype:
+            raise TypeError(f"jvp: primal {i} is {x.dtype}, its tangent {t.dtype}")
     single = []
 
     def traced(*args):
@@ -167,9 +179,7 @@ def jvp(fn, primals, tangents):
         return y
 
     outputs, moved = push_forward(traced, primals, tangents)
-    moved = tuple(_zeros_like(y) if t is None else t for y, t in zip(outputs, moved))
-    if not (_core.recording() and any(x.requires_grad for x in primals + tangents)):
-        outputs = tuple(y.detach() for y in outputs)
+    moved = tuple(_zeros_like(y) if t is None else alias(t) for y, t in zip(outputs, moved))
     return (outputs[0], moved[0]) if single[0] else (outputs, moved)
 
 
@@ -180,11 +190,15 @@ def hessian(fn, argnums=0):
     For an argument of shape S the result has shape S + S: element [i, j] is d2 fn / dx_i dx_j."""
 
     _check_function("hessian", fn)
+    if not isinstance(argnums, int):
+        raise TypeError(f"hessian: expected argnums as an int, got {argnums!r}")
 
     def second(*args):
         from dlx.ops.creation import eye
         from dlx.ops.shape import reshape, stack
 
+        if not -len(args) <= argnums < len(args):
+            raise ValueError(f"hessian: argument {argnums} of {len(args)} does not exist")
         place = argnums if argnums >= 0 else argnums + len(args)
 
         def gradient(x):

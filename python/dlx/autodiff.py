@@ -136,10 +136,10 @@ def gradients_of(pairs, inputs, create_graph, keep):
 def backward(y, gradient=None, retain_graph=None, create_graph=False):
     """Adds dy/dx, weighted by `gradient`, to `.grad` of every leaf x that requires it.
 
-    gradient: of y's shape; may be left out where y has one element. retain_graph keeps what the
-    graph holds for a second backward (default: create_graph); create_graph records the walk itself,
-    for higher orders. Raises RuntimeError when y was not recorded or its graph was freed,
-    ValueError for a wrong shape."""
+    gradient: of y's shape and dtype; may be left out where y has one element. retain_graph keeps
+    what the graph holds for a second backward (default: create_graph); create_graph records the
+    walk itself, for higher orders. Raises RuntimeError when y was not recorded or its graph was
+    freed, ValueError for a wrong shape, TypeError for a wrong dtype."""
     if not y.requires_grad:
         raise RuntimeError("backward: expected a tensor computed from one with requires_grad=True")
     if gradient is None:
@@ -154,13 +154,15 @@ def backward(y, gradient=None, retain_graph=None, create_graph=False):
         raise TypeError(f"backward: expected a Tensor as gradient, got {type(gradient).__name__}")
     elif gradient.shape != y.shape:
         raise ValueError(f"backward: expected a gradient of shape {y.shape}, got {gradient.shape}")
+    elif gradient.dtype is not y.dtype:
+        raise TypeError(f"backward: expected a gradient of {y.dtype}, got {gradient.dtype}")
     before = _core.set_recording(bool(create_graph))
     try:
         keep = create_graph if retain_graph is None else retain_graph
         for (node, _), g in _walk_back([(y, gradient)], create_graph, keep).items():
             leaf = node.leaf
             if leaf is not None:
-                leaf.grad = _add(leaf.grad, g)
+                leaf.grad = alias(g) if leaf.grad is None else leaf.grad + g
     finally:
         _core.set_recording(before)
 
@@ -190,42 +192,58 @@ def nodes_above(outputs, stop):
 def independent(x):
     """A tensor of x's value that a transform can differentiate with respect to: still attached to
     x's own graph."""
-    if x.requires_grad and _core.recording():
-        return record(_alias_rule, (x,), _core.detach(x))
     fresh = x.detach()
+    if x.requires_grad and _core.recording():
+        return record(_alias_rule, (x,), fresh)
     fresh.requires_grad = True
     return fresh
 
 
-def _alias(x):
-    return x
+def alias(x):
+    """x's value and history in a cell of its own: later writes to either do not show in the
+    other."""
+    cell = x.detach()
+    if x.is_leaf:
+        return record(_alias_rule, (x,), cell)
+    if _core.recording():
+        _core.rebind(cell, x, "alias")  # to x's own node: no further one
+    return cell
 
 
 def _alias_transpose(g, x):
     return g
 
 
-_alias_rule = linear("alias", _alias, _alias_transpose)
+_alias_rule = linear("alias", alias, _alias_transpose)
 
 
 def push_forward(function, primals, tangents):
     """(outputs, tangents of the outputs), both tuples: runs `function` recorded, then walks the
     record upwards.
 
-    A tangent is None where no path leads to the output."""
-    outer = _core.recording()
+    A tangent is None where no path leads to the output. Both stay attached to the graph where
+    something outside requires a gradient: a primal, a tangent, or what the function closes over."""
+    recording = _core.recording()
     with enable_grad():
-        inputs = [independent(x if outer else x.detach()) for x in primals]
+        inputs = [independent(x if recording else x.detach()) for x in primals]
         outputs = function(*inputs)
     outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
     for y in outputs:
         if not isinstance(y, _core.TensorBase):
             raise TypeError(f"jvp: expected the function to return Tensors, got {type(y).__name__}")
     moving = {(x.node, x.output_index): t for x, t in zip(inputs, tangents)}
-    for node in nodes_above(outputs, [x.node for x in inputs])[0]:
-        incoming = [None if edge is None else moving.get(edge) for edge in node.edges]
-        if all(t is None for t in incoming):
-            continue
-        for index, tangent in enumerate(node.rule.jvp(node, incoming)):
-            moving[node, index] = tangent
-    return tuple(outputs), tuple(moving.get((y.node, y.output_index)) for y in outputs)
+    nodes, leaves = nodes_above(outputs, [x.node for x in inputs])
+    attached = any(t.requires_grad for t in tangents) or not all(x.is_leaf for x in inputs)
+    outer = recording and (attached or bool(leaves))
+    before = _core.set_recording(outer)
+    try:
+        for node in nodes:
+            incoming = [None if edge is None else moving.get(edge) for edge in node.edges]
+            if all(t is None for t in incoming):
+                continue
+            for index, tangent in enumerate(node.rule.jvp(node, incoming)):
+                moving[node, index] = tangent
+    finally:
+        _core.set_recording(before)
+    moved = tuple(moving.get((y.node, y.output_index)) for y in outputs)
+    return tuple(y if outer else y.detach() for y in outputs), moved

@@ -13,6 +13,10 @@ from dlx import _core
 from dlx._device import resolve_device
 from dlx._dtype import as_dtype, float32, int64
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dlx._tensor import Tensor
+
 __all__ = ["get_state", "normal", "permutation", "randint", "seed", "set_state", "uniform"]
 
 _cells: dict = {}  # device -> (2,) int64 {seed, offset}, updated in place by every draw
@@ -27,7 +31,7 @@ def _cell(device=None):
     return cell
 
 
-def seed(n):
+def seed(n) -> None:
     """Restart the generator; n: an int from 0 to 2**64 - 1.
 
     Raises TypeError or ValueError for anything else."""
@@ -37,12 +41,12 @@ def seed(n):
     set_state(_core.from_data([n - 2**64 if n >= 2**63 else n, 0], int64))
 
 
-def get_state():
+def get_state() -> Tensor:
     """A snapshot of the generator: int64 (2,), the seed's bits and the number of blocks drawn."""
     return _core.get_random_state(_cell())
 
 
-def set_state(state):
+def set_state(state) -> None:
     """Go on from a snapshot that `get_state` made.
 
     Raises TypeError or ValueError for anything else."""
@@ -52,7 +56,7 @@ def set_state(state):
     _core.set_random_state(_cell(), state)
 
 
-def uniform(shape, low=0.0, high=1.0, *, dtype=None, device=None):
+def uniform(shape, low=0.0, high=1.0, *, dtype=None, device=None) -> Tensor:
     """low + (high - low) u, for u uniform on the multiples of 2**-24 (float64: 2**-53) in [0, 1).
 
     shape: a tuple or an int; dtype: floating, float32 by default. high itself never comes, but by
@@ -62,7 +66,7 @@ def uniform(shape, low=0.0, high=1.0, *, dtype=None, device=None):
     return _core.random_uniform(_cell(device), shape, low, high, _dtype(dtype, float32))
 
 
-def normal(shape, mean=0.0, std=1.0, *, dtype=None, device=None):
+def normal(shape, mean=0.0, std=1.0, *, dtype=None, device=None) -> Tensor:
     """mean + std z, for z standard normal (Box and Muller 1958).
 
     shape: a tuple or an int; dtype: floating, float32 by default. float32 tails end at 5.77 std,
@@ -72,7 +76,7 @@ def normal(shape, mean=0.0, std=1.0, *, dtype=None, device=None):
     return _core.random_normal(_cell(device), shape, mean, std, _dtype(dtype, float32))
 
 
-def randint(low, high, shape, *, dtype=None, device=None):
+def randint(low, high, shape, *, dtype=None, device=None) -> Tensor:
     """Integers from low to high - 1, each as likely as the others (off by less than 2**-64).
 
     shape: a tuple or an int; dtype: int64 by default, or int32, uint8. Raises ValueError for
@@ -85,7 +89,7 @@ def randint(low, high, shape, *, dtype=None, device=None):
     return _core.random_int(_cell(device), shape, low, high - 1, _dtype(dtype, int64))
 
 
-def permutation(n, *, device=None):
+def permutation(n, *, device=None) -> Tensor:
     """The numbers 0 to n - 1 in random order, int64 (n,): what sorts n random 64-bit words.
 
     Raises ValueError for n < 0."""
@@ -102,7 +106,7 @@ def _dtype(dtype, default):
 def _integer(op, name, value):
     try:
         return value.__index__()
-    except (AttributeError, TypeError):
+    except (AttributeError, TypeError, ValueError):  # the last two: Tensors that are no index
         raise TypeError(f"{op}: expected an int as {name}, got {type(value).__name__}") from None
 
 
@@ -111,5 +115,5 @@ def _real(op, name, value):
         if isinstance(value, (str, bytes, bytearray)):  # which float() would parse
             raise TypeError
         return float(value)
-    except TypeError:
+    except (TypeError, ValueError):  # the latter: a Tensor of several elements
         raise TypeError(f"{op}: expected a number as {name}, got {type(value).__name__}") from None

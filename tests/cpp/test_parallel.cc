@@ -134,6 +134,21 @@ void test_thread_count_is_checked() {
   EXPECT(message_of<std::logic_error>(nested) != "");
 }
 
+// Scratch sized by num_threads() is large enough as long as a KeepThreads lives.
+void test_thread_count_is_kept() {
+  set_num_threads(2);
+  std::thread other;
+  {
+    const KeepThreads keep;
+    other = std::thread([] { set_num_threads(3); });
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    EXPECT(num_threads() == 2);
+    EXPECT(every_chunk_once(1000, 3));
+  }
+  other.join();
+  EXPECT(num_threads() == 3);
+}
+
 void test_one_chunk_stays_on_the_caller() {
   std::thread::id runner;
   parallel_for(10, 10, [&](int64_t, int64_t) { runner = std::this_thread::get_id(); });
@@ -239,6 +254,7 @@ int main() {
   test_split_by_threads_is_visible();
   test_all_threads_take_part();
   test_thread_count_is_checked();
+  test_thread_count_is_kept();
   test_one_chunk_stays_on_the_caller();
   test_nested_runs_inline();
   test_concurrent_callers();

@@ -69,9 +69,9 @@ class _List(Module):
 
     def _checked(self, module):
         if not isinstance(module, Module):
-            raise TypeError(
-                f"{type(self).__name__}: expected a Module, got {type(module).__name__}"
-            )
+            kind = type(self).__name__
+            hint = f"; write {kind}(*layers)" if isinstance(module, (list, tuple)) else ""
+            raise TypeError(f"{kind}: expected a Module, got {type(module).__name__}{hint}")
         return module
 
 

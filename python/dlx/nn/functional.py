@@ -8,6 +8,10 @@ from dlx.ops._prepare import FLOATING, prepare
 from dlx.ops.linear import linear as linear_op
 from dlx.ops.loss import cross_entropy, mse_loss
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dlx._tensor import Tensor
+
 __all__ = [
     "cross_entropy",
     "dropout",
@@ -21,7 +25,7 @@ __all__ = [
 ]
 
 
-def linear(input, weight, bias=None):
+def linear(input, weight, bias=None) -> Tensor:
     """y = x Wᵀ + b.
 
     input: (..., I), weight: (O, I), bias: (O,) or None; all of one dtype, float32 or float64.
@@ -44,33 +48,33 @@ def linear(input, weight, bias=None):
     return linear_op(input, weight, bias)
 
 
-def relu(input, inplace=False):
+def relu(input, inplace=False) -> Tensor:
     """max(x, 0). input: any shape; inplace changes nothing (see nn.ReLU)."""
     return elementwise.relu(input)
 
 
-def tanh(input):
+def tanh(input) -> Tensor:
     """The hyperbolic tangent. input: any shape."""
     return elementwise.tanh(input)
 
 
-def sigmoid(input):
+def sigmoid(input) -> Tensor:
     """1 / (1 + exp(-x)). input: any shape."""
     return elementwise.sigmoid(input)
 
 
-def softmax(input, dim):
+def softmax(input, dim) -> Tensor:
     """exp(x) / sum(exp(x)) along dim. input: any shape, float; see dlx.softmax."""
     return loss.softmax(input, dim)
 
 
-def log_softmax(input, dim):
+def log_softmax(input, dim) -> Tensor:
     """x - log(sum(exp(x))) along dim. input: any shape, float; see dlx.log_softmax."""
     return loss.log_softmax(input, dim)
 
 
-def dropout(input, p=0.5, training=True, inplace=False):
-    """Zero each element with probability p, scale the rest by 1 / (1 - p); input itself unless
+def dropout(input, p=0.5, training=True, inplace=False) -> Tensor:
+    """Zero each element with probability p, scale the rest by 1 / (1 - p); input's values unless
     training. input: any shape, float; inplace changes nothing (see nn.ReLU).
     """
     return random_ops.dropout(input, p, training)

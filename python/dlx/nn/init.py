@@ -9,6 +9,10 @@ import math
 
 from dlx import no_grad, random
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dlx._tensor import Tensor
+
 __all__ = ["calculate_gain", "kaiming_uniform_", "uniform_"]
 
 _GAINS = {
@@ -23,7 +27,7 @@ _GAINS = {
 }
 
 
-def calculate_gain(nonlinearity, param=None):
+def calculate_gain(nonlinearity, param=None) -> float:
     """The factor by which weights grow to keep the variance through a nonlinearity.
 
     param: the negative slope of "leaky_relu", 0.01 if not given. Raises ValueError on a name that
@@ -51,14 +55,14 @@ def _fan(tensor, mode):
     return tensor.shape[axes[mode]] * math.prod(tensor.shape[2:])
 
 
-def uniform_(tensor, a=0.0, b=1.0):
+def uniform_(tensor, a=0.0, b=1.0) -> Tensor:
     """Fill tensor, in place, with draws from U(a, b); returns it."""
     with no_grad():
         tensor[...] = random.uniform(tensor.shape, a, b, dtype=tensor.dtype, device=tensor.device)
     return tensor
 
 
-def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu"):
+def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu") -> Tensor:
     """Fill tensor, in place, with draws from U(-k, k), k = gain · sqrt(3 / fan); returns it.
 
     tensor: at least 2-d, (outputs, inputs, ...). a: the negative slope of "leaky_relu".

@@ -42,7 +42,7 @@ class Module(Trainable):
 
     def forward(self, *args, **kwargs):
         """Compute the output. Subclasses define it; callers call the module itself."""
-        raise NotImplementedError(f"{type(self).__name__}: forward is not defined")
+        raise NotImplementedError("forward is not defined: a subclass of Module defines it")
 
     def __call__(self, *args, **kwargs):
         """Run forward between the module's hooks."""

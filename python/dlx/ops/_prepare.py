@@ -19,6 +19,8 @@ def prepare(op, *tensors, dtypes=None, promote=False):
 
     dtypes: names of those that the op has kernels for; promote: cast to the common dtype instead of
     raising."""
+    if len(tensors) == 1 and dtypes is None and isinstance(tensors[0], _core.TensorBase):
+        return tensors
     for i, x in enumerate(tensors):
         if not isinstance(x, _core.TensorBase):
             place = f" as argument {i}" if len(tensors) > 1 else ""
@@ -51,8 +53,9 @@ def normalize_axis(op, axis, ndim):
     """`axis` as a number in [0, ndim); raises TypeError for a non-integer, IndexError outside."""
     try:
         place = axis.__index__()
-    except AttributeError:
-        raise TypeError(f"{op}: expected an integer axis, got {axis!r}") from None
+    except (AttributeError, TypeError, ValueError):  # the last two: Tensors that are no index
+        got = type(axis).__name__ if isinstance(axis, _core.TensorBase) else repr(axis)
+        raise TypeError(f"{op}: expected an integer axis, got {got}") from None
     if not -ndim <= place < ndim:
         raise IndexError(f"{op}: axis {place} does not exist in a tensor of {ndim} dimensions")
     return place + ndim if place < 0 else place

@@ -8,6 +8,10 @@ from dlx._dtype import as_dtype, float32, int64
 from dlx._dtype import bool as bool_
 from dlx.ops._prepare import prepare
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dlx._tensor import Tensor
+
 __all__ = [
     "arange",
     "dense_strides",
@@ -64,17 +68,17 @@ def _filled(op, shape, number, dtype, device):
     return _core.full(op, shape, number, dtype, resolve_device(device).code)
 
 
-def zeros(shape, *, dtype=None, device=None):
+def zeros(shape, *, dtype=None, device=None) -> Tensor:
     """An array of zeros, float32 unless told."""
     return _filled("zeros", shape, 0, float32 if dtype is None else as_dtype(dtype), device)
 
 
-def ones(shape, *, dtype=None, device=None):
+def ones(shape, *, dtype=None, device=None) -> Tensor:
     """An array of ones, float32 unless told."""
     return _filled("ones", shape, 1, float32 if dtype is None else as_dtype(dtype), device)
 
 
-def full(shape, fill_value, *, dtype=None, device=None):
+def full(shape, fill_value, *, dtype=None, device=None) -> Tensor:
     """An array of one number; its dtype is that of `dlx.tensor(fill_value)` unless told.
 
     Raises OverflowError for a number that the dtype cannot hold."""
@@ -83,7 +87,7 @@ def full(shape, fill_value, *, dtype=None, device=None):
     return _filled("full", shape, number, dtype, device)
 
 
-def empty(shape, *, dtype=None, device=None):
+def empty(shape, *, dtype=None, device=None) -> Tensor:
     """An array whose values are undefined, float32 unless told."""
     dtype = float32 if dtype is None else as_dtype(dtype)
     return _core.empty(shape, dtype, resolve_device(device).code)
@@ -96,22 +100,22 @@ def _like(op, x, number, dtype, device):
     return _core.full(op, x.shape, number, dtype, code)
 
 
-def zeros_like(x, *, dtype=None, device=None):
+def zeros_like(x, *, dtype=None, device=None) -> Tensor:
     """Zeros of x's shape, dtype and device."""
     return _like("zeros_like", x, 0, dtype, device)
 
 
-def ones_like(x, *, dtype=None, device=None):
+def ones_like(x, *, dtype=None, device=None) -> Tensor:
     """Ones of x's shape, dtype and device."""
     return _like("ones_like", x, 1, dtype, device)
 
 
-def full_like(x, fill_value, *, dtype=None, device=None):
+def full_like(x, fill_value, *, dtype=None, device=None) -> Tensor:
     """One number in x's shape, dtype and device."""
     return _like("full_like", x, _number("full_like", "fill_value", fill_value), dtype, device)
 
 
-def empty_like(x, *, dtype=None, device=None):
+def empty_like(x, *, dtype=None, device=None) -> Tensor:
     """Undefined values in x's shape, dtype and device."""
     (x,) = prepare("empty_like", x)
     code = x._device_code if device is None else resolve_device(device).code
@@ -122,7 +126,7 @@ def _finished(x, dtype):
     return x if x.dtype is dtype else _core.cast(x, dtype)
 
 
-def arange(start, stop=None, step=1, *, dtype=None, device=None):
+def arange(start, stop=None, step=1, *, dtype=None, device=None) -> Tensor:
     """start, start + step, ... before stop; `arange(stop)` starts at 0. y[i] = start + i*step.
 
     int64 for integers, else float32; floats are computed in float64 and rounded once. Raises
@@ -152,7 +156,7 @@ def arange(start, stop=None, step=1, *, dtype=None, device=None):
     return _finished(x, natural if dtype is None else as_dtype(dtype))
 
 
-def linspace(start, stop, num, *, dtype=None, device=None, endpoint=True):
+def linspace(start, stop, num, *, dtype=None, device=None, endpoint=True) -> Tensor:
     """`num` numbers evenly spaced from start to stop, both included (without stop: endpoint=False).
 
     Element i is start + i (stop - start)/(num - 1), the last exactly stop; float32 unless told."""
@@ -170,7 +174,7 @@ def linspace(start, stop, num, *, dtype=None, device=None, endpoint=True):
     return _finished(_core.arange_float(start, step, num, last, resolve_device(device).code), dtype)
 
 
-def eye(n_rows, n_cols=None, /, *, k=0, dtype=None, device=None):
+def eye(n_rows, n_cols=None, /, *, k=0, dtype=None, device=None) -> Tensor:
     """(n_rows, n_cols) with 1 where column = row + k, else 0; n_cols is n_rows unless told."""
     n_cols = n_rows if n_cols is None else n_cols
     sizes = []

@@ -8,8 +8,12 @@ floating dtype, integers become float32."""
 from __future__ import annotations
 
 from dlx import _core
-from dlx.autodiff import elementwise, linear, primitive, record, reduce_to
+from dlx.autodiff import alias, elementwise, linear, primitive, record, reduce_to
 from dlx.ops._prepare import prepare
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dlx._tensor import Tensor
 
 __all__ = [
     "abs",
@@ -158,7 +162,7 @@ def _above(x1, x3):
 _core.set_pointwise_rule("clip", elementwise("clip", _inside, _below, _above))
 
 
-def clip(x, min=None, max=None):
+def clip(x, min=None, max=None) -> Tensor:
     """minimum(maximum(x, min), max), element by element; None leaves a side open.
 
     The gradient is 1 inside and on the bounds, 0 outside, as PyTorch's. NaN stays NaN. Raises
@@ -173,12 +177,14 @@ def clip(x, min=None, max=None):
     return maximum(x, min) if max is None else minimum(x, max)
 
 
-def astype(x, dtype, *, copy=True):
+def astype(x, dtype, *, copy=True) -> Tensor:
     """x converted to `dtype`; floats to integers truncate towards 0, anything to bool is `!= 0`.
-    Differentiable."""
+    Differentiable.
+
+    copy: False returns x itself where it has the dtype already."""
     (x,) = prepare("astype", x)
-    if x.dtype is dtype:
-        return x
+    if x.dtype is dtype or x.dtype == dtype:
+        return alias(x) if copy else x
     y = _core.cast(x, dtype)
     return (
         record(_astype_rule, (x,), y, (y.dtype,))

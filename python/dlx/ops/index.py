@@ -17,12 +17,16 @@ from dlx.ops._prepare import normalize_axis, prepare
 from dlx.ops.creation import arange, zeros
 from dlx.ops.shape import inverse_axes, permute_dims, reshape
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dlx._tensor import Tensor
+
 __all__ = ["getitem", "scatter_add", "setitem", "take"]
 
 # ---- take, scatter_add
 
 
-def take(x, indices, axis=None):
+def take(x, indices, axis=None) -> Tensor:
     """y[..., i, ...] = x[..., indices[i], ...]: elements, rows, ... of x along one axis.
 
     x: (A..., L, B...)  indices: (I...) integers, -L <= index < L  y: (A..., I..., B...). Negative
@@ -43,7 +47,7 @@ def _take_transpose(g, x, indices, axis):
 _take_rule = linear("take", take, _take_transpose)
 
 
-def scatter_add(g, indices, axis, extent):
+def scatter_add(g, indices, axis, extent) -> Tensor:
     """y[..., l, ...] = sum of g[..., i, ...] over all i with indices[i] = l: the transpose of take.
 
     g: (A..., I..., B...)  indices: (I...), from dimension `axis` of g on  y: (A..., extent, B...).
@@ -115,7 +119,7 @@ def _merged(x, axis, axes):
     return reshape(x, (*x.shape[:axis], count, *x.shape[axis + axes :]))
 
 
-def getitem(x, index):
+def getitem(x, index) -> Tensor:
     """x[index], with NumPy's rules: a view for ints, slices, None and Ellipsis; index arrays and
     masks (Tensors, NumPy arrays, lists) take elements. Differentiable.
 
@@ -136,8 +140,8 @@ def setitem(x, index, value):
 
     value: a number, Tensor, NumPy array or list that broadcasts to x[index]; of equal indices the
     last one stays. Raises RuntimeError on a leaf that requires a gradient, outside no_grad;
-    TypeError for floats into integers; IndexError naming axis, index and extent; ValueError when
-    the shapes do not broadcast."""
+    TypeError for floats into integers; OverflowError for an int that x's dtype cannot hold;
+    IndexError naming axis, index and extent; ValueError when the shapes do not broadcast."""
     (x,) = prepare("setitem", x)
     value = _value(x, value)
     entries, arrays = read_index(index)
@@ -154,7 +158,10 @@ def setitem(x, index, value):
 
 def _value(x, value):
     if not isinstance(value, _core.TensorBase):
-        value = _core.from_data(value, None)
+        numbers = value
+        value = _core.from_data(numbers, None)
+        if not value.dtype.is_floating and isinstance(numbers, (int, list, tuple)):
+            value = _core.from_data(numbers, x.dtype)  # which raises where x.dtype cannot hold one
     if value.dtype is x.dtype:
         return value
     if value.dtype.is_floating and not x.dtype.is_floating:

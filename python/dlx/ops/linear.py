@@ -7,10 +7,14 @@ from dlx.ops._broadcast import sum_to_shape
 from dlx.ops.matmul import matmul
 from dlx.ops.shape import broadcast_to, permute_dims, reshape
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dlx._tensor import Tensor
+
 __all__ = ["linear"]
 
 
-def linear(x, w, b=None):
+def linear(x, w, b=None) -> Tensor:
     """y = x w^T + b. x: (..., I), w: (O, I), b: (O,) or None, y: (..., O); arguments as checked by
     nn.functional.linear."""
     with no_grad():

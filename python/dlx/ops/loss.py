@@ -10,6 +10,10 @@ from dlx.ops.elementwise import equal, exp, log, not_equal, where
 from dlx.ops.reduce import max, mean, sum
 from dlx.ops.shape import expand_dims, reshape
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dlx._tensor import Tensor
+
 __all__ = ["cross_entropy", "log_softmax", "mse_loss", "softmax"]
 
 _FLOATING = ("float32", "float64", "bfloat16", "float16")
@@ -18,7 +22,7 @@ _FLOATING = ("float32", "float64", "bfloat16", "float16")
 # -------------------------------------------------------------------------------- softmax
 
 
-def softmax(x, axis=-1):
+def softmax(x, axis=-1) -> Tensor:
     """e^x / sum(e^x) along `axis`, without overflow. x: any shape, a floating dtype."""
     (x,) = prepare("softmax", x, dtypes=_FLOATING)
     axis = normalize_axis("softmax", axis, x.ndim)
@@ -39,7 +43,7 @@ def _softmax_composite(x, axis):
 _softmax_rule = primitive("softmax", vjp=_softmax_vjp, composite=_softmax_composite)
 
 
-def log_softmax(x, axis=-1):
+def log_softmax(x, axis=-1) -> Tensor:
     """x - log(sum(e^x)) along `axis`, without overflow. x: any shape, a floating dtype."""
     (x,) = prepare("log_softmax", x, dtypes=_FLOATING)
     axis = normalize_axis("log_softmax", axis, x.ndim)
@@ -89,7 +93,7 @@ def _labels(input, target):
 
 def cross_entropy(
     input, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0
-):
+) -> Tensor:
     """-sum over c of q_c log softmax(input)_c, q = weight ((1 - s) one_hot(target) + s / C).
 
     PyTorch's definition, s being label_smoothing, from 0 to 1.
@@ -144,7 +148,7 @@ _cross_entropy_rule = primitive(
 # -------------------------------------------------------------------------------- squared error
 
 
-def mse_loss(input, target, reduction="mean"):
+def mse_loss(input, target, reduction="mean") -> Tensor:
     """(input - target)^2, its mean or its sum; reduction: "none", "mean" or "sum".
 
     input, target: one shape (ValueError otherwise: no broadcasting) and one floating dtype."""

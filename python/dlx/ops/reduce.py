@@ -13,6 +13,10 @@ from dlx.ops._prepare import normalize_axes, normalize_axis, prepare
 from dlx.ops.elementwise import equal, where
 from dlx.ops.shape import broadcast_to, reshape
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dlx._tensor import Tensor
+
 __all__ = ["argmax", "argmin", "max", "mean", "min", "std", "sum", "var"]
 
 
@@ -31,7 +35,7 @@ def _kept(y, x, axes):
 # -------------------------------------------------------------------------------- sum, mean
 
 
-def sum(x, axis=None, keepdims=False):
+def sum(x, axis=None, keepdims=False) -> Tensor:
     """The sum over `axis`, 0 for nothing. Integers and bools add up in int64, wrapping around."""
     (x,) = prepare("sum", x)
     axes, keepdims = normalize_axes("sum", axis, x.ndim), bool(keepdims)
@@ -45,7 +49,7 @@ def _sum_transpose(g, x, axes, keepdims):
 _sum_rule = linear("sum", sum, _sum_transpose)
 
 
-def mean(x, axis=None, keepdims=False):
+def mean(x, axis=None, keepdims=False) -> Tensor:
     """The mean over `axis`, NaN of nothing. Floating dtypes only: TypeError for the others."""
     (x,) = prepare("mean", x)
     axes, keepdims = normalize_axes("mean", axis, x.ndim), bool(keepdims)
@@ -62,7 +66,7 @@ _mean_rule = linear("mean", mean, _mean_transpose)
 # -------------------------------------------------------------------------------- max, min
 
 
-def max(x, axis=None, keepdims=False):
+def max(x, axis=None, keepdims=False) -> Tensor:
     """The largest value over `axis`; NaN wins. Raises ValueError for no values.
 
     The gradient is shared evenly among equal largest values, as that of PyTorch's amax."""
@@ -71,7 +75,7 @@ def max(x, axis=None, keepdims=False):
     return record(_max_rule, (x,), _core.max(x, axes, keepdims), (axes, keepdims))
 
 
-def min(x, axis=None, keepdims=False):
+def min(x, axis=None, keepdims=False) -> Tensor:
     """The smallest value over `axis`; NaN wins. Raises ValueError for no values.
 
     The gradient is shared evenly among equal smallest values, as that of PyTorch's amin."""
@@ -107,7 +111,7 @@ def _correction(op, correction):
     return float(correction)
 
 
-def var(x, axis=None, correction=0.0, keepdims=False):
+def var(x, axis=None, correction=0.0, keepdims=False) -> Tensor:
     """sum((x - mean)^2) / max(n - correction, 0) over the n elements along `axis`; floating dtypes.
 
     In two passes, the mean first. correction is 0 as in the array API; the Tensor method's is 1."""
@@ -138,7 +142,7 @@ def _var_jvp(tangents, y, x, axes, correction, keepdims):
 _var_rule = primitive("var", vjp=_var_vjp, jvp=_var_jvp, saves_outputs=0)
 
 
-def std(x, axis=None, correction=0.0, keepdims=False):
+def std(x, axis=None, correction=0.0, keepdims=False) -> Tensor:
     """The square root of var(x, axis, correction, keepdims). Where it is 0 its gradient is 0.
 
     correction is 0, as in the array API; the Tensor method's is 1, as PyTorch's."""
@@ -175,7 +179,7 @@ def _arg_axes(op, x, axis):
     return tuple(range(x.ndim)) if axis is None else (normalize_axis(op, axis, x.ndim),)
 
 
-def argmax(x, axis=None, keepdims=False):
+def argmax(x, axis=None, keepdims=False) -> Tensor:
     """The index (int64) of the first largest value along one axis; None: in the flattened x.
 
     The first NaN counts as the largest. Raises ValueError for no values."""
@@ -183,7 +187,7 @@ def argmax(x, axis=None, keepdims=False):
     return _core.argmax(x, _arg_axes("argmax", x, axis), bool(keepdims))
 
 
-def argmin(x, axis=None, keepdims=False):
+def argmin(x, axis=None, keepdims=False) -> Tensor:
     """The index (int64) of the first smallest value along one axis; None: in the flattened x.
 
     The first NaN counts as the smallest. Raises ValueError for no values."""

@@ -8,6 +8,10 @@ from dlx.autodiff import record
 from dlx.ops._prepare import normalize_axes, normalize_axis, prepare
 from dlx.ops.creation import zeros
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dlx._tensor import Tensor
+
 __all__ = [
     "broadcast_to",
     "concat",
@@ -20,7 +24,7 @@ __all__ = [
 ]
 
 
-def reshape(x, shape):
+def reshape(x, shape) -> Tensor:
     """x's elements, in row-major order, under another shape; one -1 stands for what is left.
 
     A view where x's strides permit, else a copy. Raises ValueError when the numbers of elements
@@ -37,7 +41,7 @@ def _reshape_transpose(g, x, shape):
 _reshape_rule = linear("reshape", reshape, _reshape_transpose)
 
 
-def flatten(x, start=0, end=-1):
+def flatten(x, start=0, end=-1) -> Tensor:
     """Dimensions start...end (both included) as one; a 0-d x becomes 1-d."""
     (x,) = prepare("flatten", x)
     if x.ndim == 0:
@@ -51,7 +55,7 @@ def flatten(x, start=0, end=-1):
     return reshape(x, (*x.shape[:start], count, *x.shape[end + 1 :]))
 
 
-def squeeze(x, axis):
+def squeeze(x, axis) -> Tensor:
     """x without the dimensions `axis` (an int or a tuple); ValueError where an extent is not 1."""
     (x,) = prepare("squeeze", x)
     axes = normalize_axes("squeeze", () if axis is None else axis, x.ndim)
@@ -61,21 +65,25 @@ def squeeze(x, axis):
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in axes))
 
 
-def expand_dims(x, axis=0):
+def expand_dims(x, axis=0) -> Tensor:
     """x with a dimension of extent 1 inserted, which is dimension `axis` of the result."""
     (x,) = prepare("expand_dims", x)
     axis = normalize_axis("expand_dims", axis, x.ndim + 1)
     return reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
 
 
-def permute_dims(x, axes):
+def permute_dims(x, axes) -> Tensor:
     """The dimensions in another order, as a view: y.shape[d] = x.shape[axes[d]].
 
     Raises ValueError unless `axes` names every dimension once; negative ones count from the end."""
     (x,) = prepare("permute_dims", x)
     if not isinstance(axes, (tuple, list)):
         raise TypeError(f"permute_dims: expected a tuple of axes, got {type(axes).__name__}")
-    axes = tuple(normalize_axis("permute_dims", a, x.ndim) for a in axes)
+    return permuted(x, tuple(normalize_axis("permute_dims", a, x.ndim) for a in axes))
+
+
+def permuted(x, axes):
+    """permute_dims of a Tensor by axes that are known to be a tuple from 0 to x.ndim - 1."""
     return record(_permute_rule, (x,), _core.permute_dims(x, axes), (axes,))
 
 
@@ -91,7 +99,7 @@ def _permute_transpose(g, x, axes):
 _permute_rule = linear("permute_dims", permute_dims, _permute_transpose)
 
 
-def broadcast_to(x, shape):
+def broadcast_to(x, shape) -> Tensor:
     """x repeated along new leading dimensions and those of extent 1, as a view without copies.
 
     Raises ValueError when the shapes do not broadcast."""
@@ -120,14 +128,17 @@ def _arrays(op, arrays):
     return prepare(op, *arrays, promote=True)
 
 
-def concat(arrays, axis=0):
+def concat(arrays, axis=0) -> Tensor:
     """Arrays one behind the other along an axis they have; axis None: flattened. Promotes dtypes.
 
     Raises ValueError unless the shapes are equal except along `axis`."""
     arrays = _arrays("concat", arrays)
     if axis is None:
         arrays, axis = tuple(reshape(x, (-1,)) for x in arrays), 0
-    axis = normalize_axis("concat", axis, arrays[0].ndim)
+    return _joined(arrays, normalize_axis("concat", axis, arrays[0].ndim))
+
+
+def _joined(arrays, axis):
     return record(_concat_rule, arrays, _core.concat(arrays, axis), (axis,))
 
 
@@ -155,7 +166,7 @@ _concat_rule = primitive(
 )
 
 
-def stack(arrays, axis=0):
+def stack(arrays, axis=0) -> Tensor:
     """Arrays of one shape along a new axis, dimension `axis` of the result. Promotes dtypes.
 
     Raises ValueError unless the shapes are equal."""
@@ -164,5 +175,9 @@ def stack(arrays, axis=0):
         if x.shape != arrays[0].shape:
             shapes = f"x1={arrays[0].shape} x{i + 1}={x.shape}"
             raise ValueError(f"stack: expected equal shapes; {shapes}")
-    axis = normalize_axis("stack", axis, arrays[0].ndim + 1)
-    return concat([expand_dims(x, axis) for x in arrays], axis)
+    shape = arrays[0].shape
+    axis = normalize_axis("stack", axis, len(shape) + 1)
+    if axis == len(shape):
+        return concat([expand_dims(x, axis) for x in arrays], axis)
+    # One behind the other along the axis that follows the new one: already in its order.
+    return reshape(_joined(arrays, axis), (*shape[:axis], len(arrays), *shape[axis:]))

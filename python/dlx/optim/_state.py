@@ -12,11 +12,12 @@ __all__ = ["groups_of", "load_state_dict", "params_of", "state_dict"]
 
 def groups_of(where, params):
     """params of a constructor as a list of group dicts."""
+    expected = f"{where}: params must be an iterable of Tensors or of dicts"
     if isinstance(params, (Tensor, Mapping)):
-        raise TypeError(
-            f"{where}: params must be an iterable of Tensors or of dicts, "
-            f"got one {type(params).__name__}; put it in a list"
-        )
+        raise TypeError(f"{expected}, got one {type(params).__name__}; put it in a list")
+    if not hasattr(params, "__iter__"):
+        hint = "; pass model.parameters()" if hasattr(params, "parameters") else ""
+        raise TypeError(f"{expected}, got {type(params).__name__}{hint}")
     items = list(params)
     if items and all(isinstance(item, Mapping) for item in items):
         return items

@@ -55,15 +55,17 @@ class Trainable:
         verbose: 0 silent, 1 progress bar, 2 one line an epoch, "auto" 1 on a terminal and else 2.
         validation_data: (x, y) evaluated after each epoch; validation_split: instead, the share of
         rows at the end of x to hold out. Floating NumPy arrays become the dtype of the model's
-        parameters, Tensors stay as they are. Raises ValueError on unequal lengths and on NaN or Inf
-        in the data (names the row), FloatingPointError on a loss that is not finite (names epoch
-        and batch; the weights are those before it).
+        parameters, Tensors stay as they are. Raises ValueError on unequal lengths, on no rows and
+        on NaN or Inf in the data (names the row), FloatingPointError on a loss that is not finite
+        (names epoch and batch; the weights are those before it).
         """
         plan = self._compiled("fit")
         size = check_count("fit", "batch_size", batch_size)
         epochs = check_count("fit", "epochs", epochs, 0)
         first = check_count("fit", "initial_epoch", initial_epoch, 0)
         x, y = tensors_of("fit", self, x, y)
+        if x.shape[0] == 0:
+            raise ValueError(f"fit: x has no rows; x={x.shape}")
         validation = None
         if validation_data is not None:
             validation = tensors_of("fit validation", self, *pair_of(validation_data))
@@ -178,6 +180,9 @@ class Trainable:
             input_shape, dtype = self._input_spec
         else:
             dtype = self._input_spec[1] if self._input_spec else parameter_dtype(self)
+            if not isinstance(input_shape, (tuple, list)):
+                kind = type(input_shape).__name__
+                raise TypeError(f"summary: input_shape must be a tuple of ints, got {kind}")
             input_shape = tuple(check_count("summary", "input_shape", n, 0) for n in input_shape)
         text = summarize(self, input_shape, dtype)
         print(text)
@@ -219,6 +224,8 @@ class _Hooks:
     """The callbacks' methods, batch hooks only where a class overrides them."""
 
     def __init__(self, model, callbacks):
+        if not isinstance(callbacks, (list, tuple)):
+            raise TypeError(f"fit: callbacks must be a list, got {type(callbacks).__name__}")
         self.callbacks = list(callbacks)
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
