@@ -40,6 +40,16 @@ def test_function(name):
     assert getattr(dlx, name).__doc__
 
 
+def test_type_checkers_see_tensors():
+    """py.typed promises types: a function without an annotation would be Any to every caller."""
+    for name in dlx.__all__:
+        function = getattr(dlx, name)
+        if (getattr(function, "__module__", None) or "").startswith("dlx.ops"):
+            assert function.__annotations__["return"] == "Tensor", name
+    for name in ("sum", "reshape", "astype", "softmax", "detach", "__getitem__"):
+        assert getattr(dlx.Tensor, name).__annotations__["return"] == "Tensor", name
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_module(name):
     assert type(getattr(dlx, name)).__name__ == "module"

@@ -66,6 +66,14 @@ from dlx.ops.shape import broadcast_to, concat, expand_dims, permute_dims, resha
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # what editors and type checkers see of the names below
+    from dlx import data, interop, memory, nn, optim, random, reference, testing, train
+    from dlx._files import load, save
+    from dlx._gradcheck import gradcheck, numeric_grad
+    from dlx._profile import profile
+    from dlx.random import seed
+
 # Loaded at first use (PEP 562): name -> module that holds it, or None for the submodule itself.
 _LAZY = {
     "data": None,
@@ -99,6 +107,7 @@ __all__ = [
     "broadcast_to",
     "clip",
     "concat",
+    "data",
     "device",
     "divide",
     "empty",
@@ -116,16 +125,19 @@ __all__ = [
     "full_like",
     "get_num_threads",
     "grad",
+    "gradcheck",
     "greater",
     "greater_equal",
     "hessian",
     "int32",
     "int64",
+    "interop",
     "isfinite",
     "jvp",
     "less",
     "less_equal",
     "linspace",
+    "load",
     "log",
     "log_softmax",
     "logical_and",
@@ -135,19 +147,28 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "memory",
     "min",
     "minimum",
     "multiply",
     "negative",
+    "nn",
     "no_grad",
     "not_equal",
+    "numeric_grad",
     "ones",
     "ones_like",
+    "optim",
     "permute_dims",
     "pow",
     "primitive",
+    "profile",
+    "random",
+    "reference",
     "relu",
     "reshape",
+    "save",
+    "seed",
     "set_num_threads",
     "sigmoid",
     "softmax",
@@ -160,6 +181,8 @@ __all__ = [
     "take",
     "tanh",
     "tensor",
+    "testing",
+    "train",
     "uint8",
     "value_and_grad",
     "var",
@@ -167,7 +190,6 @@ __all__ = [
     "where",
     "zeros",
     "zeros_like",
-    *_LAZY,
 ]
 
 

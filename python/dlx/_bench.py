@@ -15,6 +15,7 @@ __all__ = ["main"]
 SIZE = 1024  # of the square matrices
 BATCH = 32  # rows of a training step
 TURNS = 25
+REST = 0.02  # seconds
 STEPS = 20  # of training per turn
 
 
@@ -96,15 +97,18 @@ def _stepper(model, adam, loss_of, x, y):
 
 
 def interleave(rivals, turns):
-    """{name: seconds of its fastest call}, the rivals called in turns after one warm-up each."""
+    """{name: seconds of its fastest call}, the rivals called in turns of six calls each.
+
+    Before a turn everybody rests: OpenMP's threads spin for a while after their work and would take
+    a core from the next rival."""
     best = dict.fromkeys(rivals, float("inf"))
-    for turn in range(turns + 1):
+    for _ in range(turns):
         for name, call in rivals.items():
-            start = time.perf_counter()
-            call()
-            seconds = time.perf_counter() - start
-            if turn > 0:
-                best[name] = min(best[name], seconds)
+            time.sleep(REST)
+            for _ in range(6):
+                start = time.perf_counter()
+                call()
+                best[name] = min(best[name], time.perf_counter() - start)
     return best
 
 

@@ -15,7 +15,7 @@ Row = namedtuple("Row", "name isa calls seconds flops flops64 bytes")
 _COLUMNS = ("op", "isa", "calls", "ms", "share", "us/call", "GFLOP/s", "GB/s", "of limit")
 
 
-def profile():
+def profile() -> Profile:
     """A context manager that watches every native op of this thread.
 
         with dlx.profile() as p:
@@ -50,7 +50,7 @@ class Profile:
         rows = [Row(*row) for row in self._counter.rows()]
         return iter(sorted(rows, key=lambda row: -row.seconds))
 
-    def rows(self):
+    def rows(self) -> list[dict]:
         """[{op, isa, calls, seconds, flops, bytes}], slowest first."""
         names = ("isa", "calls", "seconds", "flops", "bytes")
         return [{"op": row.name, **{name: getattr(row, name) for name in names}} for row in self]

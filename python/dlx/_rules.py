@@ -207,6 +207,8 @@ def primitive(name=None, vjp=None, jvp=None, composite=None, saves_inputs=-1, sa
         @dlx.primitive(vjp=lambda g, y, x: 2 * x * g, jvp=lambda t, y, x: 2 * x * t[0])
         def square(x):
             return x * x
+
+    A gradient that is missing, or of another shape or dtype than its input, raises in backward.
     """
     if isinstance(name, str):
         return Primitive(name, vjp, jvp, composite, saves_inputs, saves_outputs)

@@ -13,6 +13,12 @@ from dlx._dtype import bool as bool_
 from dlx.ops import elementwise, index, loss, reduce, shape
 from dlx.ops import matmul as _matmul_rules  # noqa: F401  registers the rule of @
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `int`, `float`, `bool` are methods below
+    import builtins
+
+    import numpy as np
+
 __all__ = ["Tensor", "asarray", "from_dlpack", "tensor"]
 
 
@@ -182,6 +188,31 @@ class Tensor(_core.TensorBase):
     def __contains__(self, value):
         same = self == value  # False for what no tensor compares with
         return isinstance(same, Tensor) and bool(same.any())
+
+    if TYPE_CHECKING:  # the operators, which are C
+
+        def _binary(self, other) -> Tensor: ...
+
+        __add__ = __radd__ = __iadd__ = __sub__ = __rsub__ = __isub__ = _binary
+        __mul__ = __rmul__ = __imul__ = __truediv__ = __rtruediv__ = __itruediv__ = _binary
+        __matmul__ = __rmatmul__ = __and__ = __or__ = _binary
+        __lt__ = __le__ = __gt__ = __ge__ = _binary
+
+        def __pow__(self, other, mod=None) -> Tensor: ...
+
+        def __rpow__(self, other, mod=None) -> Tensor: ...
+
+        def __eq__(self, other) -> Tensor: ...  # type: ignore[override]
+
+        def __ne__(self, other) -> Tensor: ...  # type: ignore[override]
+
+        def __buffer__(self, flags, /) -> memoryview: ...
+
+        def __neg__(self) -> Tensor: ...
+
+        def __abs__(self) -> Tensor: ...
+
+        def __invert__(self) -> Tensor: ...
 
     # ------------------------------------------------------------------ gradients
 

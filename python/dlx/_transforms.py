@@ -126,8 +126,8 @@ def vjp(fn, *x):
     """(y, pullback): y = fn(*x), and pullback(g) = g . dy/dx, a Tensor, or a tuple when there are
     several x.
 
-    g has y's shape (a tuple of them when fn returns one); pullback may be called any number of
-    times."""
+    g has y's shape and dtype (a tuple of them when fn returns one); pullback may be called any
+    number of times, and raises ValueError for another shape, TypeError for another dtype."""
     call = _Recorded(fn, x, range(len(x)), "vjp")
 
     def pullback(g):
@@ -151,8 +151,8 @@ def vjp(fn, *x):
 def jvp(fn, primals, tangents):
     """(y, dy): y = fn(*primals) and its derivative along `tangents`, in forward mode.
 
-    primals, tangents: sequences of Tensors of equal shapes. fn returns a Tensor, or a tuple for a
-    tuple of dy."""
+    primals, tangents: sequences of Tensors of equal shapes and dtypes. fn returns a Tensor, or a
+    tuple for a tuple of dy. Raises ValueError for unequal shapes, TypeError for other arguments."""
     _check_function("jvp", fn)
     for name, given in (("primals", primals), ("tangents", tangents)):
         if not isinstance(given, (tuple, list)):
@@ -187,7 +187,8 @@ def hessian(fn, argnums=0):
     """A function that returns the matrix of second derivatives of fn, a function with one element
     as its value.
 
-    For an argument of shape S the result has shape S + S: element [i, j] is d2 fn / dx_i dx_j."""
+    For an argument of shape S the result has shape S + S: element [i, j] is d2 fn / dx_i dx_j.
+    Raises as value_and_grad."""
 
     _check_function("hessian", fn)
     if not isinstance(argnums, int):

@@ -46,7 +46,7 @@ def get_state() -> Tensor:
     return _core.get_random_state(_cell())
 
 
-def set_state(state) -> None:
+def set_state(state):
     """Go on from a snapshot that `get_state` made.
 
     Raises TypeError or ValueError for anything else."""

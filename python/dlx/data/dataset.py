@@ -6,12 +6,16 @@ import os
 
 import dlx
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dlx._tensor import Tensor
+
 __all__ = ["digits"]
 
 IMAGES, TEST, SIDE, LEVELS = 1797, 360, 8, 16
 
 
-def digits(*, device=None):
+def digits(*, device=None) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """((x, y), (xt, yt)): 1437 training and 360 test images of handwritten digits.
 
     x: (N, 1, 8, 8) float32 in [0, 1], grey levels k/16; y: (N,) int64 labels 0..9. The test set is

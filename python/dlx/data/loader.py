@@ -71,7 +71,7 @@ class Batches:
         return f"<{len(self)} batches of {self.batch_size} from {self.x.shape[0]} rows>"
 
 
-def batches(x, y=None, batch_size=32, shuffle=False, drop_last=False):
+def batches(x, y=None, batch_size=32, shuffle=False, drop_last=False) -> Batches:
     """Iterate over (xb, yb), or over xb alone without y; `len` is the number of batches.
 
     x: (N, ...), y: (N, ...): Tensors or NumPy arrays (borrowed, not copied) of any dtype.

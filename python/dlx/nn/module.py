@@ -8,6 +8,10 @@ from dlx.nn._hooks import RemovableHandle
 from dlx.nn.parameter import Parameter
 from dlx.train.model import Trainable
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 __all__ = ["Module"]
 
 
@@ -163,24 +167,24 @@ class Module(Trainable):
                 if own[name] is not None:
                     yield path + name, own[name]
 
-    def named_modules(self, prefix=""):
+    def named_modules(self, prefix="") -> Iterator[tuple[str, Module]]:
         """Iterate over (dotted name, module) of this ("") and all below, each module once."""
         dotted = prefix + "." if prefix else ""
         return _once((path[:-1], module) for path, module in self._walk(dotted))
 
-    def modules(self):
+    def modules(self) -> Iterator[Module]:
         """Iterate over this module and all below, each once."""
         return (module for _, module in self.named_modules())
 
-    def named_children(self):
+    def named_children(self) -> Iterator[tuple[str, Module]]:
         """Iterate over (name, child), each child once."""
         return _once(self._children())
 
-    def children(self):
+    def children(self) -> Iterator[Module]:
         """Iterate over the direct children, each once."""
         return (child for _, child in self.named_children())
 
-    def named_parameters(self, prefix="", recurse=True):
+    def named_parameters(self, prefix="", recurse=True) -> Iterator[tuple[str, Parameter]]:
         """Iterate over (dotted name, Parameter), each once.
 
         Raises RuntimeError, naming the layer, while a lazy layer has not seen its first batch.
@@ -189,22 +193,22 @@ class Module(Trainable):
         dotted = prefix + "." if prefix else ""
         return _once(self._members(dotted, recurse, "_parameters"))
 
-    def parameters(self, recurse=True):
+    def parameters(self, recurse=True) -> Iterator[Parameter]:
         """Iterate over the parameters, each once. Raises as `named_parameters`."""
         return iter([param for _, param in self.named_parameters(recurse=recurse)])
 
-    def named_buffers(self, prefix="", recurse=True):
+    def named_buffers(self, prefix="", recurse=True) -> Iterator[tuple[str, Tensor]]:
         """Iterate over (dotted name, buffer), each once."""
         dotted = prefix + "." if prefix else ""
         return _once(self._members(dotted, recurse, "_buffers"))
 
-    def buffers(self, recurse=True):
+    def buffers(self, recurse=True) -> Iterator[Tensor]:
         """Iterate over the buffers, each once."""
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
     # State
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Tensor]:
         """Parameters and persistent buffers by dotted name, in PyTorch's order.
 
         The values are detached snapshots: later training does not change them. Raises
@@ -249,7 +253,7 @@ class Module(Trainable):
             param.requires_grad = bool(requires_grad)
         return self
 
-    def zero_grad(self):
+    def zero_grad(self) -> None:
         """Set the gradient of every parameter to None."""
         for _, param in self._members("", True, "_parameters"):
             param.grad = None

@@ -69,12 +69,16 @@ def _filled(op, shape, number, dtype, device):
 
 
 def zeros(shape, *, dtype=None, device=None) -> Tensor:
-    """An array of zeros, float32 unless told."""
+    """An array of zeros of `shape`, float32 unless told.
+
+    Raises ValueError for a negative extent."""
     return _filled("zeros", shape, 0, float32 if dtype is None else as_dtype(dtype), device)
 
 
 def ones(shape, *, dtype=None, device=None) -> Tensor:
-    """An array of ones, float32 unless told."""
+    """An array of ones of `shape`, float32 unless told.
+
+    Raises ValueError for a negative extent."""
     return _filled("ones", shape, 1, float32 if dtype is None else as_dtype(dtype), device)
 
 
@@ -88,7 +92,9 @@ def full(shape, fill_value, *, dtype=None, device=None) -> Tensor:
 
 
 def empty(shape, *, dtype=None, device=None) -> Tensor:
-    """An array whose values are undefined, float32 unless told."""
+    """An array of `shape` whose values are undefined, float32 unless told.
+
+    Raises ValueError for a negative extent."""
     dtype = float32 if dtype is None else as_dtype(dtype)
     return _core.empty(shape, dtype, resolve_device(device).code)
 
@@ -101,22 +107,26 @@ def _like(op, x, number, dtype, device):
 
 
 def zeros_like(x, *, dtype=None, device=None) -> Tensor:
-    """Zeros of x's shape, dtype and device."""
+    """Zeros of x's shape, dtype and device, unless told others. Raises TypeError for no Tensor."""
     return _like("zeros_like", x, 0, dtype, device)
 
 
 def ones_like(x, *, dtype=None, device=None) -> Tensor:
-    """Ones of x's shape, dtype and device."""
+    """Ones of x's shape, dtype and device, unless told others. Raises TypeError for no Tensor."""
     return _like("ones_like", x, 1, dtype, device)
 
 
 def full_like(x, fill_value, *, dtype=None, device=None) -> Tensor:
-    """One number in x's shape, dtype and device."""
+    """One number in x's shape, dtype and device, unless told others.
+
+    Raises TypeError for no Tensor, OverflowError for a number that the dtype cannot hold."""
     return _like("full_like", x, _number("full_like", "fill_value", fill_value), dtype, device)
 
 
 def empty_like(x, *, dtype=None, device=None) -> Tensor:
-    """Undefined values in x's shape, dtype and device."""
+    """Undefined values in x's shape, dtype and device, unless told others.
+
+    Raises TypeError for no Tensor."""
     (x,) = prepare("empty_like", x)
     code = x._device_code if device is None else resolve_device(device).code
     return _core.empty(x.shape, x.dtype if dtype is None else as_dtype(dtype), code)
@@ -175,7 +185,10 @@ def linspace(start, stop, num, *, dtype=None, device=None, endpoint=True) -> Ten
 
 
 def eye(n_rows, n_cols=None, /, *, k=0, dtype=None, device=None) -> Tensor:
-    """(n_rows, n_cols) with 1 where column = row + k, else 0; n_cols is n_rows unless told."""
+    """(n_rows, n_cols) with 1 where column = row + k, else 0; n_cols is n_rows unless told.
+
+    float32 unless told. Raises TypeError for sizes that are no ints, ValueError for negative
+    ones."""
     n_cols = n_rows if n_cols is None else n_cols
     sizes = []
     for name, value in (("n_rows", n_rows), ("n_cols", n_cols), ("k", k)):
@@ -183,4 +196,5 @@ def eye(n_rows, n_cols=None, /, *, k=0, dtype=None, device=None) -> Tensor:
             raise TypeError(f"eye: expected an int as {name}, got {type(value).__name__}")
         sizes.append(_int64("eye", name, value.__index__()))
     dtype = float32 if dtype is None else as_dtype(dtype)
-    return _core.eye(*sizes, dtype, resolve_device(device).code)
+    rows, columns, offset = sizes
+    return _core.eye(rows, columns, offset, dtype, resolve_device(device).code)

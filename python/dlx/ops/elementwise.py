@@ -13,6 +13,8 @@ from dlx.ops._prepare import prepare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dlx._tensor import Tensor
 
 __all__ = [
@@ -47,7 +49,7 @@ __all__ = [
 ]
 
 
-def _op(name, formula, *derivatives, fused=None, rule=None):
+def _op(name, formula, *derivatives, fused=None, rule=None) -> Callable[..., Tensor]:
     """The C function of a row, with its docstring and its rule: see dlx.autodiff.elementwise."""
     if derivatives:
         rule = elementwise(name, *derivatives, fused=fused)

@@ -23,7 +23,10 @@ _FLOATING = ("float32", "float64", "bfloat16", "float16")
 
 
 def softmax(x, axis=-1) -> Tensor:
-    """e^x / sum(e^x) along `axis`, without overflow. x: any shape, a floating dtype."""
+    """e^x / sum(e^x) along `axis`, without overflow: e^(x - max) is what is computed.
+
+    x: any shape, a floating dtype. Raises TypeError for another dtype, IndexError for an axis that
+    x has not."""
     (x,) = prepare("softmax", x, dtypes=_FLOATING)
     axis = normalize_axis("softmax", axis, x.ndim)
     return record(_softmax_rule, (x,), _core.softmax(x, axis), (axis,))
@@ -44,7 +47,10 @@ _softmax_rule = primitive("softmax", vjp=_softmax_vjp, composite=_softmax_compos
 
 
 def log_softmax(x, axis=-1) -> Tensor:
-    """x - log(sum(e^x)) along `axis`, without overflow. x: any shape, a floating dtype."""
+    """x - log(sum(e^x)) along `axis`, without overflow: x - max - log(sum(e^(x - max))).
+
+    x: any shape, a floating dtype. Raises TypeError for another dtype, IndexError for an axis that
+    x has not."""
     (x,) = prepare("log_softmax", x, dtypes=_FLOATING)
     axis = normalize_axis("log_softmax", axis, x.ndim)
     return record(_log_softmax_rule, (x,), _core.log_softmax(x, axis), (axis,))

@@ -5,9 +5,15 @@ from __future__ import annotations
 from dlx import _core
 from dlx.autodiff import primitive
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dlx._tensor import Tensor
+
 __all__ = ["matmul"]
 
-matmul = _core.matmul
+matmul: Callable[..., Tensor] = _core.matmul
 
 
 def _transposed(x):

@@ -66,7 +66,9 @@ def squeeze(x, axis) -> Tensor:
 
 
 def expand_dims(x, axis=0) -> Tensor:
-    """x with a dimension of extent 1 inserted, which is dimension `axis` of the result."""
+    """x with a dimension of extent 1 inserted, which is dimension `axis` of the result.
+
+    Raises IndexError unless -x.ndim - 1 <= axis <= x.ndim."""
     (x,) = prepare("expand_dims", x)
     axis = normalize_axis("expand_dims", axis, x.ndim + 1)
     return reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))

@@ -91,7 +91,7 @@ class Optimizer:
 
     # Stepping
 
-    def step(self):
+    def step(self) -> None:
         """Update, in one native call, every parameter that has a gradient."""
         if [self._hyper(group) for group in self.param_groups] != self._hypers:
             self._plan(self._steps())
@@ -116,7 +116,7 @@ class Optimizer:
                 span.hyper,
             )
 
-    def zero_grad(self):
+    def zero_grad(self) -> None:
         """Set the gradient of every parameter to None."""
         for span in self._spans:
             for param in span.params:
@@ -229,7 +229,7 @@ class Optimizer:
         self.param_groups.append(complete)
         self._states.extend({} for _ in params)
 
-    def state_dict(self):
+    def state_dict(self) -> dict:
         """PyTorch's layout: {"state": {index: {name: Tensor}}, "param_groups": [...]}.
 
         Indices count the parameters over all groups. One that has not been stepped has no entry.
@@ -237,7 +237,7 @@ class Optimizer:
         """
         return _state.state_dict(self)
 
-    def load_state_dict(self, state_dict):
+    def load_state_dict(self, state_dict) -> None:
         """Take over state and hyperparameters, from this class or from PyTorch's of the same name.
 
         An lr that is a function here stays, and continues at the loaded number of steps. Raises

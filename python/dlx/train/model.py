@@ -12,6 +12,11 @@ from dlx.train.inputs import hold_out, pair_of, parameter_dtype, tensors_of
 from dlx.train.plan import Plan
 from dlx.train.progress import Progress
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 __all__ = ["Mode", "Trainable"]
 
 INFERENCE_BATCH = 256  # rows at a time where nothing is learned: fewer, larger calls
@@ -24,9 +29,10 @@ class Trainable:
     optimizer = None  # of compile; None until the first batch when it was named
     stop_training = False
     _plan = None  # of compile
+    __call__: Callable[..., Any]
     _input_spec = None  # (shape of a row, dtype) of the last data seen, for summary()
 
-    def compile(self, optimizer="adam", loss=None, metrics=(), *, lr=None):
+    def compile(self, optimizer="adam", loss=None, metrics=(), *, lr=None) -> None:
         """Choose how to train. Undoes an earlier compile, its optimizer's state included.
 
         optimizer: "sgd", "adam", "adamw" with `lr` (a number, a function of the step, or None for
@@ -49,7 +55,7 @@ class Trainable:
         validation_data=None,
         shuffle=True,
         initial_epoch=0,
-    ):
+    ) -> History:
         """Train on x: (N, ...), y: (N, ...) until `epochs`; returns the History.
 
         verbose: 0 silent, 1 progress bar, 2 one line an epoch, "auto" 1 on a terminal and else 2.
@@ -85,7 +91,7 @@ class Trainable:
                     progress.begin_epoch(epoch)
                     logs = self._epoch(plan, loader, epoch, progress, hooks)
                     if validation is not None:
-                        figures = self._evaluate(plan, *validation, max(size, INFERENCE_BATCH))
+                        figures = self._evaluate(plan, max(size, INFERENCE_BATCH), *validation)
                         logs.update((f"val_{name}", value) for name, value in figures.items())
                     history.append(epoch, logs)
                     progress.end_epoch(logs)
@@ -133,7 +139,7 @@ class Trainable:
                 progress.draw(index + 1, seen, _logs(total, seen, metrics))
         return _logs(total, seen, metrics)
 
-    def evaluate(self, x, y, batch_size=INFERENCE_BATCH):
+    def evaluate(self, x, y, batch_size=INFERENCE_BATCH) -> dict[str, float]:
         """{"loss": ..., metrics ...} over x: (N, ...), y: (N, ...), in eval mode.
 
         The loss is the mean over rows of the batches' losses, exact when a batch's loss is the mean
@@ -141,9 +147,9 @@ class Trainable:
         """
         plan = self._compiled("evaluate")
         size = check_count("evaluate", "batch_size", batch_size)
-        return self._evaluate(plan, *tensors_of("evaluate", self, x, y), size)
+        return self._evaluate(plan, size, *tensors_of("evaluate", self, x, y))
 
-    def _evaluate(self, plan, x, y, size):
+    def _evaluate(self, plan, size, x, y):
         total, left = 0.0, x.shape[0]
         for metric in plan.metrics:
             metric.reset()
@@ -157,7 +163,7 @@ class Trainable:
                     metric.update(output, yb)
         return _logs(total, x.shape[0], plan.metrics)
 
-    def predict(self, x, batch_size=INFERENCE_BATCH):
+    def predict(self, x, batch_size=INFERENCE_BATCH) -> dlx.Tensor:
         """The model's output for x: (N, ...), a Tensor (N, ...): eval mode, no graph."""
         size = check_count("predict", "batch_size", batch_size)
         (x,) = tensors_of("predict", self, x)
@@ -167,7 +173,7 @@ class Trainable:
                 return self(x)
             return dlx.concat([self(xb) for xb in Batches(x, None, size, False, False)], axis=0)
 
-    def summary(self, input_shape=None):
+    def summary(self, input_shape=None) -> str:
         """Print, and return as text, the table of layers, output shapes and parameters.
 
         input_shape: of one row, without the batch axis; needed before the first fit or predict.
@@ -188,7 +194,7 @@ class Trainable:
         print(text)
         return text
 
-    def save(self, path):
+    def save(self, path) -> None:
         """Write weights, buffers and the optimizer's state to one file, atomically."""
         from dlx import _files
 
