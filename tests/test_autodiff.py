@@ -415,3 +415,20 @@ def test_backward_frees_what_forward_saved(device):
     x.grad = None
     assert dlx.memory.stats()["live_bytes"] <= held - 2 * 8 * 100_000
     assert math.isclose(y.item(), 100_000 * math.exp(math.e * 0.1))
+
+
+def test_gradcheck_of_a_custom_op_without_a_jvp_rule(device):
+    @dlx.primitive(vjp=lambda g, y, x: 3 * x * x * g)
+    def cube(x):
+        return x * x * x
+
+    @dlx.primitive(vjp=lambda g, y, x: 2 * x * x * g)
+    def wrong(x):
+        return x * x * x
+
+    x = tensor([0.5, -1.5], device)
+    assert dlx.gradcheck(cube, x, forward=False)
+    with pytest.raises(TypeError, match="cube: has no jvp rule"):
+        dlx.gradcheck(cube, x)
+    with pytest.raises(RuntimeError, match="vjp gives"):
+        dlx.gradcheck(wrong, x, forward=False)

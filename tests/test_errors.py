@@ -40,6 +40,8 @@ def assign_to_leaf():
 WRONG = [
     ("add-shapes", lambda: dlx.add(zeros(2, 3), zeros(4)), ValueError, r"add.*\(2, 3\).*\(4,\)"),
     ("add-operator", lambda: zeros(2, 3) + zeros(4), ValueError, r"add.*\(2, 3\).*\(4,\)"),
+    ("tensor-huge", lambda: dlx.tensor(2**70), OverflowError, r"tensor.*1180591.*int64"),
+    ("exp-array", lambda: dlx.exp(np.ones(2)), TypeError, r"exp: .*a Tensor, got numpy"),
     ("add-text", lambda: dlx.add(zeros(2), "a"), TypeError, r"add.*str"),
     ("add-list", lambda: dlx.add(zeros(2), [1, 2]), TypeError, r"add.*list"),
     ("add-many", lambda: dlx.add(zeros(2), zeros(2), zeros(2)), TypeError, r"add"),

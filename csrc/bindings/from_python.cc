@@ -156,14 +156,15 @@ Array array_from_numbers(const Flattened& data, DType dtype) {
   Array wide = empty(data.shape, integers ? DType::int64 : DType::float64, Device{});
   for (size_t i = 0; i < data.numbers.size(); ++i) {
     if (integers) {
-      long long v = PyLong_AsLongLong(data.numbers[i].ptr());  // OverflowError names itself
+      int overflow = 0;
+      long long v = PyLong_AsLongLongAndOverflow(data.numbers[i].ptr(), &overflow);
       if (v == -1 && PyErr_Occurred()) throw py::error_already_set();
-      const bool fits = dtype == DType::int64 ||
-                        (dtype == DType::int32 && v == static_cast<int32_t>(v)) ||
-                        (dtype == DType::uint8 && v == static_cast<uint8_t>(v));
+      const bool fits = overflow == 0 && (dtype == DType::int64 ||
+                                          (dtype == DType::int32 && v == static_cast<int32_t>(v)) ||
+                                          (dtype == DType::uint8 && v == static_cast<uint8_t>(v)));
       if (!fits) {
-        PyErr_Format(PyExc_OverflowError, "tensor: the number %lld does not fit %s", v,
-                     name_of(dtype));
+        PyErr_Format(PyExc_OverflowError, "tensor: the number %R does not fit %s",
+                     data.numbers[i].ptr(), name_of(dtype));
         throw py::error_already_set();
       }
       static_cast<int64_t*>(wide.data())[i] = v;

@@ -108,8 +108,10 @@ uint64_t encode_number(const MapRow& row, PyObject* number, DType dtype) {
 }
 
 [[noreturn]] void wrong_operand(const MapRow& row, Py_ssize_t position, PyObject* got) {
-  throw TypeError(message(row.name, ": expected a Tensor or a number as x", position + 1, ", got ",
-                          Py_TYPE(got)->tp_name, "; dlx.asarray makes Tensors of arrays"));
+  const std::string expected =
+      row.inputs == 1 ? "a Tensor" : message("a Tensor or a number as x", position + 1);
+  throw TypeError(message(row.name, ": expected ", expected, ", got ", Py_TYPE(got)->tp_name,
+                          "; dlx.asarray makes Tensors of arrays"));
 }
 
 PyObject* call_map_checked(int row_index, PyObject* const* args, Py_ssize_t count) {
