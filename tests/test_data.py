@@ -6,7 +6,6 @@ import hashlib
 import pathlib
 import subprocess
 import sys
-import time
 import zlib
 
 import numpy as np
@@ -130,26 +129,3 @@ def test_no_rows_give_no_batches(device):
 def test_wrong_arguments(device, call, error, text):
     with pytest.raises(error, match=text):
         call(dlx.ones((3, 4), device=device))
-
-
-def test_loader_is_at_slice_speed(device):
-    """A pass costs at most a small multiple of the same slices taken by hand (fastest of many)."""
-    x = dlx.ones((4096, 64), device=device)
-    y = dlx.zeros((4096,), dtype=dlx.int64, device=device)
-
-    def by_hand():
-        for i in range(0, 4096, 32):
-            x[i : i + 32], y[i : i + 32]
-
-    def by_loader():
-        for _ in dlx.data.batches(x, y, batch_size=32):
-            pass
-
-    def seconds(run):
-        start = time.thread_time()
-        run()
-        return time.thread_time() - start
-
-    turns = [(seconds(by_hand), seconds(by_loader)) for _ in range(50)]
-    hand, loader = map(min, zip(*turns, strict=True))
-    assert loader <= 1.5 * hand
