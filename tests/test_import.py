@@ -49,12 +49,14 @@ def test_import_loads_no_heavy_module(module):
 
 
 def test_import_loads_no_lazy_submodule():
-    lazy = {"nn", "optim", "data", "train", "interop", "reference", "testing", "cli"}
+    lazy = {"nn", "optim", "data", "train", "interop", "models", "reference", "testing", "cli"}
     assert loaded_by("import dlx") & {f"dlx.{name}" for name in lazy} == set()
 
 
 @pytest.mark.parametrize(
-    "name", ["nn", "optim", "data", "train", "interop", "reference", "testing", "random", "memory"]
+    "name",
+    ["nn", "optim", "data", "train", "interop", "models", "reference", "testing"]
+    + ["random", "memory"],
 )
 def test_a_lazy_submodule_loads_first_or_by_attribute(name):
     """In whichever order a user meets the modules, no cycle of imports shows."""

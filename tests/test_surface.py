@@ -17,18 +17,38 @@ argmin matmul reshape permute_dims squeeze expand_dims broadcast_to concat stack
 softmax log_softmax seed save load no_grad set_num_threads get_num_threads profile grad
 value_and_grad vjp jvp hessian numeric_grad gradcheck primitive tensor asarray from_dlpack
 zeros ones full empty arange linspace eye zeros_like ones_like full_like empty_like
+pad flip roll tile tril triu cumsum cumulative_sum one_hot
+erf sin cos log1p expm1 floor ceil trunc round sign square reciprocal rsqrt remainder floor_divide
+isfinite isinf isnan logsumexp
+max_pool1d max_pool2d avg_pool1d avg_pool2d sum_pool1d sum_pool2d
+adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool1d adaptive_max_pool2d
+upsample_nearest1d upsample_nearest2d upsample_linear1d upsample_bilinear2d
 """
 FUNCTIONS = FUNCTIONS_NAMES.split()
-MODULES = ["memory", "random", "testing", "data", "nn", "optim", "train", "interop"]
+MODULES = ["memory", "random", "testing", "data", "nn", "optim", "train", "interop", "models"]
 FUNCTIONAL_NAMES = """
-linear relu tanh sigmoid softmax log_softmax cross_entropy mse_loss dropout
+linear batch_norm layer_norm relu tanh sigmoid softmax log_softmax cross_entropy mse_loss dropout
+embedding pad one_hot
+leaky_relu elu gelu silu softplus hardtanh relu6 selu softsign mish logsigmoid hardswish hardsigmoid
+prelu softmin binary_cross_entropy binary_cross_entropy_with_logits l1_loss smooth_l1_loss
+huber_loss nll_loss kl_div
+max_pool1d max_pool2d avg_pool1d avg_pool2d sum_pool1d sum_pool2d interpolate
+adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool1d adaptive_max_pool2d
 """
 FUNCTIONAL = FUNCTIONAL_NAMES.split()
 LAYERS_NAMES = """
 Module Sequential ModuleList Parameter Identity Linear LazyLinear Dropout Flatten ReLU Tanh
 Sigmoid Softmax LogSoftmax CrossEntropyLoss MSELoss
+Conv1d Conv2d ConvTranspose1d ConvTranspose2d LazyConv1d LazyConv2d Unflatten
+BatchNorm1d BatchNorm2d LayerNorm Embedding ZeroPad2d ConstantPad2d ReflectionPad2d ReplicationPad2d
+LeakyReLU ELU GELU SiLU Softplus ReLU6 Hardtanh SELU Softsign Mish LogSigmoid Hardswish Hardsigmoid
+PReLU Softmin BCEWithLogitsLoss BCELoss L1Loss SmoothL1Loss HuberLoss NLLLoss KLDivLoss
+MaxPool1d MaxPool2d AvgPool1d AvgPool2d SumPool1d SumPool2d GlobalAvgPool2d GlobalMaxPool2d
+AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveMaxPool1d AdaptiveMaxPool2d Upsample
 """
 LAYERS = LAYERS_NAMES.split()
+OPTIMIZERS = ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta"]
+SCHEDULES = ["constant", "step", "exponential", "cosine", "linear", "inverse_time"]
 RANDOM = ["normal", "uniform", "randint", "permutation", "get_state", "set_state"]
 DTYPES = ["float32", "float64", "bfloat16", "float16", "int32", "int64", "uint8", "bool"]
 
@@ -68,7 +88,8 @@ def test_layer(name):
 
 def test_the_rest_of_the_names():
     assert all(callable(getattr(dlx.random, name)) for name in RANDOM)
-    assert all(isinstance(getattr(dlx.optim, name), type) for name in ("SGD", "Adam", "AdamW"))
+    assert all(isinstance(getattr(dlx.optim, name), type) for name in OPTIMIZERS)
+    assert all(callable(getattr(dlx.optim.schedules, name)) for name in SCHEDULES)
     assert callable(dlx.testing.weight_hash)
     assert callable(dlx.memory.stats) and callable(dlx.memory.empty_cache)
     assert isinstance(dlx.__version__, str)
@@ -233,6 +254,10 @@ def test_no_other_tensor_changes_with_an_assignment(device):
         lambda x: dlx.concat([x]),
         lambda x: dlx.broadcast_to(x, (2, 2)),
         lambda x: dlx.sum(x, axis=()),
+        lambda x: dlx.flip(x, axis=()),
+        lambda x: dlx.roll(x, 4),
+        lambda x: dlx.pad(x, 0),
+        lambda x: dlx.tile(x, (1, 1)),
         lambda x: dlx.nn.functional.dropout(x, 0.5, training=False),
         lambda x: dlx.nn.functional.dropout(x, 0.0),
     ],

@@ -375,8 +375,8 @@ def test_summary_shows_layers_shapes_parameters_and_mode(device, capsys):
     assert capsys.readouterr().out == table + "\n"
     lines = table.splitlines()
     assert lines[0] == "Sequential, input (N, 4)"
-    assert lines[4].split() == ["0", "(Linear)", "(N,", "8)", "40", "train"]
-    assert lines[7].split() == ["3", "(Linear)", "(N,", "3)", "27", "train"]
+    assert lines[4].split() == ["0", "(Linear)", "(N,", "8)", "8", "40", "train"]
+    assert lines[7].split() == ["3", "(Linear)", "(N,", "3)", "3", "27", "train"]
     assert lines[-1] == "67 parameters, 67 trainable, 0 frozen; train mode"
     model.eval()
     model[0].weight.requires_grad = False

@@ -20,6 +20,9 @@ void bind_index(pybind11::module_&);     // basic_index, assign, take, scatter, 
 void bind_creation(pybind11::module_&);  // empty, full, eye, arange
 void bind_reduce(pybind11::module_&);    // sum, mean, max, min, var, argmax, argmin
 void bind_loss(pybind11::module_&);      // softmax, log_softmax, cross_entropy, mse_loss
+void bind_conv(pybind11::module_&);      // conv2d, conv_transpose2d, conv2d_backward_weight
+void bind_norm(pybind11::module_&);      // batch_norm, layer_norm
+void bind_pool(pybind11::module_&);      // max_pool2d, avg_pool2d, their gradients
 
 inline void bind_all(pybind11::module_& m) {
   bind_from_python(m);
@@ -34,6 +37,9 @@ inline void bind_all(pybind11::module_& m) {
   bind_creation(m);
   bind_reduce(m);
   bind_loss(m);
+  bind_conv(m);
+  bind_norm(m);
+  bind_pool(m);
   bind_random(m);
   bind_optimizer(m);
 }

@@ -5,6 +5,7 @@
 #include "core/view.h"
 #include "ops/copy.h"
 #include "ops/nonzero.h"
+#include "ops/one_hot.h"
 #include "ops/ravel_index.h"
 #include "ops/scatter.h"
 #include "ops/scatter_add.h"
@@ -138,12 +139,20 @@ void scatter(py::handle o, const Array& indices, int axis, int axes, const Array
   launch(current_ctx(), ops::scatter, shape, {&positions, &v}, {&cell->array});
 }
 
-Array take(const Array& x, const Array& indices, int axis) {
+Array take(const Op& op, const Array& x, const Array& indices, int axis) {
   const Array positions = dense(current_ctx(), indices);
   Dims y_shape;
   const TakeShape shape = TakeShape::make(x, positions, axis, &y_shape);
   Array y = empty(y_shape, x.dtype, x.device());
-  launch_from_python(ops::take, shape, {&x, &positions}, {&y});
+  launch_from_python(op, shape, {&x, &positions}, {&y});
+  return y;
+}
+
+Array one_hot(const Array& labels, int64_t classes, DType dtype) {
+  Dims y_shape;
+  const OneHotShape shape = OneHotShape::make(labels, classes, dtype, &y_shape);
+  Array y = empty(y_shape, dtype, labels.device());
+  launch_from_python(ops::one_hot, shape, {&labels}, {&y});
   return y;
 }
 
@@ -188,7 +197,13 @@ void bind_index(py::module_& m) {
   m.def("basic_index",
         [](const Array& x, py::handle index) { return BasicIndex(x, index.ptr()).view(); });
   m.def("assign", assign);
-  m.def("take", take);
+  m.def("take", [](const Array& x, const Array& indices, int axis) {
+    return take(ops::take, x, indices, axis);
+  });
+  m.def("embedding", [](const Array& weight, const Array& indices) {
+    return take(ops::embedding, weight, indices, 0);
+  });
+  m.def("one_hot", one_hot);
   m.def("scatter", scatter);
   m.def("scatter_add", scatter_add);
   m.def("ravel_index", ravel_index);

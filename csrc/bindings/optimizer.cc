@@ -30,11 +30,9 @@ Array& array_in(PyObject* o, const char* what, int64_t index) {
   return as_tensor(o)->array;
 }
 
-constexpr int kMostStates = 2;
-
 struct Parameter {
   Array *p, *g;
-  std::array<Array*, kMostStates> states;
+  std::array<Array*, kMaxOptimizerStates> states;
   int32_t group;
 };
 
@@ -52,7 +50,7 @@ void launch_some(OptimizerShape shape, Buffers& shared, std::span<const Paramete
   shape.count = static_cast<int32_t>(count);
   shape.advance = last;
   std::vector<Array> arrays;
-  arrays.reserve((2 + kMostStates) * count);
+  arrays.reserve((2 + kMaxOptimizerStates) * count);
   for (size_t i = 0; i < count; ++i) {
     shape.dtype = some[i].p->dtype;
     shape.group[i] = some[i].group;
@@ -79,8 +77,7 @@ void launch_some(OptimizerShape shape, Buffers& shared, std::span<const Paramete
 
 void optimizer_step(int kind, py::handle params, py::handle grads, py::handle states,
                     py::handle groups, const Array& lr, const Array& weight_decay, py::handle step,
-                    const Array& grad_scale, const Array& skip,
-                    const std::array<double, 4>& hyper) {
+                    const Array& grad_scale, const Array& skip, const std::vector<double>& hyper) {
   Array& counter = array_in(step.ptr(), "step", 0);
   const OptimizerShape shape =
       OptimizerShape::make(kind, hyper, lr, weight_decay, counter, grad_scale, skip);
@@ -95,7 +92,7 @@ void optimizer_step(int kind, py::handle params, py::handle grads, py::handle st
     const auto at = static_cast<size_t>(i);
     Parameter x{&array_in(p[at], "parameter", i), &array_in(g[at], "gradient", i), {}, 0};
     const auto kept = items_of(s[at], "states");
-    const size_t count = std::min<size_t>(kept.size(), kMostStates);
+    const size_t count = std::min<size_t>(kept.size(), kMaxOptimizerStates);
     for (size_t k = 0; k < count; ++k) x.states[k] = &array_in(kept[k], "a state of parameter", i);
     const long its_group = PyLong_AsLong(group[at]);
     if (its_group == -1 && PyErr_Occurred()) throw py::error_already_set();

@@ -1,9 +1,14 @@
-// Views of the whole array, and joining arrays.
+// Views of the whole array, joining arrays, borders, running sums.
+#include <pybind11/stl.h>
+
+#include <optional>
 #include <vector>
 
 #include "bindings/tensor_base.h"
 #include "core/view.h"
 #include "ops/copy.h"
+#include "ops/cumsum.h"
+#include "ops/pad.h"
 
 namespace dlx {
 namespace {
@@ -59,6 +64,28 @@ Array concat(const pybind11::sequence& tensors, int axis) {
   return y;
 }
 
+Array pad(const Array& x, const std::optional<Array>& value, const Dims& before, const Dims& after,
+          int mode) {
+  DLX_CHECK(mode >= 0 && mode < 4, "pad: unknown mode ", mode);
+  Dims y_shape;
+  const PadShape shape = PadShape::make(x, value ? &*value : nullptr, before, after,
+                                        static_cast<PadMode>(mode), &y_shape);
+  Array y = empty(y_shape, x.dtype, x.device());
+  if (value) {
+    launch_from_python(ops::pad, shape, {&x, &*value}, {&y});
+  } else {
+    launch_from_python(ops::pad, shape, {&x}, {&y});
+  }
+  return y;
+}
+
+Array cumsum(const Array& x, int axis, bool reverse) {
+  const CumsumShape shape = CumsumShape::make(x, axis, reverse);
+  Array y = empty(x.shape, shape.output_dtype(), x.device());
+  launch_from_python(ops::cumsum, shape, {&x}, {&y});
+  return y;
+}
+
 }  // namespace
 
 void bind_shape(pybind11::module_& m) {
@@ -69,6 +96,8 @@ void bind_shape(pybind11::module_& m) {
     return broadcast_view(x, dims_from(shape.ptr(), "broadcast_to", "shape"), "broadcast_to");
   });
   m.def("concat", concat);
+  m.def("pad", pad);
+  m.def("cumsum", cumsum);
 }
 
 }  // namespace dlx

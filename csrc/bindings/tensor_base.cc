@@ -272,6 +272,14 @@ PyObject* divide(PyObject* a, PyObject* b) {
   static const int row = row_of("divide");
   return binary(row, a, b);
 }
+PyObject* remainder(PyObject* a, PyObject* b) {
+  static const int row = row_of("remainder");
+  return binary(row, a, b);
+}
+PyObject* floor_divide(PyObject* a, PyObject* b) {
+  static const int row = row_of("floor_divide");
+  return binary(row, a, b);
+}
 PyObject* bit_and(PyObject* a, PyObject* b) {
   static const int row = row_of("logical_and");
   return binary(row, a, b);
@@ -400,6 +408,8 @@ PyType_Slot slots[] = {{Py_tp_new, slot(tensor_new)},
                        {Py_nb_subtract, slot(subtract)},
                        {Py_nb_multiply, slot(multiply)},
                        {Py_nb_true_divide, slot(divide)},
+                       {Py_nb_remainder, slot(dlx::remainder)},
+                       {Py_nb_floor_divide, slot(floor_divide)},
                        {Py_nb_power, slot(power)},
                        {Py_nb_matrix_multiply, slot(matmul)},
                        {Py_nb_and, slot(bit_and)},

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/parallel.h"
+#include "ops/element_bits.h"
 #include "ops/strided.h"
 
 namespace dlx {
@@ -61,13 +62,9 @@ void copy(Ctx&, const void* shape, void* const* buffers, void*) {
   int64_t n = 1;
   for (int i = 0; i < s.ndim; ++i) n *= s.extent[i];
   parallel_for(n, effective_grain(kCopyGrain), [&](int64_t begin, int64_t end) {
-    auto as = [&]<class T>(T) {
+    with_bits(s.element_bytes, [&]<class T>(T) {
       copy_elements(s, static_cast<const T*>(buffers[0]), static_cast<T*>(buffers[1]), begin, end);
-    };
-    if (s.element_bytes == 4) return as(uint32_t{});
-    if (s.element_bytes == 8) return as(uint64_t{});
-    if (s.element_bytes == 2) return as(uint16_t{});
-    as(uint8_t{});
+    });
   });
 }
 

@@ -9,31 +9,29 @@ namespace dlx {
 
 DLX_EACH_ISA(extern const LossTable loss_table;)
 
-CrossEntropyShape CrossEntropyShape::make(const Array& x, const Array& target, const Array* weight,
-                                          int64_t ignore_index, double label_smoothing,
-                                          LossReduction reduction) {
+CrossEntropyShape CrossEntropyShape::make(const char* op, const Array& x, const Array& target,
+                                          const Array* weight, int64_t ignore_index,
+                                          double label_smoothing, LossReduction reduction) {
   const auto shapes = [&] {
     return message("; input=", x.shape, " target=", target.shape) +
            (weight ? message(" weight=", weight->shape) : "");
   };
-  DLX_CHECK_AS(TypeError, x.dtype == DType::float32 || x.dtype == DType::float64,
-               "cross_entropy: expected an input of float32 or float64, got ", x.dtype);
-  DLX_CHECK_AS(TypeError, target.dtype == DType::int64,
-               "cross_entropy: expected int64 labels, got ", target.dtype);
-  DLX_CHECK_AS(TypeError, !weight || weight->dtype == x.dtype,
-               "cross_entropy: expected weight of the input's dtype ", x.dtype, ", got ",
+  DLX_CHECK_AS(TypeError, x.dtype == DType::float32 || x.dtype == DType::float64, op,
+               ": expected an input of float32 or float64, got ", x.dtype);
+  DLX_CHECK_AS(TypeError, target.dtype == DType::int64, op, ": expected int64 labels, got ",
+               target.dtype);
+  DLX_CHECK_AS(TypeError, !weight || weight->dtype == x.dtype, op,
+               ": expected weight of the input's dtype ", x.dtype, ", got ",
                weight ? weight->dtype : x.dtype);
-  DLX_CHECK(x.shape.ndim > 0,
-            "cross_entropy: expected an input with a class dimension: (C,), (N, C) or (N, C, ...)",
-            shapes());
+  DLX_CHECK(x.shape.ndim > 0, op,
+            ": expected an input with a class dimension: (C,), (N, C) or (N, C, ...)", shapes());
   CrossEntropyShape s{};
   const int axis = x.shape.ndim > 1 ? 1 : 0;
   Dims expected;
   for (int i = 0; i < x.shape.ndim; ++i)
     if (i != axis) expected.push_back(x.shape[i]);
-  DLX_CHECK(target.shape == expected,
-            "cross_entropy: expected one label for each vector of scores, target=", expected,
-            shapes());
+  DLX_CHECK(target.shape == expected, op,
+            ": expected one label for each vector of scores, target=", expected, shapes());
   s.dtype = x.dtype;
   s.reduction = reduction;
   s.weighted = weight != nullptr;
@@ -43,12 +41,11 @@ CrossEntropyShape CrossEntropyShape::make(const Array& x, const Array& target, c
   for (int i = axis + 1; i < x.shape.ndim; ++i) s.inner *= x.shape[i];
   s.ignore_index = ignore_index;
   s.label_smoothing = label_smoothing;
-  DLX_CHECK(s.classes > 0 || s.positions() == 0, "cross_entropy: expected at least one class",
-            shapes());
-  DLX_CHECK(!weight || (weight->shape.ndim == 1 && weight->shape[0] == s.classes),
-            "cross_entropy: expected a weight for each of the ", s.classes, " classes", shapes());
-  DLX_CHECK(label_smoothing >= 0 && label_smoothing <= 1,
-            "cross_entropy: expected label_smoothing from 0 to 1, got ", label_smoothing);
+  DLX_CHECK(s.classes > 0 || s.positions() == 0, op, ": expected at least one class", shapes());
+  DLX_CHECK(!weight || (weight->shape.ndim == 1 && weight->shape[0] == s.classes), op,
+            ": expected a weight for each of the ", s.classes, " classes", shapes());
+  DLX_CHECK(label_smoothing >= 0 && label_smoothing <= 1, op,
+            ": expected label_smoothing from 0 to 1, got ", label_smoothing);
   return s;
 }
 

@@ -25,8 +25,8 @@ struct CrossEntropyShape {
     return reduction == LossReduction::none ? target.shape : Dims{};
   }
   // x: (C,), (N, C) or (N, C, ...)  target: x's shape without C
-  static CrossEntropyShape make(const Array& x, const Array& target, const Array* weight,
-                                int64_t ignore_index, double label_smoothing,
+  static CrossEntropyShape make(const char* op, const Array& x, const Array& target,
+                                const Array* weight, int64_t ignore_index, double label_smoothing,
                                 LossReduction reduction);
 };
 

@@ -10,41 +10,50 @@ namespace pointwise {
 template <class... R>
 struct RowList {};
 
-// Square-and-multiply for integers; a negative exponent truncates towards 0, as C's conversion of
-// x^e would.
-template <class T>
-T power(T x, T e) {
-  if constexpr (static_cast<T>(0.5) != T{}) {
-    return math::pow(x, e);
-  } else {
-    if (e < T{}) return x == 1 ? 1 : x + 1 == 0 ? (e & 1 ? x : 1) : 0;
-    uint64_t result = 1, base = static_cast<uint64_t>(x);
-    for (uint64_t rest = static_cast<uint64_t>(e); rest; rest >>= 1, base *= base)
-      if (rest & 1) result *= base;
-    return static_cast<T>(result);
-  }
-}
-
-inline float magnitude(float x) { return __builtin_fabsf(x); }
-inline double magnitude(double x) { return __builtin_fabs(x); }
-template <class T>
-T magnitude(T x) {
-  return x < T{} ? -x : x;
-}
-
 }  // namespace pointwise
 
+#include "ops/number_functions.h"
 #include "ops/pointwise.h"
 
 namespace {
+
+template <class T>
+constexpr bool is_float = pointwise::is_real<T> && sizeof(T) == 4;
+template <class R, class... T>
+constexpr bool has_near = (is_float<T> && ...) && requires(T... x) { R::apply_near(x...); };
+
+// Whether R::is_near holds for all; without a branch in the loop.
+template <class R, class... T>
+bool all_near(int64_t n, const T*... x) {
+  int far = 0;
+  for (int64_t i = 0; i < n; ++i) far |= !R::is_near(x[i]...);
+  return !far;
+}
+
+// The same for an argument alone and among others.
+template <class R, class... T>
+auto apply_any(T... x) {
+  if constexpr (has_near<R, T...>) {
+    return R::is_near(x...) ? R::apply_near(x...) : R::apply(x...);
+  } else {
+    return R::apply(x...);
+  }
+}
 
 // Results alias their inputs exactly or not at all, so the loops carry no dependence.
 template <class R, class T>
 void block1(const void* const* in, void* out, int64_t n) {
   const T* x = static_cast<const T*>(in[0]);
   auto* y = static_cast<decltype(R::apply(T{}))*>(out);
+  if constexpr (has_near<R, T>) {
+    if (all_near<R>(n, x)) {
 #pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) y[i] = R::apply(x[i]);
+      for (int64_t i = 0; i < n; ++i) y[i] = R::apply_near(x[i]);
+      return;
+    }
+  }
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) y[i] = apply_any<R>(x[i]);
 }
 
 template <class R, class T>
@@ -52,8 +61,15 @@ void block2(const void* const* in, void* out, int64_t n) {
   const T* x1 = static_cast<const T*>(in[0]);
   const T* x2 = static_cast<const T*>(in[1]);
   auto* y = static_cast<decltype(R::apply(T{}, T{}))*>(out);
+  if constexpr (has_near<R, T, T>) {
+    if (all_near<R>(n, x1, x2)) {
 #pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) y[i] = R::apply(x1[i], x2[i]);
+      for (int64_t i = 0; i < n; ++i) y[i] = R::apply_near(x1[i], x2[i]);
+      return;
+    }
+  }
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) y[i] = apply_any<R>(x1[i], x2[i]);
 }
 
 template <bool, class A, class B>
@@ -67,7 +83,7 @@ struct Choose<false, A, B> {
 
 template <class R, class T>
 void block3(const void* const* in, void* out, int64_t n) {
-  using First = typename Choose<R::kind == RowKind::select, bool, T>::type;
+  using First = typename Choose<R::kind == RowKind::select, uint8_t, T>::type;
   const First* x1 = static_cast<const First*>(in[0]);
   const T* x2 = static_cast<const T*>(in[1]);
   const T* x3 = static_cast<const T*>(in[2]);

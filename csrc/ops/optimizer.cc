@@ -6,7 +6,6 @@
 #include "core/check.h"
 #include "core/cpu_features.h"
 #include "core/parallel.h"
-#include "ops/optimizer_table.h"
 
 namespace dlx {
 
@@ -26,9 +25,14 @@ void check_buffer(const char* name, const Array& a, DType dtype, int ndim) {
 OptimizerShape OptimizerShape::make(int kind, std::span<const double> hyper, const Array& lr,
                                     const Array& weight_decay, const Array& step,
                                     const Array& grad_scale, const Array& skip) {
-  DLX_CHECK(kind >= 0 && kind <= static_cast<int>(OptimizerKind::adamw),
-            "optimizer_step: expected kind 0 (SGD), 1 (Adam) or 2 (AdamW), got ", kind);
-  DLX_CHECK(hyper.size() == 4, "optimizer_step: expected 4 hyperparameters, got ", hyper.size());
+  constexpr size_t kHyperparameters[kOptimizerKinds] = {4, 5, 5, 5, 3, 3};  // of each kind
+  DLX_CHECK(
+      kind >= 0 && kind < kOptimizerKinds,
+      "optimizer_step: expected kind 0 (SGD), 1 (Adam), 2 (AdamW), 3 (RMSprop), 4 (Adagrad) or "
+      "5 (Adadelta), got ",
+      kind);
+  DLX_CHECK(hyper.size() == kHyperparameters[kind], "optimizer_step: expected ",
+            kHyperparameters[kind], " hyperparameters, got ", hyper.size());
   check_buffer("lr", lr, DType::float64, 1);
   check_buffer("weight_decay", weight_decay, DType::float64, 1);
   DLX_CHECK(lr.shape == weight_decay.shape,
@@ -39,17 +43,61 @@ OptimizerShape OptimizerShape::make(int kind, std::span<const double> hyper, con
   check_buffer("skip", skip, DType::boolean, 0);
   OptimizerShape s{};
   s.kind = static_cast<OptimizerKind>(kind);
-  s.maximize = hyper[3] != 0;
-  if (s.kind == OptimizerKind::sgd) {
-    s.momentum = hyper[0];
-    s.dampening = hyper[1];
-    s.nesterov = hyper[2] != 0;
-  } else {
-    s.beta1 = hyper[0];
-    s.beta2 = hyper[1];
-    s.eps = hyper[2];
+  s.maximize = hyper[0] != 0;
+  switch (s.kind) {
+    case OptimizerKind::sgd:
+      s.momentum = hyper[1], s.dampening = hyper[2], s.nesterov = hyper[3] != 0;
+      break;
+    case OptimizerKind::adam:
+    case OptimizerKind::adamw:
+      s.beta1 = hyper[1], s.beta2 = hyper[2], s.eps = hyper[3], s.amsgrad = hyper[4] != 0;
+      break;
+    case OptimizerKind::rmsprop:
+      s.beta2 = hyper[1], s.eps = hyper[2], s.momentum = hyper[3], s.centered = hyper[4] != 0;
+      break;
+    case OptimizerKind::adagrad:
+      s.lr_decay = hyper[1], s.eps = hyper[2];
+      break;
+    case OptimizerKind::adadelta:
+      s.beta2 = hyper[1], s.eps = hyper[2];
+      break;
   }
   return s;
+}
+
+int OptimizerShape::states() const {
+  switch (kind) {
+    case OptimizerKind::sgd:
+      return momentum != 0;
+    case OptimizerKind::adam:
+    case OptimizerKind::adamw:
+      return 2 + amsgrad;
+    case OptimizerKind::rmsprop:
+      return 1 + (momentum != 0) + centered;
+    case OptimizerKind::adagrad:
+      return 1;
+    case OptimizerKind::adadelta:
+      return 2;
+  }
+  return 0;
+}
+
+// The scale of g is 1, a mean of g 3, of g^2 4.
+int64_t OptimizerShape::flops() const {
+  switch (kind) {
+    case OptimizerKind::sgd:
+      return 3 + (momentum != 0 ? 3 + 2 * nesterov : 0);
+    case OptimizerKind::adam:
+    case OptimizerKind::adamw:
+      return 15 + amsgrad;
+    case OptimizerKind::rmsprop:
+      return 10 + 2 * (momentum != 0) + 5 * centered;
+    case OptimizerKind::adagrad:
+      return 8;
+    case OptimizerKind::adadelta:
+      return 17;
+  }
+  return 0;
 }
 
 void OptimizerShape::check(int64_t index, const Array& p, const Array& g,
@@ -85,6 +133,8 @@ OptimizerNumbers common_numbers(const OptimizerShape& s, float grad_scale, int64
                     : step == 1     ? Momentum::first
                                     : Momentum::running;
   x.nesterov = s.nesterov;
+  x.amsgrad = s.amsgrad;
+  x.centered = s.centered;
   x.momentum = s.momentum;
   x.undampened = 1 - s.dampening;
   x.beta1 = s.beta1;
@@ -92,6 +142,19 @@ OptimizerNumbers common_numbers(const OptimizerShape& s, float grad_scale, int64
   x.eps = s.eps;
   x.root_of_correction = std::sqrt(1 - std::pow(s.beta2, static_cast<double>(step)));
   return x;
+}
+
+// What the learning rate of step t is divided by.
+double lr_divisor(const OptimizerShape& s, int64_t t) {
+  switch (s.kind) {
+    case OptimizerKind::adam:
+    case OptimizerKind::adamw:
+      return 1 - std::pow(s.beta1, static_cast<double>(t));
+    case OptimizerKind::adagrad:
+      return 1 + static_cast<double>(t - 1) * s.lr_decay;
+    default:
+      return 1;
+  }
 }
 
 }  // namespace
@@ -105,15 +168,14 @@ void optimizer_step(Ctx&, const void* shape, void* const* buffers, void*) {
   void* const* g = buffers + 4;
   auto* step = static_cast<int64_t*>(g[s.count]);
   void* const* p = g + s.count + 1;
-  void* const* s1 = p + s.count;  // of states that there are
-  void* const* s2 = s1 + s.count;
+  void* const* states = p + s.count;
 
   const auto& table = DLX_SELECT_ISA(optimizer_table);
-  const bool sgd = s.kind == OptimizerKind::sgd;
-  const auto function = (sgd ? table.sgd : table.adam)[s.dtype == DType::float64];
+  const auto function = table.of[static_cast<int>(s.kind)][s.dtype == DType::float64];
   const int64_t width = size_of(s.dtype), t = *step + 1;
   const OptimizerNumbers common = common_numbers(s, grad_scale, t);
-  const double correction = sgd ? 1 : 1 - std::pow(s.beta1, static_cast<double>(t));
+  const double divisor = lr_divisor(s, t);
+  const int kept = s.states();
 
   // One range over all tensors: chunks cross from one into the next.
   parallel_for(s.elements(), effective_grain(kGrain), [&](int64_t begin, int64_t end) {
@@ -125,12 +187,13 @@ void optimizer_step(Ctx&, const void* shape, void* const* buffers, void*) {
       if (n == 0) continue;
       const double rate = lr[s.group[i]], wd = weight_decay[s.group[i]];
       OptimizerNumbers numbers = common;
-      numbers.lr = rate / correction;
+      numbers.lr = rate / divisor;
       numbers.weight_decay = s.kind == OptimizerKind::adamw ? 0 : wd;
       numbers.decay = s.kind == OptimizerKind::adamw ? 1 - rate * wd : 1;
       const auto part = [&](void* const* arrays) { return static_cast<char*>(arrays[i]) + byte; };
-      function(numbers, part(p), part(g), s.states() > 0 ? part(s1) : nullptr,
-               s.states() > 1 ? part(s2) : nullptr, n);
+      void* its_states[kMaxOptimizerStates] = {};
+      for (int k = 0; k < kept; ++k) its_states[k] = part(states + k * s.count);
+      function(numbers, part(p), part(g), its_states, n);
       at += n;
     }
   });

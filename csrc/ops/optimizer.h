@@ -1,11 +1,10 @@
-// One step of SGD, Adam or AdamW on many tensors at once, in place, with PyTorch's formulas. What
-// changes between steps stands in buffers: lr, weight_decay, step, grad_scale, skip.
+// One step of an optimizer on many tensors at once, in place, with PyTorch's formulas. What changes
+// between steps stands in buffers: lr, weight_decay, step, grad_scale, skip.
 #pragma once
 #include "core/launch.h"
+#include "ops/optimizer_table.h"
 
 namespace dlx {
-
-enum class OptimizerKind : int32_t { sgd, adam, adamw };
 
 // Every output is read and written, and Op.updates has 64 bits: step, then p and its states.
 constexpr int kMaxOptimizerTensors = 63;
@@ -13,19 +12,28 @@ constexpr int kMaxOptimizerTensors = 63;
 // lr, weight_decay: (G,) float64, by group  grad_scale: () float32, a factor of every gradient
 // skip: () bool, true: nothing changes  step: () int64, steps done before this one
 // g[i], p[i], states[i]: any shapes of sizes[i] elements, all of one dtype.
-// States are momentum_buffer of SGD with momentum; exp_avg and exp_avg_sq of Adam.
+// States, in this order: SGD with momentum: momentum_buffer. Adam: exp_avg, exp_avg_sq, with
+// amsgrad max_exp_avg_sq. RMSprop: square_avg, with momentum momentum_buffer, centered grad_avg.
+// Adagrad: sum. Adadelta: square_avg, acc_delta.
 struct OptimizerShape {
   OptimizerKind kind;
   DType dtype;  // float32 or float64
-  bool nesterov, maximize;
-  bool advance;                // writes step + 1: the last of the launches of one step does
-  double momentum, dampening;  // SGD
-  double beta1, beta2, eps;    // Adam
+  bool maximize;
+  bool advance;  // writes step + 1: the last of the launches of one step does
+  bool nesterov, amsgrad, centered;
+  double momentum;   // SGD, RMSprop
+  double dampening;  // SGD
+  double beta1;      // Adam
+  double beta2;      // of the mean of g^2: Adam; alpha of RMSprop, rho of Adadelta
+  double eps;        // all but SGD
+  double lr_decay;   // Adagrad
   int32_t count;
   int32_t group[kMaxOptimizerTensors];
   int64_t size[kMaxOptimizerTensors];
 
-  // hyper: (momentum, dampening, nesterov, maximize) of SGD, (beta1, beta2, eps, maximize) of Adam.
+  // hyper: maximize, then of SGD (momentum, dampening, nesterov), Adam (beta1, beta2, eps,
+  // amsgrad), RMSprop (alpha, eps, momentum, centered), Adagrad (lr_decay, eps), Adadelta (rho,
+  // eps).
   static OptimizerShape make(int kind, std::span<const double> hyper, const Array& lr,
                              const Array& weight_decay, const Array& step, const Array& grad_scale,
                              const Array& skip);
@@ -33,7 +41,8 @@ struct OptimizerShape {
   void check(int64_t index, const Array& p, const Array& g, std::span<const Array* const> states,
              int64_t its_group, const Array& lr) const;
 
-  int states() const { return kind == OptimizerKind::sgd ? momentum != 0 : 2; }
+  int states() const;
+  int64_t flops() const;  // of one element
   int tensors_per_launch() const { return kMaxOptimizerTensors / (1 + states()); }
   int64_t elements() const {
     int64_t n = 0;
@@ -48,8 +57,8 @@ void optimizer_step(Ctx&, const void* shape, void* const* buffers, void* workspa
 
 namespace ops {
 
-// lr, weight_decay, grad_scale, skip, g[count] -> step, p[count], states[0][count],
-// states[1][count]
+// lr, weight_decay, grad_scale, skip, g[count] -> step, p[count], states[0][count], ...:
+// p = p - lr d, step = step + 1, with the d that the kind makes of g and its states
 inline constexpr Op optimizer_step{
     .name = "optimizer_step",
     .kernels = {cpu::optimizer_step},
@@ -58,10 +67,7 @@ inline constexpr Op optimizer_step{
         [](const void* shape) {
           const auto& s = *static_cast<const OptimizerShape*>(shape);
           const int64_t n = s.elements();
-          // Scale and step, with the momentum's 3 + 2 (Nesterov); Adam's means 7, its step 7.
-          const int64_t flops =
-              s.kind == OptimizerKind::sgd ? 3 + (s.momentum != 0 ? 3 + 2 * s.nesterov : 0) : 15;
-          return Cost{n * flops, n * (3 + 2 * s.states()) * size_of(s.dtype)};
+          return Cost{n * s.flops(), n * (3 + 2 * s.states()) * size_of(s.dtype)};
         },
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ops/element_bits.h"
+
 namespace dlx {
 
 ScatterShape ScatterShape::make(const Array& y, const Array& indices, int axis, int axes,
@@ -70,14 +72,10 @@ void scatter(Ctx& ctx, const void* shape, void* const* buffers, void*) {
   if (!check_indices(ctx.error, indices, s.n, s.extent)) return;  // y stays as it was
   const int64_t grain = std::max(kLeastLanes, kScatterGrain / (s.n + 1));
   parallel_for(s.outer * s.inner, effective_grain(grain), [&](int64_t begin, int64_t end) {
-    auto as = [&]<class T>(T) {
+    with_bits(s.element_bytes, [&]<class T>(T) {
       scatter_lanes(s, indices, static_cast<const T*>(buffers[1]), static_cast<T*>(buffers[2]),
                     begin, end);
-    };
-    if (s.element_bytes == 4) return as(uint32_t{});
-    if (s.element_bytes == 8) return as(uint64_t{});
-    if (s.element_bytes == 2) return as(uint16_t{});
-    as(uint8_t{});
+    });
   });
 }
 

@@ -1,5 +1,5 @@
-// y = softmax(x) or log_softmax(x) along one axis, and their gradients. x, y, dy, dx: (outer, n,
-// inner), dense.
+// y = softmax(x), log_softmax(x) or logsumexp(x) along one axis, and their gradients. x, y, dy, dx:
+// (outer, n, inner), dense; y and dy of logsumexp: (outer, inner).
 #pragma once
 #include <algorithm>
 
@@ -36,6 +36,8 @@ void softmax(Ctx&, const void* shape, void* const* buffers, void* workspace);
 void softmax_backward(Ctx&, const void* shape, void* const* buffers, void* workspace);
 void log_softmax(Ctx&, const void* shape, void* const* buffers, void* workspace);
 void log_softmax_backward(Ctx&, const void* shape, void* const* buffers, void* workspace);
+void logsumexp(Ctx&, const void* shape, void* const* buffers, void* workspace);
+void logsumexp_backward(Ctx&, const void* shape, void* const* buffers, void* workspace);
 }  // namespace cpu
 
 namespace ops {
@@ -44,6 +46,13 @@ template <int kFlops, int kArrays>
 Cost softmax_cost(const void* shape) {
   const auto& s = *static_cast<const SoftmaxShape*>(shape);
   return {kFlops * s.size(), kArrays * s.size() * size_of(s.dtype)};
+}
+
+template <int kFlops, int kArrays, int kReduced>
+Cost logsumexp_cost(const void* shape) {
+  const auto& s = *static_cast<const SoftmaxShape*>(shape);
+  return {kFlops * s.size(),
+          (kArrays * s.size() + kReduced * s.outer * s.inner) * size_of(s.dtype)};
 }
 
 // x -> y = e^(x - max) / sum e^(x - max)
@@ -59,6 +68,13 @@ inline constexpr Op log_softmax{
 inline constexpr Op log_softmax_backward{.name = "log_softmax_backward",
                                          .kernels = {cpu::log_softmax_backward},
                                          .cost = softmax_cost<4, 3>};
+// x -> y = max + log sum e^(x - max); infinite where the maximum is, -inf where n is 0
+inline constexpr Op logsumexp{
+    .name = "logsumexp", .kernels = {cpu::logsumexp}, .cost = logsumexp_cost<4, 1, 1>};
+// dy, x, y -> dx = dy e^(x - y)
+inline constexpr Op logsumexp_backward{.name = "logsumexp_backward",
+                                       .kernels = {cpu::logsumexp_backward},
+                                       .cost = logsumexp_cost<3, 2, 2>};
 
 }  // namespace ops
 

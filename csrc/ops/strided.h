@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/array.h"
+#include "ops/element_bits.h"
 
 namespace dlx {
 
@@ -78,14 +79,10 @@ void gather_elements(int ndim, const int64_t* extent, const int64_t* stride, con
 // Elements [begin, begin + count) of a strided array x, in row-major order, into dense y.
 inline void gather(int64_t element_bytes, int ndim, const int64_t* extent, const int64_t* stride,
                    const void* x, int64_t begin, int64_t count, void* y) {
-  auto as = [&]<class T>(T) {
+  with_bits(element_bytes, [&]<class T>(T) {
     gather_elements(ndim, extent, stride, static_cast<const T*>(x), begin, count,
                     static_cast<T*>(y));
-  };
-  if (element_bytes == 4) return as(uint32_t{});
-  if (element_bytes == 8) return as(uint64_t{});
-  if (element_bytes == 2) return as(uint16_t{});
-  as(uint8_t{});
+  });
 }
 
 }  // namespace dlx

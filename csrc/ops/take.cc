@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ops/element_bits.h"
 #include "ops/strided.h"
 
 namespace dlx {
@@ -98,23 +99,29 @@ void take_elements(const TakeShape& s, const T* x, const int64_t* indices, T* y,
   }
 }
 
+// Of indices that have been checked.
+void take_checked(const TakeShape& s, const int64_t* indices, void* const* buffers) {
+  parallel_for(s.outer * s.n * s.inner, effective_grain(kTakeGrain),
+               [&](int64_t begin, int64_t end) {
+                 with_bits(s.element_bytes, [&]<class T>(T) {
+                   take_elements(s, static_cast<const T*>(buffers[0]), indices,
+                                 static_cast<T*>(buffers[2]), begin, end);
+                 });
+               });
+}
+
 }  // namespace
 
 void take(Ctx& ctx, const void* shape, void* const* buffers, void*) {
   const auto& s = *static_cast<const TakeShape*>(shape);
   const auto* indices = static_cast<const int64_t*>(buffers[1]);
-  if (!check_indices(ctx.error, indices, s.n, s.extent)) return;
-  parallel_for(s.outer * s.n * s.inner, effective_grain(kTakeGrain),
-               [&](int64_t begin, int64_t end) {
-                 auto as = [&]<class T>(T) {
-                   take_elements(s, static_cast<const T*>(buffers[0]), indices,
-                                 static_cast<T*>(buffers[2]), begin, end);
-                 };
-                 if (s.element_bytes == 4) return as(uint32_t{});
-                 if (s.element_bytes == 8) return as(uint64_t{});
-                 if (s.element_bytes == 2) return as(uint16_t{});
-                 as(uint8_t{});
-               });
+  if (check_indices(ctx.error, indices, s.n, s.extent)) take_checked(s, indices, buffers);
+}
+
+void embedding(Ctx& ctx, const void* shape, void* const* buffers, void*) {
+  const auto& s = *static_cast<const TakeShape*>(shape);
+  const auto* indices = static_cast<const int64_t*>(buffers[1]);
+  if (check_between(ctx.error, indices, s.n, 0, s.extent)) take_checked(s, indices, buffers);
 }
 
 }  // namespace cpu

@@ -22,6 +22,12 @@ struct TakeShape {
 
 namespace cpu {
 void take(Ctx&, const void* shape, void* const* buffers, void* workspace);
+void embedding(Ctx&, const void* shape, void* const* buffers, void* workspace);
+}  // namespace cpu
+
+inline Cost take_cost(const void* shape) {  // what is not taken is not read
+  const auto& s = *static_cast<const TakeShape*>(shape);
+  return {0, 2 * s.outer * s.n * s.inner * s.element_bytes + 8 * s.n};
 }
 
 namespace ops {
@@ -31,14 +37,24 @@ inline constexpr Op take{
     .strided = true,  // x; the caller makes the indices dense
     .can_fail = true,
     .baseline = true,
-    .cost =
-        [](const void* shape) {  // what is not taken is not read
-          const auto& s = *static_cast<const TakeShape*>(shape);
-          return Cost{0, 2 * s.outer * s.n * s.inner * s.element_bytes + 8 * s.n};
-        },
+    .cost = take_cost,
     .explain =
         [](const void* shape, const ErrorSlot& error) {
           return explain_index("take", error, static_cast<const TakeShape*>(shape)->axis);
+        },
+};
+// Rows of a table: take along axis 0, with 0 <= index < V. x: (V, D)  y: (n, D)
+inline constexpr Op embedding{
+    .name = "embedding",
+    .kernels = {cpu::embedding},
+    .strided = true,
+    .can_fail = true,
+    .baseline = true,
+    .cost = take_cost,
+    .explain =
+        [](const void*, const ErrorSlot& error) {
+          return message("embedding: index ", error.value, " at position ", error.row,
+                         " is outside 0…", error.limit - 1, "; weight has ", error.limit, " rows");
         },
 };
 }  // namespace ops

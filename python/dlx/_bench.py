@@ -10,7 +10,7 @@ import time
 import dlx
 from dlx import _core, cli
 
-__all__ = ["main"]
+__all__ = ["import_torch", "interleave", "main"]
 
 SIZE = 1024  # of the square matrices
 BATCH = 32  # rows of a training step
@@ -21,13 +21,17 @@ STEPS = 20  # of training per turn
 
 def main():
     """Measure and print the table."""
-    torch = _import_torch()
+    from dlx import _bench_conv
+
+    torch = import_torch()
     limits = _core.machine_limits()
     peak, bandwidth = limits["gflops_float32"], limits["copy_gbs"]
     print(f"{cli.cpu_name()}, {limits['isa']}, {limits['threads']} threads")
     print(f"limits: {peak:.0f} GFLOP/s float32 multiply-add, {bandwidth:.1f} GB/s copy\n")
     _matmul(torch, peak)
     _step(torch, peak, bandwidth)
+    print()
+    _bench_conv.main(torch, turns=max(TURNS // 5, 1))
     if torch is None:
         print("\nPyTorch is not installed: nothing to compare with")
     else:
@@ -70,7 +74,7 @@ def _step(torch, peak, bandwidth):
         rivals["PyTorch"] = _stepper(net, torch.optim.Adam, loss, xt, yt)
     times = {name: t / STEPS for name, t in interleave(rivals, TURNS // 2).items()}
     weights = sum(p._numel for p in model.parameters())
-    flops = 6 * BATCH * weights  # forward, and backward to inputs and to weights
+    flops = _flops(step) / STEPS
     moved = 28 * weights  # Adam reads w, dw, m, v and writes w, m, v in 4 bytes each
     least = flops / (peak * 1e9) + moved / (bandwidth * 1e9)
     print(f"demo training step, batch {BATCH}, {weights:,} weights")
@@ -81,6 +85,13 @@ def _step(torch, peak, bandwidth):
             f"{seconds / least:.0f} x the limit of {1e6 * least:.0f} us"
         )
     _print_ratio(times)
+
+
+def _flops(call):
+    """What its ops count, of forward, backward and optimizer."""
+    with dlx.profile() as counted:
+        call()
+    return sum(row.flops for row in counted)
 
 
 def _stepper(model, adam, loss_of, x, y):
@@ -117,7 +128,7 @@ def _print_ratio(times):
         print(f"  dlx takes {times['dlx'] / times['PyTorch']:.2f} of PyTorch's time")
 
 
-def _import_torch():
+def import_torch():
     try:
         import torch
     except ImportError:

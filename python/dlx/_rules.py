@@ -41,17 +41,16 @@ def reduce_to(gradient, like):
 class Elementwise(Rule):
     """y = f(x1, ...) element by element: one derivative per input gives both modes."""
 
-    __slots__ = ("derivatives", "fused", "wants")
+    __slots__ = ("derivatives", "fused", "fused_wants", "wants")
 
-    def __init__(self, name, derivatives, fused):
+    def __init__(self, name, derivatives, fused, of):
         names = ["x"] if len(derivatives) == 1 else [f"x{i + 1}" for i in range(len(derivatives))]
         self.derivatives, self.fused = derivatives, fused
-        self.wants = []
+        wanted = [_arguments(d) if d is not None else () for d in derivatives]
+        wanted = [[-1 if w == "y" else names.index(w) for w in own] for own in (*wanted, of)]
+        *self.wants, self.fused_wants = wanted
         inputs = outputs = 0
-        for derivative in derivatives:
-            wanted = _arguments(derivative) if derivative is not None else ()
-            places = [-1 if w == "y" else names.index(w) for w in wanted]
-            self.wants.append(places)
+        for places in wanted if fused is not None else self.wants:
             for place in places:
                 inputs |= 1 << place if place >= 0 else 0
                 outputs |= 1 if place < 0 else 0
@@ -63,12 +62,14 @@ class Elementwise(Rule):
     def vjp(self, node, gradients, needed, create_graph):
         (g,) = gradients
         inputs, (y,) = node.inputs, node.outputs
-        if self.fused is not None and not create_graph:
-            return (reduce_to(self.fused(g, y), inputs[0]),)
         result = []
         for i, x in enumerate(inputs):
             if not needed[i]:
                 result.append(None)
+                continue
+            if i == 0 and self.fused is not None and not create_graph:
+                values = [y if place < 0 else inputs[place] for place in self.fused_wants]
+                result.append(reduce_to(self.fused(g, *values), x))
                 continue
             slope = self._derivative(i, inputs, y)
             result.append(reduce_to(g if slope is None else g * slope, x))
@@ -178,13 +179,13 @@ class _Partial:
         return self.function(*inputs, *self.attrs)
 
 
-def elementwise(name, *derivatives, fused=None):
+def elementwise(name, *derivatives, fused=None, of=("y",)):
     """The rule of a pointwise op: one derivative per input, its parameters named among x (or x1,
     x2, x3) and y.
 
     A derivative may return None for 1; None in its place marks an input without a gradient.
-    `fused(g, y)` is the native first-order backward."""
-    return Elementwise(name, derivatives, fused)
+    `fused(g, *of)` is the native first-order backward of the first input."""
+    return Elementwise(name, derivatives, fused, of)
 
 
 def linear(name, f, transpose):

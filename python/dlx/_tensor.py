@@ -7,11 +7,16 @@ Where one call is legal in both with different values, the docstring says so."""
 from __future__ import annotations
 
 from dlx import _core, autodiff
+from dlx._arranging import Arranging
 from dlx._device import Device, device_from_code, resolve_device
 from dlx._dtype import as_dtype, bfloat16, float16, float32, float64, int32, int64, uint8
 from dlx._dtype import bool as bool_
+from dlx._spelling import EITHER as _EITHER
+from dlx._spelling import axis_of as _axis
+from dlx._spelling import keep_of as _keep
 from dlx.ops import elementwise, index, loss, reduce, shape
 from dlx.ops import matmul as _matmul_rules  # noqa: F401  registers the rule of @
+from dlx.ops._prepare import prepare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # `int`, `float`, `bool` are methods below
@@ -22,34 +27,7 @@ if TYPE_CHECKING:  # `int`, `float`, `bool` are methods below
 __all__ = ["Tensor", "asarray", "from_dlpack", "tensor"]
 
 
-class _NotGiven:
-    """Left out, where None means something; prints as `...` in signatures."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "..."
-
-
-_EITHER = _NotGiven()
-
-
-def _axis(op, dim, axis, default=_EITHER):
-    """One of PyTorch's `dim` and the array API's `axis`."""
-    if axis is _EITHER:
-        if dim is _EITHER and default is _EITHER:
-            raise TypeError(f"{op}: expected dim")
-        return default if dim is _EITHER else dim
-    if dim is not _EITHER:
-        raise TypeError(f"{op}: got both dim={dim!r} and axis={axis!r}")
-    return axis
-
-
-def _shape_argument(args):
-    return args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
-
-
-class Tensor(_core.TensorBase):
+class Tensor(Arranging, _core.TensorBase):
     """An n-dimensional array of one dtype that remembers how it was computed.
 
     A Tensor is a cell holding a value: `x[i] = v` and `x += v` give x a new value, no other tensor
@@ -196,6 +174,7 @@ class Tensor(_core.TensorBase):
         __add__ = __radd__ = __iadd__ = __sub__ = __rsub__ = __isub__ = _binary
         __mul__ = __rmul__ = __imul__ = __truediv__ = __rtruediv__ = __itruediv__ = _binary
         __matmul__ = __rmatmul__ = __and__ = __or__ = _binary
+        __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = _binary
         __lt__ = __le__ = __gt__ = __ge__ = _binary
 
         def __pow__(self, other, mod=None) -> Tensor: ...
@@ -213,6 +192,20 @@ class Tensor(_core.TensorBase):
         def __abs__(self) -> Tensor: ...
 
         def __invert__(self) -> Tensor: ...
+
+    def fill_(self, value) -> Tensor:
+        """x[...] = value, a number; returns x."""
+        self[...] = value
+        return self
+
+    def zero_(self) -> Tensor:
+        """x[...] = 0; returns x."""
+        return self.fill_(False if self.dtype == "bool" else 0)
+
+    def copy_(self, src) -> Tensor:
+        """x[...] = src, broadcast and cast to x's dtype; returns x."""
+        (src,) = prepare("copy_", src)
+        return self.fill_(src.astype(self.dtype))
 
     # ------------------------------------------------------------------ gradients
 
@@ -319,7 +312,63 @@ class Tensor(_core.TensorBase):
 
     def square(self) -> Tensor:
         """x * x."""
-        return self * self
+        return elementwise.square(self)
+
+    def reciprocal(self) -> Tensor:
+        """1 / x."""
+        return elementwise.reciprocal(self)
+
+    def rsqrt(self) -> Tensor:
+        """1 / sqrt(x)."""
+        return elementwise.rsqrt(self)
+
+    def sin(self) -> Tensor:
+        """The sine."""
+        return elementwise.sin(self)
+
+    def cos(self) -> Tensor:
+        """The cosine."""
+        return elementwise.cos(self)
+
+    def erf(self) -> Tensor:
+        """The error function; see dlx.erf."""
+        return elementwise.erf(self)
+
+    def log1p(self) -> Tensor:
+        """log(1 + x)."""
+        return elementwise.log1p(self)
+
+    def expm1(self) -> Tensor:
+        """e^x - 1."""
+        return elementwise.expm1(self)
+
+    def sign(self) -> Tensor:
+        """-1, 0 or 1."""
+        return elementwise.sign(self)
+
+    def floor(self) -> Tensor:
+        """The largest integer not above x."""
+        return elementwise.floor(self)
+
+    def ceil(self) -> Tensor:
+        """The smallest integer not below x."""
+        return elementwise.ceil(self)
+
+    def trunc(self) -> Tensor:
+        """x without its fraction."""
+        return elementwise.trunc(self)
+
+    def round(self) -> Tensor:
+        """The nearest integer, halves to even."""
+        return elementwise.round(self)
+
+    def remainder(self, other) -> Tensor:
+        """x % other, of the sign of other."""
+        return elementwise.remainder(self, other)
+
+    def floor_divide(self, other) -> Tensor:
+        """x // other."""
+        return elementwise.floor_divide(self, other)
 
     def pow(self, exponent) -> Tensor:
         """x ** exponent."""
@@ -362,6 +411,14 @@ class Tensor(_core.TensorBase):
     def isfinite(self) -> Tensor:
         """Whether each element is neither infinite nor NaN."""
         return elementwise.isfinite(self)
+
+    def isinf(self) -> Tensor:
+        """Whether each element is infinite."""
+        return elementwise.isinf(self)
+
+    def isnan(self) -> Tensor:
+        """Whether each element is NaN."""
+        return elementwise.isnan(self)
 
     # ------------------------------------------------------------------ reductions
 
@@ -482,72 +539,20 @@ class Tensor(_core.TensorBase):
         """See dlx.log_softmax."""
         return loss.log_softmax(self, axis=_axis("log_softmax", dim, axis))
 
+    def logsumexp(self, dim=_EITHER, keepdim=_EITHER, *, axis=_EITHER, keepdims=_EITHER) -> Tensor:
+        """See dlx.logsumexp."""
+        keep = _keep("logsumexp", keepdim, keepdims)
+        return loss.logsumexp(self, _axis("logsumexp", dim, axis), keep)
+
     def matmul(self, other) -> Tensor:
         """self @ other."""
         return _core.matmul(self, other)
 
-    # ------------------------------------------------------------------ shape
-
-    def reshape(self, *shape_) -> Tensor:
-        """The same elements in another shape; -1 stands for what is left."""
-        return shape.reshape(self, _shape_argument(shape_))
-
-    view = reshape
-
-    def flatten(self, start_dim=0, end_dim=-1) -> Tensor:
-        """Dimensions start_dim..end_dim as one."""
-        return shape.flatten(self, start_dim, end_dim)
-
-    def permute(self, *dims) -> Tensor:
-        """The dimensions in another order, as a view."""
-        return shape.permute_dims(self, _shape_argument(dims))
-
-    def transpose(self, dim0, dim1) -> Tensor:
-        """Two dimensions swapped, as a view."""
-        from dlx.ops._prepare import normalize_axis
-
-        order = list(range(self.ndim))
-        a, b = (
-            normalize_axis("transpose", dim0, self.ndim),
-            normalize_axis("transpose", dim1, self.ndim),
-        )
-        order[a], order[b] = b, a
-        return shape.permuted(self, tuple(order))
-
-    def squeeze(self, dim=_EITHER, *, axis=_EITHER) -> Tensor:
-        """Without dimensions of extent 1 (all of them, or `dim` where it has extent 1)."""
-        dim = _axis("squeeze", dim, axis, None)
-        if dim is None:
-            dim = tuple(i for i, n in enumerate(self.shape) if n == 1)
-        elif isinstance(dim, int):
-            from dlx.ops._prepare import normalize_axis
-
-            dim = normalize_axis("squeeze", dim, self.ndim)
-            dim = (dim,) if self.shape[dim] == 1 else ()
-        return shape.squeeze(self, dim) if dim else autodiff.alias(self)
-
-    def unsqueeze(self, dim=_EITHER, *, axis=_EITHER) -> Tensor:
-        """With a dimension of extent 1 inserted at `dim`."""
-        return shape.expand_dims(self, _axis("unsqueeze", dim, axis))
-
-    def expand(self, *sizes) -> Tensor:
-        """Broadcast to `sizes`; -1 keeps an extent."""
-        sizes = tuple(_shape_argument(sizes))
-        own = (1,) * (len(sizes) - self.ndim) + self.shape
-        return shape.broadcast_to(self, tuple(o if s == -1 else s for s, o in zip(sizes, own)))
+    # ------------------------------------------------------------------ elements
 
     def take(self, indices, axis=None) -> Tensor:
         """See dlx.take."""
         return index.take(self, indices, axis=axis)
-
-
-def _keep(op, keepdim, keepdims):
-    """One of PyTorch's `keepdim` and the array API's `keepdims`; False when neither is given."""
-    if keepdims is _EITHER:
-        return keepdim is not _EITHER and keepdim
-    if keepdim is not _EITHER:
-        raise TypeError(f"{op}: got both keepdim={keepdim!r} and keepdims={keepdims!r}")
-    return keepdims
 
 
 def _clone_transpose(g, x):

@@ -2,7 +2,39 @@
 
 from __future__ import annotations
 
-from cases import elementwise, index, loss, matmul, native, optim, random, reduce, shape
+from cases import (
+    activation,
+    conv,
+    elementwise,
+    index,
+    loss,
+    matmul,
+    native,
+    norm,
+    optim,
+    pair_loss,
+    pool,
+    random,
+    reduce,
+    shape,
+    upsample,
+)
 
-FAMILIES = (elementwise, reduce, matmul, shape, index, loss, random, optim, native)
+FAMILIES = (
+    elementwise,
+    activation,
+    reduce,
+    matmul,
+    shape,
+    index,
+    loss,
+    pair_loss,
+    norm,
+    conv,
+    pool,
+    upsample,
+    random,
+    optim,
+    native,
+)
 CASES = [case for family in FAMILIES for case in family.CASES]

@@ -67,6 +67,16 @@ def small(*shape):
     return Input(shape, lambda rng, s: 0.5 * rng.normal(size=s))
 
 
+def small_positive(*shape):
+    """Down to 1e-8, where 1 + x is 1 in float32."""
+    return Input(shape, lambda rng, s: 10.0 ** rng.uniform(-8, 0, size=s))
+
+
+def erf_gradient_terms(dy, x):
+    """e^(-x^2), and what the rounding of x^2 does to it."""
+    return [2 * dy * np.exp(-x * x) * (1 + x * x)]
+
+
 def magnitude_sum(x1, x2):
     return np.abs(x1) + np.abs(x2)
 
@@ -77,6 +87,16 @@ def overflowing(*shape):
     return Input(shape, lambda rng, s: rng.choice(special, size=s))
 
 
+def even_tenths(*shape):
+    """+-0.2, 0.4, ...: no number of lattice() is a multiple of one."""
+    return Input(shape, lambda rng, s: rng.integers(1, 9, size=s) / 5 * rng.choice([-1, 1], size=s))
+
+
+def wide(*shape):
+    return Input(shape, lambda rng, s: 3 * rng.normal(size=s))
+
+
+STEPS = "steps"
 LINEAR = "linear: the second derivative is zero everywhere"
 SATURATION = "the derivative 1 - y*y, y*(1 - y) loses digits of y where y nears 1"
 COST = [  # (2, 3) float32: 6 elements, 24 bytes an array
@@ -88,7 +108,18 @@ COST = [  # (2, 3) float32: 6 elements, 24 bytes an array
     *[
         Case(op, (positive(2, 3),), terms="value", flops=6, bytes=48, name="cost", c=32,
              why_c=SATURATION)
-        for op in ("negative", "abs", "exp", "log", "sqrt", "tanh", "sigmoid")
+        for op in ("negative", "abs", "exp", "log", "sqrt", "tanh", "sigmoid", "log1p", "expm1",
+                   "erf", "sin", "cos", "square", "reciprocal")
+    ],
+    Case("rsqrt", (positive(2, 3),), terms="value", flops=12, bytes=48, name="cost"),
+    *[
+        Case(op, (lattice(2, 3),), terms="value", flops=6, bytes=48, name="cost", kink=STEPS)
+        for op in ("sign", "floor", "ceil", "trunc", "round")
+    ],
+    *[
+        Case(op, (lattice(2, 3), even_tenths(2, 3)), terms=magnitude_sum, flops=6, bytes=72,
+             name="cost", kink=STEPS)
+        for op in ("remainder", "floor_divide")
     ],
     *[
         Case(op, (positive(2, 3), lattice(2, 3)), terms="value", flops=6, bytes=72, name="cost",
@@ -102,7 +133,10 @@ COST = [  # (2, 3) float32: 6 elements, 24 bytes an array
     Case("logical_and", (booleans(2, 3), booleans(2, 3)), flops=6, bytes=18, name="cost"),
     Case("logical_or", (booleans(2, 3), booleans(2, 3)), flops=6, bytes=18, name="cost"),
     Case("logical_not", (booleans(2, 3),), flops=6, bytes=12, name="cost"),
-    Case("isfinite", (normal(2, 3),), flops=6, bytes=30, name="cost", grad=()),
+    *[
+        Case(op, (normal(2, 3),), flops=6, bytes=30, name="cost", grad=())
+        for op in ("isfinite", "isinf", "isnan")
+    ],
     Case("astype", (normal(2, 3),), {"dtype": "float64"}, twin=twins["cast"], flops=0, bytes=72,
          name="cost", kink=LINEAR),
     Case("clip", (lattice(2, 3),), {"min": -0.5, "max": 0.5}, flops=12, bytes=48, name="cost",
@@ -146,6 +180,9 @@ SCALARS = [  # a Python number is weak: the array keeps its dtype
     with_number("pow", -1, positive, terms="value"),
     with_number("maximum", 0, lattice, terms="value", kink="where x1 = x2", dtypes=INTEGER),
     with_number("less", 0.5, lattice, grad=()),
+    with_number("remainder", 0.3, lattice, terms=lambda x: np.abs(x) + 1, kink=STEPS),
+    with_number("remainder", 3, lattice, terms="value", kink=STEPS, dtypes=INTEGER),
+    with_number("floor_divide", 2, lattice, terms="value", kink=STEPS, dtypes=NUMERIC),
 ]  # fmt: skip
 FUNCTIONS = [
     *unary("negative", normal, dtypes=HALF + ("int32", "int64"), kink=LINEAR),
@@ -156,7 +193,28 @@ FUNCTIONS = [
     *unary("tanh", small, terms="value", dtypes=HALF, c=32, why_c=SATURATION),
     *unary("sigmoid", small, terms="value", dtypes=HALF, c=16, why_c=SATURATION),
     *unary("relu", lattice, dtypes=NUMERIC, kink="at 0"),
-]
+    *unary("log1p", positive, terms="value", dtypes=HALF),
+    *unary("log1p", small_positive, SMALL, terms="value", dtypes=HALF, name="small"),
+    *unary("expm1", normal, terms="value", dtypes=HALF, c=8, why_c=SATURATION),
+    *unary("erf", normal, terms="value", dtypes=HALF, c=16, why_c="the twin sums 200 terms",
+           grad_terms=erf_gradient_terms),
+    *unary("sin", wide, terms="value", dtypes=HALF),
+    *unary("cos", wide, terms="value", dtypes=HALF),
+    *unary("square", normal, dtypes=NUMERIC),
+    *unary("reciprocal", positive, terms="value", dtypes=HALF),
+    *unary("rsqrt", positive, terms="value", dtypes=HALF, c=8, why_c="a root and a division"),
+    *[
+        case
+        for op in ("sign", "floor", "ceil", "trunc", "round")
+        for case in unary(op, lattice, terms="value", dtypes=NUMERIC, kink=STEPS)
+    ],
+    *[
+        case
+        for op in ("remainder", "floor_divide")
+        for case in binary(op, lattice, even_tenths, dtypes=NUMERIC, terms=magnitude_sum,
+                           kink=STEPS)
+    ],
+]  # fmt: skip
 CLIP = [
     Case("clip", (lattice(*shape),), bounds, terms="value", dtypes=HALF, kink="at the bounds")
     for shape in SMALL
@@ -199,6 +257,8 @@ LOGIC = [
         for a, b in [*PAIRS, (WIDE, WIDE)]
     ],
     *unary("isfinite", overflowing, grad=(), dtypes=HALF),
+    *unary("isinf", overflowing, grad=(), dtypes=HALF),
+    *unary("isnan", overflowing, grad=(), dtypes=HALF),
 ]
 
 CASES = COST + ARITHMETIC + SCALARS + FUNCTIONS + CLIP + WHERE + COMPARISONS + CASTS + LOGIC

@@ -1,10 +1,10 @@
-"""Reading by position: ints, slices, integer arrays, masks; take."""
+"""Reading by position: ints, slices, integer arrays, masks; take, embedding, one_hot."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from cases._case import ANY, Case, exactly, normal
+from cases._case import ANY, HALF, Case, exactly, integers, normal
 from dlx.reference import twins
 
 LINEAR = "linear: the second derivative is zero everywhere"
@@ -75,6 +75,21 @@ TAKE = [
     ((4, 5), np.zeros(0, np.int64), {"axis": 0}),
     ((65, 33), [*range(64, -1, -1), 3, 3], {"axis": 0}),
 ]
+ROWS = [
+    ((5, 3), [1, 4, 1, 0]),
+    ((5, 3), [[0, 4], [2, 2]]),
+    ((1, 7), 0),
+    ((5, 0), [1, 2]),
+    ((4, 3), np.zeros((0, 2), np.int64)),
+    ((65, 33), [*range(64, -1, -1), 3, 3]),
+]
+LABELS = [
+    (5, [1, 4, 1, 0]),
+    (3, [[0, 2], [2, 2]]),
+    (2, 1),
+    (1, [0]),
+    (4, np.zeros((0, 2), np.int64)),
+]
 ASSIGN = [
     ((7,), (), (), (3,)),
     ((7,), (2,), (), (slice(5, 1, -2),)),
@@ -109,6 +124,26 @@ CASES = [
              setitem, numpy_setitem, kink=LINEAR, dtypes=ANY, name=f"assign{n}")
         for n, (shape, value, arrays, index) in enumerate(ASSIGN)
     ],
+    *[
+        Case("nn.functional.embedding", (exactly(indices), normal(*shape)), kink=LINEAR,
+             dtypes=HALF)
+        for shape, indices in ROWS
+    ],
+    # A row that no index asks for, so that the gradient is that of take.
+    Case("nn.functional.embedding", (exactly([1, 4, 1]), normal(5, 3)), {"padding_idx": -2},
+         kink=LINEAR),
+    *[
+        Case("one_hot", (exactly(labels),), {"num_classes": classes, "dtype": dtype})
+        for classes, labels in LABELS
+        for dtype in ("float32", "float64", "int64", "bool")
+    ],
+    Case("one_hot", (integers(0, 10, 1031),), {"num_classes": 10, "dtype": "float32"}),
+    # Three labels of 8 bytes, 3 x 4 numbers.
+    Case("one_hot", (exactly([3, 0, 1]),), {"num_classes": 4, "dtype": "float32"}, flops=0,
+         bytes=72, name="cost"),
+    # Three rows of 5 float32 read and written, three int64 indices.
+    Case("nn.functional.embedding", (exactly([3, 0, 3]), normal(4, 5)), kink=LINEAR, flops=0,
+         bytes=144, name="cost"),
     Case("getitem", (normal(4, 5),), {"index": (slice(1, 3), 2)}, getitem, getitem, kink=LINEAR,
          flops=0, bytes=0, name="cost"),
     Case("setitem", (normal(4, 5), normal(2, 5)), {"index": (slice(1, 3),)}, setitem, numpy_setitem,

@@ -24,6 +24,7 @@ AXES = [
     ((64, 33), 1),
     ((33, 64), 0),
 ]
+LINEAR = "linear: the second derivative is zero everywhere"
 EXPONENT = "the rounding of x - max is amplified by the exponential"
 
 
@@ -87,6 +88,16 @@ def log_softmax_along(x, dim):
     return twins["log_softmax"](x, dim)
 
 
+def likelihood_terms(x, *others, **attrs):
+    return np.abs(twins["nll_loss"](np.abs(x), *others, **attrs))
+
+
+def logsumexp_terms(x, axis=None, keepdims=False):
+    """Of the maximum, and of the logarithm of the sum."""
+    top = np.max(np.abs(x), axis=axis, keepdims=keepdims, initial=0)
+    return top + np.log(x.size + 2)
+
+
 ENTROPY = {
     "terms": loss_terms,
     "grad_terms": loss_gradient_terms,
@@ -113,6 +124,13 @@ CASES = [
       for s, a in AXES],
     *[Case("log_softmax", (normal(*s),), {"axis": a}, terms=exponent_terms, c=16, why_c=EXPONENT,
            dtypes=HALF) for s, a in AXES],
+    *[Case("logsumexp", (normal(*s),), {"axis": a, "keepdims": k}, terms=logsumexp_terms, c=16,
+           why_c=EXPONENT, dtypes=HALF)
+      for s, a in [*AXES, ((2, 3, 4), (0, 2)), ((2, 3, 4), (1, 2)), ((3, 4), None), ((), None)]
+      for k in (False, True)],
+    # To PyTorch the empty tuple means all axes.
+    Case("logsumexp", (normal(2, 3),), {"axis": ()}, terms=logsumexp_terms, c=16,
+         why_c=EXPONENT, name="bynothing"),
     Case("nn.functional.softmax", (normal(3, 5),), {"dim": 0}, twin=softmax_along,
          terms="value", c=16, why_c=EXPONENT),
     Case("nn.functional.log_softmax", (normal(3, 5),), {"dim": 1}, twin=log_softmax_along,
@@ -131,6 +149,19 @@ CASES = [
     Case("nn.functional.cross_entropy", (normal(257, 10), integers(0, 10, 257)),
          **ENTROPY),
     *[
+        Case("nn.functional.nll_loss", (normal(*shape), exactly(target), *weight), attrs,
+             name=f"w{len(weight)}", terms=likelihood_terms, grad=(0,), kink=LINEAR, dtypes=HALF)
+        for shape, target in LABELS
+        for weight in ((), (positive(shape[min(1, len(shape) - 1)]),))
+        for attrs in ({}, {"reduction": "sum"}, {"reduction": "none"})
+    ],
+    Case("nn.functional.nll_loss", (normal(4, 3), exactly([1, 0, 1, 2])), {"ignore_index": 1},
+         terms=likelihood_terms, grad=(0,), kink=LINEAR),
+    Case("nn.functional.nll_loss", (normal(0, 3), integers(0, 3, 0)), {"reduction": "sum"},
+         terms=likelihood_terms, grad=(0,), kink=LINEAR),
+    Case("nn.functional.nll_loss", (normal(257, 10), integers(0, 10, 257)),
+         terms=likelihood_terms, grad=(0,), kink=LINEAR),
+    *[
         Case("nn.functional.mse_loss", (normal(*shape), normal(*shape)), attrs, **SQUARES)
         for shape in [(1,), (7,), (4, 33), (), (2, 3, 1, 4, 2), (33, 64)]
         for attrs in ({}, {"reduction": "sum"}, {"reduction": "none"})
@@ -141,6 +172,12 @@ CASES = [
          why_c=EXPONENT, name="cost"),
     Case("log_softmax", (normal(3, 5),), {"axis": 1}, flops=75, bytes=120, terms=exponent_terms,
          c=16, why_c=EXPONENT, name="cost"),
+    # x 60, y 12.
+    Case("logsumexp", (normal(3, 5),), {"axis": 1}, flops=60, bytes=72, terms=logsumexp_terms,
+         c=16, why_c=EXPONENT, name="cost"),
+    # Product and sum of 3; x 12, target 24, loss 4, and for backward the total weight 8.
+    Case("nn.functional.nll_loss", (normal(3, 5), exactly([1, 0, 4])), flops=6, bytes=48,
+         name="cost", terms=likelihood_terms, grad=(0,), kink=LINEAR),
     # 4 flops an element; x 60, target 24, loss 4, and for backward log sum exp 24, total weight 8.
     Case("nn.functional.cross_entropy", (normal(3, 5), exactly([1, 0, 4])), flops=60, bytes=120,
          name="cost", **ENTROPY),

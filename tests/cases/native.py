@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dlx
 from cases._case import Case, booleans, exactly, integers, lattice, normal, positive
+from cases.pair_loss import inside
 from dlx.reference import twins
 
 SEED = 77
@@ -44,6 +45,18 @@ def mse_loss_backward(dy, x, target):
     return dlx._core.mse_loss_backward(dy, x, target, 1)
 
 
+def pair_backward(name):
+    def call(dy, x, target):
+        return getattr(dlx._core, f"{name}_backward")(dy, x, target, None, None, 1.0, 1)
+
+    return call
+
+
+def nll_loss_backward(dy, x, target, weight):
+    _, total = dlx._core.nll_loss(x, target, weight, -100, 1)
+    return dlx._core.nll_loss_backward(dy, x, target, total, weight, -100, 1)
+
+
 def dropout_backward(dy, p):
     dlx.seed(SEED)
     x = dlx.ones(dy.shape, dtype=dy.dtype, device=dy.device)
@@ -77,7 +90,27 @@ CASES = [
     row("relu_backward", normal(8, 33), lattice(8, 33)),
     row("tanh_backward", normal(8, 33), normal(8, 33)),
     row("sigmoid_backward", normal(8, 33), normal(8, 33)),
-    row("sign", lattice(8, 33)),
+    row("leaky_relu_backward", normal(8, 33), lattice(8, 33), negative_slope=0.2),
+    row("elu_backward", normal(8, 33), lattice(8, 33), alpha=1.5),
+    row("gelu_backward", normal(8, 33), normal(8, 33)),
+    row("gelu_tanh_backward", normal(8, 33), normal(8, 33)),
+    row("gelu_tanh", normal(8, 33)),
+    row("pass_above", normal(8, 33), lattice(8, 33), low=0.5),
+    row("pass_below", normal(8, 33), lattice(8, 33), high=0.5),
+    row("hardswish_backward", normal(8, 33), normal(8, 33)),
+    row("silu_backward", normal(8, 33), normal(8, 33)),
+    row("softplus_backward", normal(8, 33), normal(8, 33), threshold=1.0),
+    row("logsumexp_backward", normal(5), normal(5, 33), positive(5), axis=1),
+    row("logsumexp_backward", normal(5), normal(33, 5), positive(5), axis=0),
+    *[
+        Case(f"_core.{name}_backward", (normal(), inside(4, 3), inside(4, 3)), {},
+             pair_backward(name), twins[f"{name}_backward"], grad=(), terms=wide)
+        for name in ("l1_loss", "smooth_l1_loss", "huber_loss", "kl_div",
+                     "binary_cross_entropy_with_logits", "binary_cross_entropy")
+    ],
+    Case("_core.nll_loss_backward",
+         (normal(), normal(4, 3), exactly([0, -100, 2, 1]), positive(3)), {},
+         nll_loss_backward, twins["nll_loss_backward"], grad=(), terms=wide),
     row("softmax_backward", normal(5, 33), positive(5, 33), axis=1),
     row("softmax_backward", normal(33, 5), positive(33, 5), axis=0),
     row("log_softmax_backward", normal(5, 33), normal(5, 33), axis=1),

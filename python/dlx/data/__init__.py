@@ -1,8 +1,17 @@
-"""Data sets that ship with dlx, and the loader."""
+"""Data sets, one that ships with dlx and those it finds or downloads, and the loader."""
 
 from __future__ import annotations
 
 from dlx.data.dataset import digits
+from dlx.data.images import CIFAR10_CLASSES, FASHION_CLASSES, cifar10, fashion_mnist, mnist
 from dlx.data.loader import batches
 
-__all__ = ["batches", "digits"]
+__all__ = [
+    "CIFAR10_CLASSES",
+    "FASHION_CLASSES",
+    "batches",
+    "cifar10",
+    "digits",
+    "fashion_mnist",
+    "mnist",
+]

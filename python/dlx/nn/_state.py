@@ -48,7 +48,8 @@ def load_state_dict(root, mapping, strict):
         expected.update({path + name: shape for name, shape in module._lazy_shapes.items()})
 
     values = {key: _tensor(where, key, mapping[key]) for key in expected if key in mapping}
-    missing = [key for key in expected if key not in mapping]
+    spared = {path + name for path, module in root._walk() for name in module._spared}
+    missing = [key for key in expected if key not in mapping and key not in spared]
     unexpected = [key for key in mapping if key not in expected]
     misshapen = [
         f"{key} expected {_show(expected[key])}, got {tuple(value.shape)}"

@@ -28,6 +28,8 @@ class Module(Trainable):
     `Sequential.2 (Linear(64, 10)): linear: ...`.
     """
 
+    _spared: tuple[str, ...] = ()  # buffers that load_state_dict leaves as they are if not given
+
     def __new__(cls, *args, **kwargs):
         """Make the registries, so that a subclass may forget `super().__init__()`."""
         module = super().__new__(cls)
@@ -222,7 +224,8 @@ class Module(Trainable):
         state_dict: mapping of name to Tensor or NumPy array. A lazy layer takes its sizes from it.
         strict: missing and unexpected keys are errors; if False they are only returned, as
         (missing_keys, unexpected_keys). Misshapen values always are. Nothing changes on an error:
-        one RuntimeError lists all missing, unexpected and misshapen keys.
+        one RuntimeError lists all missing, unexpected and misshapen keys. Only num_batches_tracked
+        may be missing in any case, as in PyTorch: old files of its batch norms do not have it.
         """
         return _state.load_state_dict(self, state_dict, strict)
 

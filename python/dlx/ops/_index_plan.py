@@ -59,7 +59,7 @@ def as_int(op, what, value):
     """`value` as an int; TypeError, naming `what` was expected, for what is none."""
     try:
         return value.__index__()
-    except AttributeError:
+    except (AttributeError, TypeError, ValueError):  # the last two: Tensors that are no index
         raise TypeError(f"{op}: expected {what}, got {type(value).__name__}") from None
 
 

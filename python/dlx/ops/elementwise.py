@@ -10,6 +10,7 @@ from __future__ import annotations
 from dlx import _core
 from dlx.autodiff import alias, elementwise, linear, primitive, record, reduce_to
 from dlx.ops._prepare import prepare
+from dlx.ops.creation import zeros_like
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,16 +22,25 @@ __all__ = [
     "abs",
     "add",
     "astype",
+    "ceil",
     "clip",
+    "cos",
     "divide",
     "equal",
+    "erf",
     "exp",
+    "expm1",
+    "floor",
+    "floor_divide",
     "greater",
     "greater_equal",
     "isfinite",
+    "isinf",
+    "isnan",
     "less",
     "less_equal",
     "log",
+    "log1p",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -40,19 +50,27 @@ __all__ = [
     "negative",
     "not_equal",
     "pow",
+    "reciprocal",
     "relu",
+    "remainder",
+    "round",
+    "rsqrt",
     "sigmoid",
+    "sign",
+    "sin",
     "sqrt",
+    "square",
     "subtract",
     "tanh",
+    "trunc",
     "where",
 ]
 
 
-def _op(name, formula, *derivatives, fused=None, rule=None) -> Callable[..., Tensor]:
+def _op(name, formula, *derivatives, fused=None, of=("y",), rule=None) -> Callable[..., Tensor]:
     """The C function of a row, with its docstring and its rule: see dlx.autodiff.elementwise."""
     if derivatives:
-        rule = elementwise(name, *derivatives, fused=fused)
+        rule = elementwise(name, *derivatives, fused=fused, of=of)
     if rule is not None:
         _core.set_pointwise_rule(name, rule)
     _core.describe_pointwise(name, formula)
@@ -74,7 +92,35 @@ logical_and = _op("logical_and", "x1 and x2")
 logical_or = _op("logical_or", "x1 or x2")
 logical_not = _op("logical_not", "not x")
 isfinite = _op("isfinite", "whether x is neither infinite nor NaN")
-sign = _op("sign", "-1, 0 or 1, as x is; NaN stays NaN")
+isinf = _op("isinf", "whether x is infinite")
+isnan = _op("isnan", "whether x is NaN")
+
+
+# Steps: the derivative is 0, also at the jumps. Not a product with 0: that makes NaN of infinities.
+def _zero_by_first(g, y, *inputs):
+    return zeros_like(inputs[0])
+
+
+def _zero_by_second(g, y, *inputs):
+    return zeros_like(inputs[1])
+
+
+def _zero_jvp(tangents, y, *inputs):
+    return zeros_like(y)
+
+
+def _step(name, formula):
+    vjp = (_zero_by_first, _zero_by_second)
+    rule = primitive(name, vjp=vjp, jvp=_zero_jvp, saves_inputs=0, saves_outputs=0)
+    return _op(name, formula, rule=rule)
+
+
+sign = _step("sign", "-1, 0 or 1, as x is; NaN stays NaN")
+floor = _step("floor", "the largest integer not above x, in x's dtype")
+ceil = _step("ceil", "the smallest integer not below x, in x's dtype")
+trunc = _step("trunc", "x without its fraction, in x's dtype")
+round = _step("round", "the nearest integer, halves to even, in x's dtype")
+floor_divide = _step("floor_divide", "floor(x1 / x2), x1 // x2 of Python; integers by 0 give 0")
 
 
 # A product with the condition would turn the other side's Inf and NaN into NaN: where() selects.
@@ -108,14 +154,32 @@ subtract = _op("subtract", "x1 - x2", _unit, lambda: -1)
 multiply = _op("multiply", "x1 * x2", lambda x2: x2, lambda x1: x1)
 divide = _op("divide", "x1 / x2", lambda x2: 1 / x2, lambda x2, y: -y / x2)
 negative = _op("negative", "-x", lambda: -1)
+square = _op("square", "x x", lambda x: 2 * x)
+reciprocal = _op("reciprocal", "1 / x", lambda y: -y * y)
+remainder = _op(
+    "remainder",
+    "x1 - x2 floor(x1 / x2), x1 % x2 of Python; integers modulo 0 give 0",
+    _unit,
+    lambda x1, x2: -floor_divide(x1, x2),
+)
 
 exp = _op("exp", "e^x", lambda y: y)
 log = _op("log", "the natural logarithm of x; NaN below 0", lambda x: 1 / x)
+log1p = _op("log1p", "log(1 + x), exact near 0 too; NaN below -1", lambda x: 1 / (1 + x))
+expm1 = _op("expm1", "e^x - 1, exact near 0 too", lambda x: exp(x))
 sqrt = _op("sqrt", "the square root of x; NaN below 0", lambda y: 0.5 / y)
+rsqrt = _op("rsqrt", "1 / sqrt(x); NaN below 0", lambda y: -0.5 * y * y * y)
+sin = _op("sin", "the sine of x radians", lambda x: cos(x))
+cos = _op("cos", "the cosine of x radians", lambda x: -sin(x))
+erf = _op(
+    "erf",
+    "2 / sqrt(pi) times the integral of e^(-t^2) over t from 0 to x",
+    lambda x: multiply(exp(-x * x), 1.1283791670955126),
+)
 tanh = _op("tanh", "the hyperbolic tangent", lambda y: 1 - y * y, fused=_core.tanh_backward)
 sigmoid = _op("sigmoid", "1 / (1 + e^-x)", lambda y: y * (1 - y), fused=_core.sigmoid_backward)
 relu = _op(
-    "relu", "max(x, 0)", lambda y: where(y > 0, 1.0, 0.0), fused=_core.relu_backward
+    "relu", "max(x, 0)", lambda y: where(y <= 0, 0.0, 1.0), fused=_core.relu_backward
 )  # its derivative at the kink x = 0 is 0, as PyTorch's
 abs = _op("abs", "|x|; its derivative at the kink x = 0 is 0", lambda x: sign(x))
 

@@ -56,8 +56,9 @@ def state_dict(optimizer):
     """See Optimizer.state_dict."""
     state = {}
     for span in optimizer._spans:
-        if int(span.step) > 0:
-            for index, _, _, arrays in span.members:
+        started = int(span.step) > 0
+        for index, _, group, arrays in span.members:
+            if started or optimizer._initial(optimizer.param_groups[group]) != 0:
                 snapshots = {name: array.detach() for name, array in arrays.items()}
                 state[index] = {"step": span.step.detach(), **snapshots}
     groups, first = [], 0

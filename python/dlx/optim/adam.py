@@ -16,12 +16,13 @@ class Adam(Optimizer):
         m ← β1 m + (1 - β1) g,   m̂ = m / (1 - β1ᵗ)
         v ← β2 v + (1 - β2) g²,  v̂ = v / (1 - β2ᵗ)
 
-    maximize: climb, with -g in place of g. PyTorch's arguments (Kingma and Ba 2015). Raises
-    ValueError on a negative lr, eps or weight_decay and on a beta outside [0, 1).
+    amsgrad: the greatest v so far takes v's place in v̂ (Reddi et al. 2018). maximize: climb, with
+    -g in place of g. PyTorch's arguments (Kingma and Ba 2015). Raises ValueError on a negative lr,
+    eps or weight_decay and on a beta outside [0, 1).
     """
 
     _kind = 1
-    _fixed = (("amsgrad", False), ("decoupled_weight_decay", False))
+    _fixed = (("decoupled_weight_decay", False),)
 
     def __init__(
         self,
@@ -30,6 +31,7 @@ class Adam(Optimizer):
         betas=(0.9, 0.999),
         eps=1e-8,
         weight_decay=0,
+        amsgrad=False,
         *,
         maximize=False,
     ):
@@ -40,6 +42,7 @@ class Adam(Optimizer):
                 "betas": betas,
                 "eps": eps,
                 "weight_decay": weight_decay,
+                "amsgrad": amsgrad,
                 "maximize": maximize,
             },
         )
@@ -55,10 +58,12 @@ class Adam(Optimizer):
 
     def _hyper(self, group):
         beta1, beta2 = group["betas"]
-        return (float(beta1), float(beta2), float(group["eps"]), float(group["maximize"]))
+        eps, amsgrad = float(group["eps"]), float(group["amsgrad"])
+        return (float(group["maximize"]), float(beta1), float(beta2), eps, amsgrad)
 
     def _state_names(self, group):
-        return ("exp_avg", "exp_avg_sq")
+        most = ("max_exp_avg_sq",) if group["amsgrad"] else ()
+        return ("exp_avg", "exp_avg_sq", *most)
 
 
 class AdamW(Adam):
@@ -69,7 +74,7 @@ class AdamW(Adam):
     """
 
     _kind = 2
-    _fixed = (("amsgrad", False), ("decoupled_weight_decay", True))
+    _fixed = (("decoupled_weight_decay", True),)
 
     def __init__(
         self,
@@ -78,7 +83,8 @@ class AdamW(Adam):
         betas=(0.9, 0.999),
         eps=1e-8,
         weight_decay=1e-2,
+        amsgrad=False,
         *,
         maximize=False,
     ):
-        super().__init__(params, lr, betas, eps, weight_decay, maximize=maximize)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)

@@ -39,7 +39,7 @@ class Optimizer:
     {"params": ..., "lr": ...} with what differs from the defaults. `param_groups` holds these
     dicts, complete; what is assigned to their entries holds from the next step on.
     lr, in a constructor, in a group and in `opt.lr`, is a number, or a function of the number of
-    steps done: the first step takes lr(0).
+    steps done, such as those of `schedules`: the first step takes lr(0).
 
     All state is allocated here. Raises ValueError on empty or repeated parameters and on a
     hyperparameter out of range, TypeError on parameters that are not floating leaf Tensors.
@@ -70,17 +70,24 @@ class Optimizer:
         raise NotImplementedError(f"{type(self).__name__}: _check is not defined")
 
     def _hyper(self, group):
-        """The tuple of floats that the native op takes, from one group."""
+        """The tuple of floats that the native op takes, from one group: maximize comes first."""
         raise NotImplementedError(f"{type(self).__name__}: _hyper is not defined")
+
+    def _floats(self, group, *names):
+        return tuple(float(group[name]) for name in names)
 
     def _state_names(self, group):
         """Names of the arrays that the native op keeps per parameter, in its order."""
         raise NotImplementedError(f"{type(self).__name__}: _state_names is not defined")
 
+    def _initial(self, group):
+        """The number that new state arrays are filled with."""
+        return 0.0
+
     def _check_not_negative(self, group, *names):
         for name in names:
             value = group[name]
-            if name == "lr" and callable(value):
+            if name == "lr" and callable(value) and not isinstance(value, type):
                 continue
             if not isinstance(value, Real):
                 raise TypeError(
@@ -88,6 +95,11 @@ class Optimizer:
                 )
             if not value >= 0:  # so that NaN fails
                 raise ValueError(f"{type(self).__name__}: {name} must be at least 0, got {value}")
+
+    def _check_fraction(self, group, name):
+        self._check_not_negative(group, name)
+        if not group[name] <= 1:
+            raise ValueError(f"{type(self).__name__}: {name} must be at most 1, got {group[name]}")
 
     # Stepping
 
@@ -116,11 +128,14 @@ class Optimizer:
                 span.hyper,
             )
 
-    def zero_grad(self) -> None:
-        """Set the gradient of every parameter to None."""
+    def zero_grad(self, set_to_none=True) -> None:
+        """Set the gradient of every parameter to None, or fill those there are with zeros."""
         for span in self._spans:
             for param in span.params:
-                param.grad = None
+                if set_to_none:
+                    param.grad = None
+                elif param.grad is not None:
+                    param.grad = dlx.zeros_like(param.grad.detach())
 
     @property
     def lr(self):
@@ -145,7 +160,7 @@ class Optimizer:
     def _current_rates(self):
         rates = [group["lr"] for group in self.param_groups]
         if any(callable(rate) for rate in rates):
-            done = max(self._steps())
+            done = max(int(span.step) for span in self._spans)
             rates = [rate(done) if callable(rate) else rate for rate in rates]
         return [float(rate) for rate in rates]
 
@@ -186,7 +201,7 @@ class Optimizer:
                 state = {name: state.get(name) for name in names}
                 for name in names:
                     if state[name] is None:
-                        state[name] = dlx.zeros_like(param.detach())
+                        state[name] = dlx.full_like(param.detach(), self._initial(group))
                 self._states[index] = state
                 key = (self._hypers[number], steps[index])
                 spans.setdefault(key, []).append((index, param, number, state))
@@ -232,7 +247,8 @@ class Optimizer:
     def state_dict(self) -> dict:
         """PyTorch's layout: {"state": {index: {name: Tensor}}, "param_groups": [...]}.
 
-        Indices count the parameters over all groups. One that has not been stepped has no entry.
+        Indices count the parameters over all groups. One that has not been stepped has no entry,
+        unless its state starts at another number than 0.
         The values are snapshots. A function as lr is stored as its present value.
         """
         return _state.state_dict(self)

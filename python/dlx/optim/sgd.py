@@ -53,12 +53,7 @@ class SGD(Optimizer):
             )
 
     def _hyper(self, group):
-        return (
-            float(group["momentum"]),
-            float(group["dampening"]),
-            float(group["nesterov"]),
-            float(group["maximize"]),
-        )
+        return self._floats(group, "maximize", "momentum", "dampening", "nesterov")
 
     def _state_names(self, group):
         return ("momentum_buffer",) if group["momentum"] else ()

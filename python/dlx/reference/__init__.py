@@ -7,6 +7,8 @@ judged by it. Families are those of ``dlx/ops``.
 from __future__ import annotations
 
 from dlx.reference import (
+    activation,
+    conv,
     creation,
     elementwise,
     index,
@@ -14,12 +16,31 @@ from dlx.reference import (
     matmul,
     norm,
     optim,
+    pair_loss,
+    pool,
     random,
     reduce,
     shape,
+    upsample,
 )
 
-families = (creation, elementwise, index, loss, matmul, norm, optim, random, reduce, shape)
+families = (
+    activation,
+    conv,
+    creation,
+    elementwise,
+    index,
+    loss,
+    matmul,
+    norm,
+    optim,
+    pair_loss,
+    pool,
+    random,
+    reduce,
+    shape,
+    upsample,
+)
 twins = {name: getattr(family, name) for family in families for name in family.__all__}
 
 __all__ = ["families", "twins"]

@@ -8,16 +8,25 @@ __all__ = [
     "abs",
     "add",
     "cast",
+    "ceil",
     "clip",
+    "cos",
     "divide",
     "equal",
+    "erf",
     "exp",
+    "expm1",
+    "floor",
+    "floor_divide",
     "greater",
     "greater_equal",
     "isfinite",
+    "isinf",
+    "isnan",
     "less",
     "less_equal",
     "log",
+    "log1p",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -27,15 +36,22 @@ __all__ = [
     "negative",
     "not_equal",
     "pow",
+    "reciprocal",
     "relu",
     "relu_backward",
+    "remainder",
+    "round",
+    "rsqrt",
     "sigmoid",
     "sigmoid_backward",
     "sign",
+    "sin",
     "sqrt",
+    "square",
     "subtract",
     "tanh",
     "tanh_backward",
+    "trunc",
     "where",
 ]
 
@@ -88,6 +104,75 @@ def sqrt(x):
         return np.sqrt(x)
 
 
+def log1p(x):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log1p(x)
+
+
+def expm1(x):
+    return np.expm1(x)
+
+
+def rsqrt(x):
+    return 1 / np.sqrt(x)
+
+
+def reciprocal(x):
+    return 1 / x
+
+
+def square(x):
+    return x * x
+
+
+def sin(x):
+    return np.sin(x)
+
+
+def cos(x):
+    return np.cos(x)
+
+
+def erf(x):
+    """2/sqrt(pi) e^(-x^2) times the sum over n of 2^n x^(2n+1) / (1 * 3 * ... * (2n+1)), all of one
+    sign (Abramowitz and Stegun 7.1.6); 1 from 6 on."""
+    x = np.clip(x, -6, 6)
+    term = total = x
+    for n in range(1, 200):
+        term = term * (2 * x * x / (2 * n + 1))
+        total = total + term
+    return 2 / np.sqrt(np.pi) * np.exp(-x * x) * total
+
+
+def floor(x):
+    return np.floor(x).astype(x.dtype)
+
+
+def ceil(x):
+    return np.ceil(x).astype(x.dtype)
+
+
+def trunc(x):
+    return np.trunc(x).astype(x.dtype)
+
+
+def round(x):
+    """Halves to even."""
+    return np.round(x)
+
+
+def remainder(x1, x2):
+    """x1 - x2 floor(x1 / x2); an integer modulo 0 is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.remainder(x1, x2)
+
+
+def floor_divide(x1, x2):
+    """floor(x1 / x2); an integer by 0 is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.floor_divide(x1, x2)
+
+
 def tanh(x):
     return np.tanh(x)
 
@@ -113,7 +198,7 @@ def relu(x):
 
 def relu_backward(dy, y):
     """The derivative at 0 is taken to be 0."""
-    return np.where(y > 0, dy, np.zeros((), dy.dtype))
+    return np.where(y <= 0, np.zeros((), dy.dtype), dy)
 
 
 def maximum(x1, x2):
@@ -178,6 +263,14 @@ def logical_not(x):
 def isfinite(x):
     """Neither infinite nor NaN."""
     return np.isfinite(x)
+
+
+def isinf(x):
+    return np.isinf(x)
+
+
+def isnan(x):
+    return np.isnan(x)
 
 
 def cast(x, dtype):

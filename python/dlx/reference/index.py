@@ -6,8 +6,10 @@ import numpy as np
 
 __all__ = [
     "count_nonzero",
+    "embedding",
     "getitem",
     "nonzero",
+    "one_hot",
     "ravel_index",
     "scatter",
     "scatter_add",
@@ -70,3 +72,13 @@ def setitem(x, index, value):
     y = np.array(x)
     y[index] = value
     return y
+
+
+def embedding(input, weight, padding_idx=None):
+    """Rows of a table; padding_idx is about the gradient."""
+    return weight[input]
+
+
+def one_hot(labels, num_classes, dtype="float32"):
+    """1 where the last axis counts the label, else 0."""
+    return (labels[..., None] == np.arange(num_classes)).astype(dtype)

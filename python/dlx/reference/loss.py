@@ -6,7 +6,14 @@ import numpy as np
 
 from dlx.reference.norm import log_softmax
 
-__all__ = ["cross_entropy", "cross_entropy_backward", "mse_loss", "mse_loss_backward"]
+__all__ = [
+    "cross_entropy",
+    "cross_entropy_backward",
+    "mse_loss",
+    "mse_loss_backward",
+    "nll_loss",
+    "nll_loss_backward",
+]
 
 
 def _reduce(loss, reduction, divisor):
@@ -44,6 +51,21 @@ def cross_entropy_backward(
     p = np.exp(log_softmax(x, -1))
     scale = np.asarray(dy)[..., None] / (np.sum(row_weight) if reduction == "mean" else 1)
     return np.moveaxis(scale * (p * np.sum(q, axis=-1, keepdims=True) - q), -1, axis)
+
+
+def nll_loss(x, target, weight=None, ignore_index=-100, reduction="mean"):
+    """-weight[t] x_t, divided as cross_entropy is."""
+    x = np.moveaxis(x, min(1, x.ndim - 1), -1)
+    q, row_weight = _coefficients(x, target, weight, ignore_index, 0.0)
+    return _reduce(-np.sum(q * x, axis=-1), reduction, np.sum(row_weight))
+
+
+def nll_loss_backward(dy, x, target, weight=None, ignore_index=-100, reduction="mean"):
+    """dx = -dy weight[t] at the label, dy divided as the loss was."""
+    axis = min(1, x.ndim - 1)
+    q, row_weight = _coefficients(np.moveaxis(x, axis, -1), target, weight, ignore_index, 0.0)
+    scale = np.asarray(dy)[..., None] / (np.sum(row_weight) if reduction == "mean" else 1)
+    return np.moveaxis(-scale * q, -1, axis)
 
 
 def mse_loss(x, target, reduction="mean"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 __all__ = [
     "Accuracy",
+    "BinaryAccuracy",
     "CSVLogger",
     "Callback",
     "EarlyStopping",
@@ -20,11 +21,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # what type checkers see of the names below
     from dlx.train.callbacks import Callback, CSVLogger, EarlyStopping, ModelCheckpoint
     from dlx.train.history import History
-    from dlx.train.metrics import Accuracy
+    from dlx.train.metrics import Accuracy, BinaryAccuracy
     from dlx.train.model import Trainable
 
 _HOMES = {
     "Accuracy": "metrics",
+    "BinaryAccuracy": "metrics",
     "CSVLogger": "callbacks.csv_logger",
     "Callback": "callbacks.base",
     "EarlyStopping": "callbacks.early_stopping",

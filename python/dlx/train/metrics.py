@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dlx
 
-__all__ = ["Accuracy", "Mean", "find_metrics"]
+__all__ = ["Accuracy", "BinaryAccuracy", "Mean", "find_metrics"]
 
 
 class Accuracy:
@@ -42,6 +42,37 @@ class Accuracy:
         return self.right / self.count if self.count else float("nan")
 
 
+class BinaryAccuracy:
+    """Share of elements on the right side of threshold, from integer counts.
+
+    output, target: of one shape; a target is true above 0.5, an output above threshold: 0.5 for
+    probabilities, 0 for the scores before a sigmoid, as compile sets it for the name
+    "binary_accuracy" where the loss takes logits.
+    """
+
+    name = "binary_accuracy"
+
+    def __init__(self, threshold=0.5):
+        self.threshold = threshold
+        self.reset()
+
+    def reset(self):
+        self.right = self.count = 0
+
+    def update(self, output, target):
+        if output.shape != target.shape:
+            raise ValueError(
+                f"binary_accuracy: expected output and target of one shape; "
+                f"output={output.shape} target={target.shape}"
+            )
+        same = dlx.equal(dlx.greater(output, self.threshold), dlx.greater(target, 0.5))
+        self.right += dlx.sum(same).item()
+        self.count += target._numel
+
+    def result(self):
+        return self.right / self.count if self.count else float("nan")
+
+
 class Mean:
     """A function (output, target) -> mean over the batch, averaged over batches by their rows."""
 
@@ -62,11 +93,13 @@ class Mean:
         return self.total / self.rows if self.rows else float("nan")
 
 
-METRICS = {"accuracy": Accuracy}
+METRICS = {"accuracy": Accuracy, "binary_accuracy": BinaryAccuracy}
 
 
-def find_metrics(op, metrics):
-    """Metric objects for names, objects (reset, update, result) and functions."""
+def find_metrics(op, metrics, scores=False):
+    """Metric objects for names, objects (reset, update, result) and functions.
+
+    scores: whether outputs are scores before a sigmoid, not probabilities."""
     if isinstance(metrics, str) or not hasattr(metrics, "__iter__"):
         raise TypeError(f"{op}: metrics must be a list, got {metrics!r}")
     found = []
@@ -74,7 +107,8 @@ def find_metrics(op, metrics):
         if isinstance(metric, str):
             if metric not in METRICS:
                 raise ValueError(f"{op}: unknown metric {metric!r}; known: {', '.join(METRICS)}")
-            metric = METRICS[metric]()
+            binary = METRICS[metric] is BinaryAccuracy
+            metric = BinaryAccuracy(0.0 if scores else 0.5) if binary else METRICS[metric]()
         elif isinstance(metric, type) or not hasattr(metric, "update"):
             if not callable(metric) or isinstance(metric, type):
                 raise TypeError(

@@ -35,10 +35,13 @@ class Trainable:
     def compile(self, optimizer="adam", loss=None, metrics=(), *, lr=None) -> None:
         """Choose how to train. Undoes an earlier compile, its optimizer's state included.
 
-        optimizer: "sgd", "adam", "adamw" with `lr` (a number, a function of the step, or None for
-        the optimizer's own), created at the first batch; or an object of dlx.optim. loss:
-        "cross_entropy", "mse" or a function (output, target) -> 0-d Tensor. metrics: "accuracy",
-        functions (output, target) -> mean over the batch, objects with reset, update and result.
+        optimizer: "sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta" with `lr` (a number, a
+        function of the step as in dlx.optim.schedules, or None for the optimizer's own), created
+        at the first batch; or an object of dlx.optim. loss: a loss of dlx.nn.functional by name
+        ("cross_entropy", "mse", "mae", "huber", "nll", "kl_div", "binary_cross_entropy" of
+        probabilities, "binary_cross_entropy_with_logits" of scores), or a function (output, target)
+        -> 0-d Tensor. metrics: "accuracy", "binary_accuracy", functions (output, target) -> mean
+        over the batch, objects with reset, update and result.
         """
         self._plan = Plan(optimizer, lr, loss, metrics)
         self.optimizer = self._plan.optimizer

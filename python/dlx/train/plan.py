@@ -9,8 +9,21 @@ from dlx.train.metrics import find_metrics
 
 __all__ = ["Plan"]
 
-# Names of dlx.nn.functional behind the names that compile takes.
-LOSSES = {"cross_entropy": "cross_entropy", "mse": "mse_loss", "mse_loss": "mse_loss"}
+# Names of dlx.nn.functional behind the names that compile takes. binary_cross_entropy is of
+# probabilities in both; of scores, take the one with logits.
+LOSSES = {
+    "cross_entropy": "cross_entropy",
+    "mse": "mse_loss",
+    "nll": "nll_loss",
+    "binary_cross_entropy": "binary_cross_entropy",
+    "binary_cross_entropy_with_logits": "binary_cross_entropy_with_logits",
+    "mae": "l1_loss",
+    "l1": "l1_loss",
+    "smooth_l1": "smooth_l1_loss",
+    "huber": "huber_loss",
+    "kl_div": "kl_div",
+}
+LOSSES |= {name: name for name in LOSSES.values()}
 
 
 class Plan:
@@ -26,7 +39,7 @@ class Plan:
             raise ValueError(f"compile: lr must be >= 0, got {lr}")
         self.lr = lr
         self.loss = _find_loss(loss)
-        self.metrics = find_metrics("compile", metrics)
+        self.metrics = find_metrics("compile", metrics, scores=self._takes_scores())
         self.saved = None  # {kind, state} for an optimizer that does not exist yet
         self.started = False
 
@@ -71,6 +84,10 @@ class Plan:
     def _is_cross_entropy(self):
         functional = dlx.nn.functional.cross_entropy
         return self.loss is functional or isinstance(self.loss, dlx.nn.CrossEntropyLoss)
+
+    def _takes_scores(self):
+        functional = dlx.nn.functional.binary_cross_entropy_with_logits
+        return self.loss is functional or isinstance(self.loss, dlx.nn.BCEWithLogitsLoss)
 
     def _check_owner(self, model):
         own = {id(parameter) for parameter in model.parameters()}

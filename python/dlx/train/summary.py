@@ -1,4 +1,4 @@
-"""The table of a model: layers, output shapes, parameters, mode."""
+"""The table of a model: layers, output shapes and sizes, parameters, mode."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ __all__ = ["summarize"]
 def summarize(model, input_shape, dtype):
     """The table as text, from one run on a single row of zeros in eval mode without a graph.
 
-    input_shape: of one row, without the batch axis, which the table calls N.
+    input_shape: of one row, without the batch axis, which the table calls N. size counts the
+    elements of an output for one row.
     """
-    shapes = _output_shapes(model, input_shape, dtype)
+    outputs = _outputs(model, input_shape, dtype)
     rows, counted = [], set()
     for name, module in model.named_modules():
         own = list(module.named_parameters(recurse=False))
@@ -26,24 +27,27 @@ def summarize(model, input_shape, dtype):
                 count += parameter._numel
         label = f"{name} ({type(module).__name__})" if name else type(module).__name__
         mode = "train" if module.training else "eval"
-        rows.append((label, shapes.get(id(module), "not run"), f"{count:,}", mode))
+        shape, size = outputs.get(id(module), ("not run", ""))
+        rows.append((label, shape, size, f"{count:,}", mode))
     total = sum(p._numel for p in model.parameters())
     trainable = sum(p._numel for p in model.parameters() if p.requires_grad)
     title = f"{type(model).__name__}, input {_shape((1, *input_shape))}"
-    table = _table(("layer", "output", "parameters", "mode"), rows)
+    table = _table(("layer", "output", "size", "parameters", "mode"), rows)
     mode = "train" if model.training else "eval"
     frozen = total - trainable
     totals = f"{total:,} parameters, {trainable:,} trainable, {frozen:,} frozen; {mode} mode"
     return f"{title}\n{table}\n{totals}"
 
 
-def _output_shapes(model, input_shape, dtype):
-    """{id of a module: its last output's shape}; lazy layers take their sizes here."""
-    shapes = {}
+def _outputs(model, input_shape, dtype):
+    """{id of a module: shape and size of its last output, as text}.
+
+    Lazy layers take their sizes here."""
+    outputs = {}
 
     def note(module, args, output):
         if isinstance(output, dlx.Tensor):
-            shapes[id(module)] = _shape(output.shape)
+            outputs[id(module)] = _shape(output.shape), f"{output._numel:,}"
 
     handles = [module.register_forward_hook(note) for module in model.modules()]
     try:
@@ -52,7 +56,7 @@ def _output_shapes(model, input_shape, dtype):
     finally:
         for handle in handles:
             handle.remove()
-    return shapes
+    return outputs
 
 
 def _shape(shape):
@@ -67,7 +71,7 @@ def _table(head, rows):
     lines = [rule]
     for row in (head, *rows):
         cells = [
-            cell.rjust(width) if name == "parameters" else cell.ljust(width)
+            cell.rjust(width) if name in ("size", "parameters") else cell.ljust(width)
             for cell, width, name in zip(row, widths, head, strict=True)
         ]
         lines.append("  ".join(cells).rstrip())

@@ -1,0 +1,68 @@
+// Batch normalisation: S. Ioffe and C. Szegedy, "Batch normalization" (2015).
+#pragma once
+#include "core/launch.h"
+
+namespace dlx {
+
+// x, y, dy, dx: (N, C, L), L the product of all dimensions after the second  gamma, beta, dgamma,
+// dbeta: (C,)  mean, rstd, var: (C,) float64, whatever the dtype of x: a float32 mean would lose
+// digits of x - mean when |mean| >> std
+struct BatchNormShape {
+  DType dtype;  // float32 or float64
+  int64_t N, C, L;
+  bool has_gamma, has_beta;  // absent: 1, 0
+  bool training;             // the gradient goes through mean and rstd as well
+  double eps;
+
+  int64_t size() const { return N * C * L; }
+  int64_t parameters() const { return C * (has_gamma + has_beta); }
+  static BatchNormShape make(const char* op, const Array& x, const Array* gamma, const Array* beta,
+                             bool training, double eps);
+  void check_statistic(const char* op, const char* what, const Array& a, DType expected) const;
+};
+
+int64_t batch_norm_workspace(const void* shape);
+
+namespace cpu {
+void batch_norm(Ctx&, const void* shape, void* const* buffers, void* workspace);
+void batch_norm_inference(Ctx&, const void* shape, void* const* buffers, void* workspace);
+void batch_norm_backward(Ctx&, const void* shape, void* const* buffers, void* workspace);
+}  // namespace cpu
+
+namespace ops {
+
+// kFlops for each element; kArrays like x, kStatistics float64 and kGradients like gamma.
+template <int kFlops, int kArrays, int kStatistics, int kGradients>
+Cost batch_norm_cost(const void* shape) {
+  const auto& s = *static_cast<const BatchNormShape*>(shape);
+  const int64_t elements = kArrays * s.size() + s.parameters() + kGradients * s.C;
+  return {kFlops * s.size(), elements * size_of(s.dtype) + kStatistics * s.C * 8};
+}
+
+// x, gamma, beta -> y, mean, rstd, var: y = (x - mean) rstd gamma + beta, mean and (biased) var
+// over N and L, rstd = 1 / sqrt(var + eps)
+inline constexpr Op batch_norm{
+    .name = "batch_norm",
+    .kernels = {cpu::batch_norm},
+    .cost = batch_norm_cost<8, 2, 3, 0>,  // sum, square and normalise: 1 + 3 + 4
+    .workspace = batch_norm_workspace,
+};
+// x, running_mean, running_var (of x's dtype), gamma, beta -> y, in one pass
+inline constexpr Op batch_norm_inference{
+    .name = "batch_norm_inference",
+    .kernels = {cpu::batch_norm_inference},
+    .cost = batch_norm_cost<4, 2, 0, 2>,
+    .workspace = batch_norm_workspace,
+};
+// dy, x, mean, rstd, gamma -> dx, dgamma, dbeta, with d = x - mean: dbeta = sum dy,
+// dgamma = rstd sum dy d, dx = gamma rstd (dy - mean(dy) - d rstd^2 mean(dy d));
+// unless training dx = gamma rstd dy
+inline constexpr Op batch_norm_backward{
+    .name = "batch_norm_backward",
+    .kernels = {cpu::batch_norm_backward},
+    .cost = batch_norm_cost<11, 3, 2, 2>,  // sums 1 + 4, dx 6
+    .workspace = batch_norm_workspace,
+};
+
+}  // namespace ops
+}  // namespace dlx

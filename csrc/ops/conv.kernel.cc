@@ -1,0 +1,229 @@
+// Convolution as a matrix product whose right side is gathered from the images, panel by panel.
+#include "gemm/pack.h"
+#include "gemm/ukernel.h"
+#include "ops/conv_kernels.h"
+#include "ops/conv_table.h"
+
+namespace dlx::DLX_ISA {
+
+namespace {
+
+int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
+int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t clamp(int64_t x, int64_t low, int64_t high) { return max(low, min(x, high)); }
+
+// ------------------------------------------------------------------------------------- images
+
+// One phase of a row: y[i] = row[first + i step], zero outside of the row's W elements.
+template <class T>
+void copy_phase(const T* row, int64_t W, int64_t first, int64_t step, int64_t width, T* y) {
+  const int64_t begin = clamp(ceil_div(-first, step), 0, width);
+  const int64_t end = first >= W ? begin : clamp((W - 1 - first) / step + 1, begin, width);
+  for (int64_t i = 0; i < begin; ++i) y[i] = T(0);
+  const T* x = row + first;
+  if (step == 1) {
+    copy_run(x + begin, end - begin, y + begin);
+  } else if (step == 2) {
+    for (int64_t i = begin; i < end; ++i) y[i] = x[2 * i];
+  } else {
+    for (int64_t i = begin; i < end; ++i) y[i] = x[i * step];
+  }
+  for (int64_t i = end; i < width; ++i) y[i] = T(0);
+}
+
+template <class T>
+void copy(const ConvCopy& c, const void* x, int64_t begin, int64_t end, void* copies) {
+  for (int64_t n = begin; n < end; ++n) {
+    const T* plane = static_cast<const T*>(x) + n * c.H * c.W;
+    T* y = static_cast<T*>(copies) + n * c.plane();
+    for (int64_t j = 0; j < c.rows; ++j) {
+      const int64_t h = c.first_row + j / c.row_taps * c.row_step + j % c.row_taps * c.tap_step;
+      if (h < 0 || h >= c.H) {
+        memset(y, 0, static_cast<size_t>(c.pitch()) * sizeof(T));
+        y += c.pitch();
+        continue;
+      }
+      for (int64_t f = 0; f < c.phases; ++f, y += c.width)
+        copy_phase(plane + h * c.W, c.W, c.first_col + f * c.phase_step, c.col_step, c.width, y);
+    }
+  }
+}
+
+// ------------------------------------------------------------------------------------- weights
+
+// A group's a in blocks of kc columns; of each, panels of mr rows; of each, (depth, height): of the
+// micro-kernel's tile, or mr where conv_direct reads it.
+template <class T>
+void pack(const ConvProduct& s, const ConvWeights& weights, const void* w, int64_t begin,
+          int64_t end, void* packed) {
+  constexpr int MR = kTiles<T>.mr;
+  const int64_t panels = ceil_div(s.M, s.mr), height = s.height;
+  for (int64_t task = begin; task < end; ++task) {
+    const int64_t group = task / panels, i = task % panels, rows = min(s.mr, s.M - i * s.mr);
+    const T* a = static_cast<const T*>(w) + group * weights.a_group + i * s.mr * weights.a_row;
+    T* y = static_cast<T*>(packed) + group * s.packed_group;
+    for (int64_t p = 0; p < s.D; p += s.kc) {
+      const int64_t depth = min(s.kc, s.D - p);
+      T* panel = y + p * panels * height + i * depth * height;
+      if (height == MR && !weights.offset) {
+        pack_panel<T, MR>(a + p, weights.a_row, 1, rows, depth, panel);
+        continue;
+      }
+      for (int64_t d = 0; d < depth; ++d)
+        for (int64_t m = 0; m < height; ++m) {
+          const int64_t at = weights.offset ? weights.offset[p + d] : p + d;
+          panel[d * height + m] = m < rows ? a[m * weights.a_row + at] : T(0);
+        }
+    }
+  }
+}
+
+// ------------------------------------------------------------------------------------- products
+
+// A run of pixels of one row: `count` of them from lane `lane` of the panel on.
+struct Run {
+  int64_t lane, count, source, out;
+};
+
+// The pixels of a panel as runs.
+struct Panel {
+  Run runs[64];
+  int count = 0;
+  bool one_image;
+};
+
+template <class T>
+void find_runs(const ConvProduct& s, int64_t j, int64_t width, Panel& panel) {
+  const ConvSource& from = s.source;
+  const int64_t pixels = from.U * from.V;
+  int64_t n = j / pixels, u = j % pixels / from.V, v = j % from.V;
+  panel.count = 0;
+  panel.one_image = j % pixels + width <= pixels;
+  for (int64_t lane = 0; lane < width;) {
+    const int64_t count = min(from.V - v, width - lane);
+    panel.runs[panel.count++] = {lane, count, n * from.image + u * from.row + v,
+                                 n * s.out_image + u * s.out_row + v * s.out_col};
+    lane += count, v = 0;
+    if (++u == from.U) u = 0, ++n;
+  }
+}
+
+// panel (depth, nr): row d is the images' elements at offset[d] from each pixel of the run.
+template <class T>
+void gather_run(const Run& run, const T* images, const int64_t* offset, int64_t depth, T* panel) {
+  constexpr int W = Vec<T>::kWidth, NR = kTiles<T>.nr;
+  const T* x = images + run.source;
+  T* y = panel + run.lane;
+  const int count = static_cast<int>(run.count);
+  if (count == NR) {
+    for (int64_t d = 0; d < depth; ++d, y += NR) {
+      Vec<T>::load(x + offset[d]).store(y);
+      Vec<T>::load(x + offset[d] + W).store(y + W);
+    }
+  } else if (count >= W) {  // two vectors that overlap
+    const int last = count - W;
+    for (int64_t d = 0; d < depth; ++d, y += NR) {
+      const Vec<T> a = Vec<T>::load(x + offset[d]), b = Vec<T>::load(x + offset[d] + last);
+      a.store(y);
+      b.store(y + last);
+    }
+  } else {
+    for (int64_t d = 0; d < depth; ++d, y += NR) {
+      const typename Vec<T>::Raw a = load_first(x + offset[d], count);
+      store_first(y, a, count);
+    }
+  }
+}
+
+// All runs of a panel, a few rows at a time, which stay in L1.
+template <class T>
+void gather(const Panel& panel, const T* images, const int64_t* offset, int64_t depth, T* b) {
+  constexpr int64_t kRows = 32;
+  for (int64_t d = 0; d < depth; d += kRows)
+    for (int r = 0; r < panel.count; ++r)
+      gather_run(panel.runs[r], images, offset + d, min(kRows, depth - d), b + d * kTiles<T>.nr);
+}
+
+// A tile (rows, nr) to the pixels of its runs, whose rows lie out_channel apart.
+template <class T>
+void scatter(const ConvProduct& s, const Panel& panel, const T* tile, int64_t rows, const T* bias,
+             bool accumulate, T* out) {
+  constexpr int NR = kTiles<T>.nr;
+  for (int64_t i = 0; i < rows; ++i, tile += NR, out += s.out_channel) {
+    const T start = bias ? bias[i] : T(0);
+    for (int r = 0; r < panel.count; ++r) {
+      const Run& run = panel.runs[r];
+      T* y = out + run.out;
+      for (int64_t j = 0; j < run.count; ++j) {
+        T& to = y[j * s.out_col];
+        to = (accumulate ? to : start) + tile[run.lane + j];
+      }
+    }
+  }
+}
+
+template <class T>
+void multiply(const ConvProduct& s, const ConvBlock& block, const void* images, const void* packed,
+              const void* bias, void* panel_memory, void* result) {
+  constexpr int MR = kTiles<T>.mr, NR = kTiles<T>.nr;
+  const T* x = static_cast<const T*>(images) + block.group * s.source.group;
+  const T* a = static_cast<const T*>(packed) + block.group * s.packed_group;
+  const T* start = bias ? static_cast<const T*>(bias) + block.group * s.M : nullptr;
+  T* out = static_cast<T*>(result) + block.group * s.out_group;
+  T* b = static_cast<T*>(panel_memory);
+  const int64_t panels = ceil_div(s.M, s.mr);
+  const bool flat = s.out_col == 1 && s.out_row == s.source.V;
+  alignas(64) T tile[MR * NR];
+  Panel runs;
+  for (int64_t p = 0; p == 0 || p < s.D; p += s.kc) {
+    const int64_t depth = min(s.kc, s.D - p);
+    for (int64_t j = block.j0; j < block.j1; j += NR) {
+      const int64_t width = min(NR, block.j1 - j);
+      find_runs<T>(s, j, width, runs);
+      if (width < NR) memset(b, 0, static_cast<size_t>(depth * NR) * sizeof(T));
+      gather(runs, x, s.source.offset + p, depth, b);
+      const bool whole = runs.one_image && (flat || (s.out_col == 1 && runs.count == 1));
+      for (int64_t i = block.m0; i < block.m1; i += s.mr) {
+        const int64_t rows = min(s.mr, s.M - i);
+        const T* a_panel = a + p * panels * MR + i / s.mr * depth * MR;
+        T* y = out + i * s.out_channel;
+        if (!whole) {
+          micro_kernel<T>(rows, width, depth, a_panel, b, tile, NR, false);
+          scatter(s, runs, tile, rows, start ? start + i : nullptr, p > 0, y);
+          continue;
+        }
+        y += runs.runs[0].out;
+        if (start && p == 0)
+          for (int64_t m = 0; m < rows; ++m)
+            for (int64_t v = 0; v < width; ++v) y[m * s.out_channel + v] = start[i + m];
+        micro_kernel<T>(rows, width, depth, a_panel, b, y, s.out_channel, p > 0 || start);
+      }
+    }
+  }
+}
+
+template <class T>
+void total(const void* x, int64_t n, int64_t size, int64_t begin, int64_t end, void* y) {
+  const T* parts = static_cast<const T*>(x);
+  T* sum = static_cast<T*>(y);
+  for (int64_t i = begin; i < end; ++i) sum[i] = parts[i];
+  for (int64_t k = 1; k < n; ++k)
+    for (int64_t i = begin; i < end; ++i) sum[i] += parts[k * size + i];
+}
+
+}  // namespace
+
+extern const ConvTable conv_table;
+const ConvTable conv_table = {
+    {Vec<float>::kWidth, Vec<double>::kWidth},
+    kConvDirectRows,
+    {copy<float>, copy<double>},
+    {pack<float>, pack<double>},
+    {multiply<float>, multiply<double>},
+    {conv_direct<float>, conv_direct<double>},
+    {conv_dot<float>, conv_dot<double>},
+    {total<float>, total<double>},
+};
+
+}  // namespace dlx::DLX_ISA

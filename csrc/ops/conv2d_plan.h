@@ -1,0 +1,88 @@
+// How a convolution is cut: images copied so that neighbours lie side by side, products of packed
+// weights with pixels gathered from them. Made from the shape alone, never from the threads.
+#pragma once
+#include <vector>
+
+#include "core/parallel.h"
+#include "ops/conv2d.h"
+#include "ops/conv_table.h"
+
+namespace dlx {
+
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+// The size of equal pieces of n > 0, each at most `most`, in multiples of `unit`.
+inline int64_t even_split(int64_t n, int64_t most, int64_t unit) {
+  return round_up(ceil_div(n, ceil_div(n, most > unit ? most : unit)), unit);
+}
+
+// The images an op reads: x, or dy of conv_transpose2d.
+struct ConvImages {
+  ConvCopy copy;
+  int64_t channels;
+  bool copied;       // else the kernels read them in place: `copy` describes their own layout
+  int64_t per_pass;  // images copied at once
+
+  int64_t image() const { return channels * copy.plane(); }
+  int64_t bytes(DType t) const {  // of the copies of a pass
+    return copied ? per_pass * image() * size_of(t) + kConvSlack : 0;
+  }
+};
+
+// One product over part of the result: all of it, or one phase of a stride of conv_transpose2d.
+struct ConvPhase {
+  ConvProduct product;
+  ConvWeights weights;
+  int64_t out_first;             // where the phase begins in the result
+  int64_t packed_first;          // and in the packed weights
+  int64_t task_rows, row_tasks;  // rows of the result of a task, tasks along them
+  int64_t task_pixels;           // pixels of a task; rows of pixels where the plan is direct
+
+  int64_t pixels(bool direct, int64_t images) const {  // in the units of task_pixels
+    return images * product.source.U * (direct ? 1 : product.source.V);
+  }
+  int64_t tasks(bool direct, int64_t images) const {  // of a group
+    return ceil_div(pixels(direct, images), task_pixels) * row_tasks;
+  }
+};
+
+struct ConvPlan {
+  DType dtype;
+  int64_t N, groups, out_image;
+  bool direct;  // conv_direct's way
+  ConvImages images;
+  std::vector<int64_t> offsets;  // of all phases
+  std::vector<ConvPhase> phases;
+  int64_t packed_bytes, panel_bytes;
+};
+
+ConvPlan plan_conv2d(const Conv2dShape&);
+ConvPlan plan_conv_transpose2d(const Conv2dShape&);
+int64_t conv_plan_workspace(const ConvPlan&);
+void run_conv_plan(const ConvPlan&, const void* images, const void* w, const void* bias, void* out,
+                   void* workspace);
+
+// What conv2d and its weight gradient share: x as conv2d reads it, where its pixels find it, and
+// the offsets of a group's C/groups R S elements.
+ConvImages conv2d_images(const Conv2dShape&, bool with_slack);
+ConvSource conv2d_source(const Conv2dShape&, const ConvImages&);
+std::vector<int64_t> conv2d_offsets(const Conv2dShape&, const ConvImages&);
+
+// The images of the pass that begins at image n: their copies, or themselves.
+const void* conv_pass_images(const ConvImages&, DType, int64_t n, int64_t count, const void* images,
+                             void* copies);
+
+const ConvTable& conv_table();  // of the instruction set in force
+
+// body(begin, end, worker)
+template <class F>
+void parallel_workers(int64_t n, int64_t grain, const F& body) {
+  parallel_run(
+      n, grain,
+      [](void* f, int64_t begin, int64_t end, int worker) {
+        (*static_cast<const F*>(f))(begin, end, worker);
+      },
+      const_cast<void*>(static_cast<const void*>(&body)));
+}
+
+}  // namespace dlx
