@@ -283,15 +283,16 @@ def test_gradients_far_out_are_the_same_when_recorded(loss, xs, ts, dtype):
     np.testing.assert_allclose(*first, rtol=1e-6, atol=2e-7)
 
 
-def test_second_derivatives_of_certain_probabilities_are_numbers():
-    x, t = tensor([0, 0, 1, 1, 1e-13], requires_grad=True), tensor([0, 1, 0, 1, 0.5])
-    for inputs in ([x], [x, t.requires_grad_()]):
-        F.binary_cross_entropy(x, t, reduction="sum").backward(create_graph=True)
-        total = sum(dlx.sum(v.grad / 1e12) for v in inputs)
-        for v in inputs:
-            v.grad = None
-        total.backward()
-        assert not np.isnan(x.grad.numpy()).any()
+@pytest.mark.parametrize("loss", [F.binary_cross_entropy, F.kl_div])
+def test_second_derivatives_of_certain_probabilities_are_numbers(loss):
+    x = tensor([0, 0, 1, 1, 1e-13], requires_grad=True)
+    t = tensor([0, 1, 0, 1, 0.5], requires_grad=True)
+    loss(x, t, reduction="sum").backward(create_graph=True)
+    total = dlx.sum(x.grad / 1e12) + dlx.sum(t.grad)
+    x.grad = t.grad = None
+    total.backward()
+    assert not np.isnan(x.grad.numpy()).any()
+    assert not np.isnan(t.grad.numpy()).any()
 
 
 def test_nan_passes_through_the_losses():
@@ -339,6 +340,24 @@ def test_half_precision_losses_compute_in_float32():
     x.requires_grad = True
     F.huber_loss(x, t).backward()
     assert x.grad.dtype == "float16" and x.grad.tolist() == [0.5, -0.5]
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(
+    "loss",
+    [F.l1_loss, F.smooth_l1_loss, F.huber_loss, F.mse_loss, F.kl_div, F.binary_cross_entropy,
+     F.binary_cross_entropy_with_logits],
+)  # fmt: skip
+def test_half_precision_gradients_of_input_and_target(loss, dtype, create_graph):
+    exact, rounded = [], []
+    for found, kind in ((exact, "float64"), (rounded, dtype)):
+        x, t = (tensor(v).astype(kind) for v in ([0.25, 0.75, 0.5], [0.5, 0.125, 0.875]))
+        x.requires_grad = t.requires_grad = True
+        loss(x, t, reduction="sum").backward(create_graph=create_graph)
+        assert x.grad.dtype == t.grad.dtype == kind
+        found += [*x.grad.tolist(), *t.grad.tolist()]
+    np.testing.assert_allclose(rounded, exact, rtol=2e-2, atol=2e-2)
 
 
 # --- layers

@@ -1,5 +1,4 @@
-// Averages and sums over windows and their gradients, for one instruction set: first across rows,
-// then along the row.
+// Averages over windows and their gradients, across rows first, for one instruction set.
 #include "ops/lanes.h"
 #include "ops/pool_rows.h"
 
@@ -122,7 +121,6 @@ void avg_rows(const PoolWindows& w, const PoolDivisor& d, int64_t begin, int64_t
   const bool single = columns.m <= kWindows && right - left <= kElements;
   const Piece only(columns, 0, columns.m, left, right);
   alignas(64) A sum[kWindows], column[kElements];
-
   // Windows [first, last) of one row of y, from rows [top, bottom) of x.
   const auto add_rows = [&](const Piece& s, const T* row, int64_t height, int64_t base) {
     const int64_t n = s.right - s.left;
@@ -168,8 +166,7 @@ double short_sum(const T* x, int64_t n) {
     for (int r = 0; r < R; ++r) sum[r] += load_as<double>(x + i + r * V);
   alignas(64) double lanes[kSumLanes];
   memcpy(lanes, sum, sizeof lanes);
-  for (int l = 0; l < kSumLanes; ++l)
-    if (i + l < n) lanes[l] += static_cast<double>(x[i + l]);
+  for (int l = 0; i < n; ++i, ++l) lanes[l] += static_cast<double>(x[i]);
   return tree_sum<8>([&](int l) { return lanes[l] + lanes[l + 8]; });
 }
 
@@ -242,7 +239,6 @@ void avg_backward_rows(const PoolWindows& w, const PoolDivisor& d, int64_t begin
   const bool single = columns.m <= kWindows && columns.n <= kElements;
   const Piece only(columns, 0, columns.m, 0, columns.n);
   alignas(64) A sum[kElements], column[kWindows];
-
   // What windows [first, last) of rows [top, bottom) of dy add to the piece.
   const auto spread_rows = [&](const Piece& s, const T* image, int64_t top, int64_t bottom) {
     for (int64_t i = 0; i < s.last - s.first; ++i) column[i] = 0;

@@ -56,7 +56,9 @@ void set_tiles(ConvPlan& plan, ConvPhase& phase) {
   c.mr = ceil_div(c.M, panels);
   c.height = plan.direct ? c.mr : t.mr;
   const int64_t depth = std::max<int64_t>(c.D, 1);
-  c.kc = plan.direct ? depth : even_split(depth, t.kc, 4);
+  // Results a stride apart are written one by one: rather once from a panel that leaves L1.
+  const int64_t most_depth = c.out_col == 1 ? t.kc : 2 * t.kc;
+  c.kc = plan.direct ? depth : even_split(depth, most_depth, 4);
   c.packed_group = panels * c.height * c.D;
   phase.packed_first = plan.packed_bytes;
   plan.packed_bytes += round_up(plan.groups * c.packed_group * size, 64);

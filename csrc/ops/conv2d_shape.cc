@@ -30,7 +30,8 @@ Conv2dShape with_options(const char* op, const Array& a, const Conv2dOptions& o)
   for (const Dims* d : {&o.size, &o.stride, &o.padding, &o.dilation}) {
     DLX_CHECK(d->ndim == 2, op, ": expected options of 2 numbers, got ", *d);
     for (int64_t v : *d)
-      DLX_CHECK(v > -kLargest && v < kLargest, op, ": an option of ", v, " is out of range");
+      DLX_CHECK(d == &o.size || (v > -kLargest && v < kLargest), op, ": an option of ", v,
+                " is out of range");
   }
   const auto positive = [&](const char* what, const Dims& d) {
     DLX_CHECK(d[0] > 0 && d[1] > 0, op, ": expected ", what, " > 0, got ", d);

@@ -38,7 +38,8 @@ def fuse(model, pairs=None):
 
     and an Identity has the place of the norm. The copy is in evaluation mode, and its outputs are
     those of model.eval() up to rounding; model itself stays as it is. Compile it anew to evaluate.
-    A layer so changed raises ValueError for an input that is not a batch, as the norm did.
+    A layer so changed raises ValueError for an input that is not a batch, as the norm did (by a
+    hook: deepcopy and pickle keep it, a file of dlx.save does not).
 
     Neighbours in a Sequential are found. Which layers of another module follow each other is known
     to its forward only, so that its class names them:

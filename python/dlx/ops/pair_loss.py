@@ -237,8 +237,9 @@ def _divergence(x, t, p):
     return t * log(where(equal(t, 0), 1, t)) - t * x
 
 
-_kl_rule = _rule(
-    "kl_div",
-    _divergence,
-    lambda x, t, p: log(where(equal(t, 0), 1, t)) + where(equal(t, 0), 0.0, 1.0) - x,
-)
+def _divergence_by_target(x, t, p):
+    nothing = equal(t, 0)
+    return where(nothing, 0, log(where(nothing, 1, t)) + 1) - x
+
+
+_kl_rule = _rule("kl_div", _divergence, _divergence_by_target)
