@@ -18,6 +18,7 @@ softmax log_softmax seed save load no_grad set_num_threads get_num_threads profi
 value_and_grad vjp jvp hessian numeric_grad gradcheck primitive tensor asarray from_dlpack
 zeros ones full empty arange linspace eye zeros_like ones_like full_like empty_like
 pad flip roll tile tril triu cumsum cumulative_sum one_hot
+conv1d conv2d conv_transpose1d conv_transpose2d conv2d_backward_weight
 erf sin cos log1p expm1 floor ceil trunc round sign square reciprocal rsqrt remainder floor_divide
 isfinite isinf isnan logsumexp
 max_pool1d max_pool2d avg_pool1d avg_pool2d sum_pool1d sum_pool2d
@@ -27,6 +28,7 @@ upsample_nearest1d upsample_nearest2d upsample_linear1d upsample_bilinear2d
 FUNCTIONS = FUNCTIONS_NAMES.split()
 MODULES = ["memory", "random", "testing", "data", "nn", "optim", "train", "interop", "models"]
 FUNCTIONAL_NAMES = """
+conv1d conv2d conv_transpose1d conv_transpose2d
 linear batch_norm layer_norm relu tanh sigmoid softmax log_softmax cross_entropy mse_loss dropout
 embedding pad one_hot
 leaky_relu elu gelu silu softplus hardtanh relu6 selu softsign mish logsigmoid hardswish hardsigmoid
