@@ -16,6 +16,7 @@ Measured: 50.6 % after 4 epochs with seed 0; 91.50 % with those weights.
 """
 
 import argparse
+import math
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def augment(x, rng, pad=4):
 
 def train(model, x, y, xt, yt, epochs, seed):
     rng = np.random.default_rng(seed)
-    rate = schedules.cosine(0.05, steps=epochs * -(-len(x) // BATCH), warmup=10)
+    rate = schedules.cosine(0.05, steps=epochs * math.ceil(len(x) / BATCH), warmup=10)
     optimizer = optim.SGD(model.parameters(), lr=rate, momentum=0.9, weight_decay=5e-4)
     model.compile(optimizer=optimizer, loss="cross_entropy", metrics=["accuracy"])
     for epoch in range(epochs):  # fit goes on where it stopped, with newly drawn images

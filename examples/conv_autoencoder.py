@@ -7,6 +7,7 @@ The picture needs matplotlib: pip install "dlx[plot]". Measured with seed 0: a m
 """
 
 import argparse
+import math
 
 import dlx
 from dlx.optim import schedules
@@ -51,7 +52,7 @@ def main():
 
     model = dlx.models.conv_autoencoder()
     model.summary(x.shape[1:])
-    rate = schedules.linear(3e-3, final=0.0, steps=epochs * -(-len(x) // BATCH))
+    rate = schedules.linear(3e-3, final=0.0, steps=epochs * math.ceil(len(x) / BATCH))
     model.compile(optimizer="adam", lr=rate, loss="mse")
     model.fit(x, x, batch_size=BATCH, epochs=epochs, validation_data=(xt, xt))
     draw(xt[:10], model.predict(xt[:10]), options.out)

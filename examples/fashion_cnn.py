@@ -8,6 +8,7 @@ Measured with seed 0: 91.95 %; with the smaller dlx.models.course_cnn() in its p
 """
 
 import argparse
+import math
 from collections import Counter
 
 import dlx
@@ -59,7 +60,7 @@ def main():
 
     model = network()
     model.summary(x.shape[1:])
-    rate = schedules.linear(2e-3, final=0.0, steps=epochs * -(-len(x) // BATCH))
+    rate = schedules.linear(2e-3, final=0.0, steps=epochs * math.ceil(len(x) / BATCH))
     model.compile(optimizer="adam", lr=rate, loss="cross_entropy", metrics=["accuracy"])
     model.fit(x, y, batch_size=BATCH, epochs=epochs, validation_data=(xt, yt))
 

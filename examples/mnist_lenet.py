@@ -6,6 +6,7 @@ Measured: 98.98, 99.02 and 98.94 % with seeds 0, 1 and 2.
 """
 
 import argparse
+import math
 
 import dlx
 from dlx.optim import schedules
@@ -30,7 +31,7 @@ def main():
 
     model = dlx.models.course_cnn()
     model.summary(x.shape[1:])
-    steps = epochs * -(-len(x) // BATCH)
+    steps = epochs * math.ceil(len(x) / BATCH)
     rate = schedules.linear(2e-3, final=0.0, steps=steps)
     model.compile(optimizer="adam", lr=rate, loss="cross_entropy", metrics=["accuracy"])
     model.fit(x, y, batch_size=BATCH, epochs=epochs, validation_data=(xt, yt))

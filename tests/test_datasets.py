@@ -244,6 +244,30 @@ def test_two_who_want_the_same_file_download_it_once(cache, serve):
     assert [path.name for path in cache.iterdir()] == [NAME]
 
 
+def test_who_waits_for_a_download_that_fails_makes_one(cache, serve):
+    """The first gives its empty file up; the second must not write to that nameless file."""
+    bad = serve(lambda handler: (time.sleep(0.3), missing(handler)))
+
+    def first():
+        with pytest.raises(ConnectionError):
+            read(bad)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    while not bad.asked:
+        time.sleep(0.01)
+    assert read(serve(good)) == PAYLOAD
+    thread.join()
+    assert [path.name for path in cache.iterdir()] == [NAME]
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_the_way_out(cache, serve):
+    cache.parent.write_text("a file where the folder belongs")
+    with pytest.raises(OSError, match=rf"{cache.parent} cannot be written .*XDG_CACHE_HOME") as e:
+        read(serve(good))
+    assert e.type is NotADirectoryError
+
+
 def idx(array):
     """A gzip file in the idx format of MNIST, of uint8."""
     header = struct.pack(f">HBB{array.ndim}i", 0, 8, array.ndim, *array.shape)

@@ -48,6 +48,18 @@ def test_import_loads_no_heavy_module(module):
     assert module not in loaded_by("import dlx")
 
 
+@installed
+@pytest.mark.parametrize("module", ["typing", "json", "re", "dataclasses", "inspect", "numpy"])
+def test_layers_and_optimizers_load_no_heavy_module(module):
+    assert module not in loaded_by("from dlx import nn, optim")
+
+
+def test_schedules_load_at_first_use():
+    first = "from dlx import optim; rate = optim.schedules.step(0.1, every=1)"
+    assert "dlx.optim.schedules" in loaded_by(first)
+    assert "dlx.optim.schedules" in loaded_by("from dlx.optim import schedules")
+
+
 def test_import_loads_no_lazy_submodule():
     lazy = {"nn", "optim", "data", "train", "interop", "models", "reference", "testing", "cli"}
     assert loaded_by("import dlx") & {f"dlx.{name}" for name in lazy} == set()

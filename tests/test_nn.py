@@ -395,7 +395,7 @@ def test_repr_shows_layers_and_mode(device):
         ")"
     )
     assert repr(nn.Softmax(dim=1).eval()) == "Softmax(dim=1)  # eval"
-    assert repr(nn.LazyLinear(3)) == "LazyLinear(out_features=3, bias=True)  # train"
+    assert repr(nn.LazyLinear(3)) == "LazyLinear(in_features=0, out_features=3, bias=True)  # train"
 
 
 # ---- Copies
@@ -540,7 +540,9 @@ def test_lazy_linear_becomes_linear(device):
     hold = model[1]
     assert isinstance(hold, nn.LazyLinear)
     for use in (model.parameters, model.state_dict, lambda: model.requires_grad_(False)):
-        with pytest.raises(RuntimeError, match=r"Sequential\.1 \(LazyLinear\(out_features=4"):
+        with pytest.raises(
+            RuntimeError, match=r"Sequential\.1 \(LazyLinear\(in_features=0, out_features=4"
+        ):
             use()
     model.zero_grad()
     assert model(normal(device, 5, 2, 3)).shape == (5, 2)

@@ -140,6 +140,8 @@ def test_modes_and_factors_as_pytorch():
         {"scale_factor": 1.45, "mode": "bilinear", "recompute_scale_factor": True},
         {"scale_factor": (1.45, 0.7), "mode": "bilinear", "align_corners": False},
         {"scale_factor": 1.45, "recompute_scale_factor": True},
+        {"scale_factor": (1.1, 2.1)},  # a size that stays, one that doubles
+        {"scale_factor": (1.1, 2.1), "mode": "bilinear"},
     ):
         expected = torch.nn.functional.interpolate(torch.tensor(x), **options).numpy()
         y = F.interpolate(dlx.tensor(x), **options).numpy()

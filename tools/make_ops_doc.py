@@ -104,6 +104,14 @@ def family_section(catalogue, family):
     return "\n".join([f"\n## {family}\n\n{about}\n", *filter(None, tables)])
 
 
+def how_far(test, path):
+    """Sorts the tests that name something of `path`: those called like its file, like its folder,
+    others; that of all errors last."""
+    own = ["surface" if path.stem == "__init__" else path.stem.strip("_"), path.parent.name]
+    near = [name in test.stem for name in own]
+    return test.stem == "test_errors", (*near, True).index(True), test.name
+
+
 def other_section(title, prefix, module, listed, tests):
     """The public functions and classes of a module that are in no family, by file."""
     try:
@@ -118,9 +126,9 @@ def other_section(title, prefix, module, listed, tests):
         path = path_of(getattr(thing, "__module__", None) or "") or path_of(module.__name__)
         distinct = "_" in name or not name.islower()
         spelled = re.compile(rf"\b{name}\b" if distinct else rf"\b{last}\.{name}\b")
-        most = max(tests, key=lambda test: len(spelled.findall(tests[test])))
-        test = link(most) if spelled.search(tests[most]) else ""
-        rows.append([str(path), f"`{prefix}{name}`", prose(equation_of(thing)), link(path), test])
+        naming = [test for test, text in tests.items() if spelled.search(text)]
+        test = [link(min(naming, key=lambda test: how_far(test, path)))] if naming else [""]
+        rows.append([str(path), f"`{prefix}{name}`", prose(equation_of(thing)), link(path), *test])
     rows = [row[1:] for row in sorted(rows)]
     return f"\n## {title}\n\n{table(['name', 'what it is', 'file', 'tests'], rows)}"
 

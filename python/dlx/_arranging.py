@@ -31,6 +31,13 @@ class Arranging(TensorBase):
 
     view = reshape
 
+    def view_as(self, other) -> Tensor:
+        """The same elements in the shape of `other`."""
+        (other,) = prepare("view_as", other)
+        return shape.reshape(self, other.shape)
+
+    reshape_as = view_as
+
     def flatten(self, start_dim=0, end_dim=-1) -> Tensor:
         """Dimensions start_dim..end_dim as one."""
         return shape.flatten(self, start_dim, end_dim)
@@ -69,7 +76,18 @@ class Arranging(TensorBase):
         own = (1,) * (len(sizes) - self.ndim) + self.shape
         return shape.broadcast_to(self, tuple(o if s == -1 else s for s, o in zip(sizes, own)))
 
+    def expand_as(self, other) -> Tensor:
+        """Broadcast to the shape of `other`."""
+        (other,) = prepare("expand_as", other)
+        return shape.broadcast_to(self, other.shape)
+
     # ---- another order
+
+    def t(self) -> Tensor:
+        """A matrix transposed, as a view; a vector as it is. Raises ValueError for more axes."""
+        if self.ndim > 2:
+            raise ValueError(f"t: expected at most 2 dimensions; x={self.shape}")
+        return shape.permuted(self, tuple(range(self.ndim))[::-1])
 
     def flip(self, *dims) -> Tensor:
         """The elements in opposite order along `dims`, as a view."""

@@ -207,6 +207,40 @@ class Tensor(Arranging, _core.TensorBase):
         (src,) = prepare("copy_", src)
         return self.fill_(src.astype(self.dtype))
 
+    def add_(self, other, *, alpha=1) -> Tensor:
+        """x += alpha * other; returns x. On a leaf that requires a gradient only in no_grad."""
+        self += other if alpha == 1 else other * alpha
+        return self
+
+    def sub_(self, other, *, alpha=1) -> Tensor:
+        """x -= alpha * other; returns x."""
+        self -= other if alpha == 1 else other * alpha
+        return self
+
+    def mul_(self, other) -> Tensor:
+        """x *= other; returns x."""
+        self *= other
+        return self
+
+    def div_(self, other) -> Tensor:
+        """x /= other; returns x."""
+        self /= other
+        return self
+
+    def clamp_(self, min=None, max=None) -> Tensor:
+        """x[...] = x limited to [min, max]; returns x."""
+        self[...] = elementwise.clip(self, min, max)
+        return self
+
+    def _no_data(self, *value):
+        """Not here: the error says what instead."""
+        raise AttributeError(
+            "a Tensor has no .data: read with x.detach(), write with `with dlx.no_grad(): "
+            "x[...] = value` (nn.init and the methods that end in _ also write)"
+        )
+
+    data = property(_no_data, _no_data)
+
     # ------------------------------------------------------------------ gradients
 
     def backward(self, gradient=None, retain_graph=None, create_graph=False) -> None:
@@ -243,6 +277,10 @@ class Tensor(Arranging, _core.TensorBase):
     def cpu(self) -> Tensor:
         """On the CPU."""
         return self.to("cpu")
+
+    def cuda(self, device=0) -> Tensor:
+        """On a GPU. Raises RuntimeError where there is none."""
+        return self.to(f"cuda:{device}" if isinstance(device, int) else device)
 
     def float(self) -> Tensor:
         """As float32."""
@@ -389,6 +427,30 @@ class Tensor(Arranging, _core.TensorBase):
     def div(self, other) -> Tensor:
         """x / other."""
         return self / other
+
+    def eq(self, other) -> Tensor:
+        """x == other, element by element."""
+        return elementwise.equal(self, other)
+
+    def ne(self, other) -> Tensor:
+        """x != other, element by element."""
+        return elementwise.not_equal(self, other)
+
+    def lt(self, other) -> Tensor:
+        """x < other, element by element."""
+        return elementwise.less(self, other)
+
+    def le(self, other) -> Tensor:
+        """x <= other, element by element."""
+        return elementwise.less_equal(self, other)
+
+    def gt(self, other) -> Tensor:
+        """x > other, element by element."""
+        return elementwise.greater(self, other)
+
+    def ge(self, other) -> Tensor:
+        """x >= other, element by element."""
+        return elementwise.greater_equal(self, other)
 
     def maximum(self, other) -> Tensor:
         """The larger of two, element by element."""

@@ -15,3 +15,8 @@ __all__ = [
     "fashion_mnist",
     "mnist",
 ]
+
+
+def __getattr__(name):
+    hint = "; it is dlx.data.batches(x, y)" if name in ("DataLoader", "TensorDataset") else ""
+    raise AttributeError(f"module 'dlx.data' has no attribute {name!r}{hint}")

@@ -43,15 +43,14 @@ def read(folder: str, name: str, sha256: str, mirrors) -> bytes:
     """The content of a file, downloaded into the cache where `find` has none.
 
     mirrors: the URLs of the folder, tried in turn. Raises ConnectionError, which names every URL
-    and what was wrong with it, the digests, and where to put the file by hand."""
+    and what was wrong with it, the digests, and where to put the file by hand; OSError where the
+    cache cannot be written."""
     data = find(folder, name, sha256)
     if data is not None:
         return data
     path = os.path.join(cache_folder(), folder, name)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(f"{path}.part", "ab") as part:  # what an interrupted call left is gone on with
+    with _open_part(f"{path}.part") as part:
         try:
-            _lock(part)
             data = find(folder, name, sha256)  # another process may have brought it meanwhile
             if data is not None:
                 return data
@@ -151,6 +150,25 @@ def _reason(error):
     if isinstance(error, TimeoutError):
         return f"no answer for {TIMEOUT:g} s"
     return f"{type(error).__name__}: {error}" if isinstance(error, Exception) else str(error)
+
+
+def _open_part(path):
+    """The file of a download, to go on with what an interrupted call left, once no other process
+    downloads it."""
+    while True:
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            part = open(path, "ab")  # noqa: SIM115  the caller closes it
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"the cache {cache_folder()} cannot be written ({error}); set XDG_CACHE_HOME to "
+                f"another folder, or DLX_DATA to one that has the file",
+            ) from None
+        _lock(part)
+        if os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(part.fileno())):
+            return part
+        part.close()  # complete or given up meanwhile: its name is gone, or another file's
 
 
 def _lock(file):

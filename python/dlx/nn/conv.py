@@ -98,7 +98,8 @@ class _ConvNd(Module):
     def _channels_of(self, x):
         """The channels of x; raises where x is no (batch of an) image."""
         if not isinstance(x, Tensor):
-            raise TypeError(f"expected a Tensor, got {type(x).__name__}")
+            kind = type(x).__name__
+            raise TypeError(f"expected a Tensor, got {kind}; dlx.asarray makes Tensors of arrays")
         n, sizes = self._n, "L" if self._n == 1 else "H, W"
         if x.ndim not in (n + 1, n + 2):
             raise ValueError(f"expected x of shape (N, C, {sizes}) or (C, {sizes}), got {x.shape}")
@@ -109,8 +110,20 @@ class _ConvNd(Module):
         if channels != self.in_channels:
             raise ValueError(
                 f"expected {self.in_channels} input channels, x has {channels}; x={x.shape} "
-                f"weight={self.weight.shape}"
+                f"weight={self.weight.shape}{self._advice(x)}"
             )
+
+    def _advice(self, x):
+        """The likely fix for an x of other channels: another order of axes, a missing axis."""
+        n, wanted = self._n, self.in_channels
+        if x.ndim == n + 2 and x.shape[-1] == wanted:
+            order = (0, n + 1, *range(1, n + 1))
+            return f"; the channels stand before the pixels here: x.permute{order}"
+        if x.ndim == n + 1 and x.shape[-1] == wanted:
+            return f"; the channels stand before the pixels here: x.permute{(n, *range(n))}"
+        if x.ndim == n + 1 and wanted == 1:
+            return "; for a batch of images of one channel: x.unsqueeze(1)"
+        return ""
 
     def _config(self):
         return super()._config() | {

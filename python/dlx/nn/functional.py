@@ -126,10 +126,25 @@ def linear(input, weight, bias=None) -> Tensor:
         got = shape[-1] if shape else "none"
         raise ValueError(
             f"linear: expected {expected[1]} input features, got {got}; x={shape} weight={expected}"
+            + _advice(shape, expected[1])
         )
     if bias is not None and bias.shape != expected[:1]:
         raise ValueError(f"linear: bias must have shape {expected[:1]}, got {bias.shape}")
     return linear_op(input, weight, bias)
+
+
+def _advice(shape, features):
+    """What is likely wrong where an x of this shape has that many numbers for a linear layer."""
+    inner = outer = 1
+    for n in shape:
+        outer *= n
+    for n in shape[1:]:
+        inner *= n
+    if len(shape) > 1 and features not in (0, inner) and outer == features:
+        return "; x has these in all: is the axis of the batch missing?"
+    if len(shape) > 2 and inner == features:
+        return "; x.flatten(1) or nn.Flatten() makes these of an image"
+    return ""
 
 
 def relu(input, inplace=False) -> Tensor:

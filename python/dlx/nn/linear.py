@@ -102,4 +102,5 @@ class LazyLinear(Lazy, Linear):
 
     def extra_repr(self):
         """The arguments that made the layer."""
-        return f"out_features={self.out_features}, bias={'bias' in self._lazy_shapes}"
+        bias = "bias" in self._lazy_shapes
+        return f"in_features=0, out_features={self.out_features}, bias={bias}"

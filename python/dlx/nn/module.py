@@ -44,7 +44,7 @@ class Module(Trainable):
         return module
 
     def __init__(self):
-        """Take no arguments; a subclass has its own."""
+        """Make the layer; its class tells about the arguments."""
 
     def forward(self, *args, **kwargs):
         """Compute the output. Subclasses define it; callers call the module itself."""
@@ -269,6 +269,22 @@ class Module(Trainable):
         """
         _state.move(self, device, dtype)
         return self
+
+    def float(self):
+        """Convert floating parameters and buffers to float32, in place."""
+        return self.to(dtype="float32")
+
+    def double(self):
+        """Convert floating parameters and buffers to float64, in place."""
+        return self.to(dtype="float64")
+
+    def cpu(self):
+        """Move parameters and buffers to the CPU, in place."""
+        return self.to("cpu")
+
+    def cuda(self, device=0):
+        """Move parameters and buffers to a GPU, in place. Raises RuntimeError where there is none."""
+        return self.to(f"cuda:{device}" if isinstance(device, int) else device)
 
     # Showing
 

@@ -36,7 +36,7 @@ def prepare(op, *tensors, dtypes=None, promote=False):
             tensors = tuple(x if x.dtype is common else x.astype(common) for x in tensors)
         elif any(x.dtype is not common for x in tensors):
             names = ", ".join(x.dtype.name for x in tensors)
-            raise TypeError(f"{op}: expected one dtype, got {names}; cast with x.astype(...)")
+            raise TypeError(f"{op}: expected one dtype, got {names}; {_cast(tensors)}")
         device = tensors[0]._device_code
         if any(x._device_code != device for x in tensors):
             raise RuntimeError(
@@ -47,6 +47,14 @@ def prepare(op, *tensors, dtypes=None, promote=False):
             f"{op}: no kernel for {tensors[0].dtype.name}; it works on {', '.join(dtypes)}"
         )
     return tensors
+
+
+def _cast(tensors):
+    """What to do about tensors of several dtypes: x goes by float32 weights."""
+    first, *rest = (x.dtype.name for x in tensors)
+    if any(dtype != "float32" for dtype in rest):
+        return "cast with x.astype(...)"
+    return "cast with x.astype('float32')" + (" / 255" if first == "uint8" else "")
 
 
 def normalize_axis(op, axis, ndim):

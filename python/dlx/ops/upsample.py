@@ -29,8 +29,9 @@ def upsample_nearest2d(input, size=None, scale_factor=None) -> Tensor:
     """y[p, q] = x[floor(p H / P), floor(q W / Q)].
 
     input: (N,C,H,W), float32 or float64; y: (N,C,P,Q), of `size` (P, Q) or an int, or
-    P = floor(H scale_factor), for which 1 / scale_factor takes the place of H / P: exactly one of
-    both, numbers or pairs. The products are rounded to float32 before floor, as PyTorch's.
+    P = floor(H scale_factor), for which 1 / scale_factor takes the place of H / P unless P is H or
+    2 H: exactly one of both, numbers or pairs. The products are rounded to float32 before floor, as
+    PyTorch's.
     Raises TypeError for another dtype, ValueError for a size below 1 and a scale_factor of 0 or
     less. PyTorch's definition."""
     (x,) = prepare("upsample_nearest2d", input, dtypes=FLOATING)
@@ -45,7 +46,8 @@ def upsample_nearest1d(input, size=None, scale_factor=None) -> Tensor:
 
 def upsample_bilinear2d(input, size=None, scale_factor=None, align_corners=False) -> Tensor:
     """y[p, q] = x at (a (p + 1/2) - 1/2, b (q + 1/2) - 1/2), linear between its pixels along both
-    axes and constant outside; a = H / P, b = W / Q, or 1 / scale_factor where that is given.
+    axes and constant outside; a = H / P, b = W / Q, or 1 / scale_factor where that is given and
+    P is not H.
 
     align_corners: at (p (H - 1) / (P - 1), ...), so that the pixels of the corners stay.
     Shapes, sizes, types and errors as upsample_nearest2d. PyTorch's definition."""
@@ -130,10 +132,20 @@ def _steps(x, size):
     return tuple(n / m if m else 0.0 for n, m in zip(x.shape[2:], size, strict=True))
 
 
+def _rounded(n, m, step, between):
+    """The step from n pixels to m: PyTorch keeps pixels, or repeats each, whatever the scale."""
+    if m == n:
+        return 1.0
+    return 0.5 if m == 2 * n and not between else step
+
+
 def _resample(op, x, between, size, steps, align_corners):
     if align_corners:
         pairs = zip(x.shape[2:], size, strict=True)
         steps = tuple((n - 1) / (m - 1) if m > 1 else 0.0 for n, m in pairs)
+    else:
+        triples = zip(x.shape[2:], size, steps, strict=True)
+        steps = tuple(_rounded(n, m, step, between) for n, m, step in triples)
     return _forward(x, (between, size, steps, align_corners), op)
 
 

@@ -30,6 +30,7 @@ def _sizes(extents, size, scale_factor):
 
 def _nearest(n, m, step):
     """(m, n): row p has its 1 at floor(p step), a product of float32 numbers."""
+    step = n / m if m in (n, 2 * n) else step
     a = np.zeros((m, n))
     at = np.floor(np.arange(m, dtype=np.float32) * np.float32(step)).astype(int)
     a[np.arange(m), np.minimum(at, n - 1)] = 1
@@ -38,6 +39,7 @@ def _nearest(n, m, step):
 
 def _linear(n, m, step, align_corners):
     """(m, n): row p holds the weights max(0, 1 - |j - at|) of the pixels j around `at`."""
+    step = 1 if m == n else step
     at = np.arange(m) * ((n - 1) / max(m - 1, 1))
     if not align_corners:
         at = np.clip((np.arange(m) + 0.5) * step - 0.5, 0, n - 1)

@@ -25,6 +25,15 @@ LOSSES = {
 }
 LOSSES |= {name: name for name in LOSSES.values()}
 
+# What some names of Keras are called here.
+_CALLED = {
+    "binary_crossentropy": "binary_cross_entropy",
+    "categorical_crossentropy": "cross_entropy, of scores before a softmax and labels 0…C-1",
+    "mean_absolute_error": "mae",
+    "mean_squared_error": "mse",
+    "sparse_categorical_crossentropy": "cross_entropy, of scores before a softmax",
+}
+
 
 class Plan:
     """loss: (output, target) -> 0-d Tensor; metrics: metric objects; optimizer: None until the
@@ -101,9 +110,9 @@ def _find_optimizer(optimizer):
     if isinstance(optimizer, dlx.optim.Optimizer):
         return type(optimizer), optimizer
     classes = {
-        name.lower(): getattr(dlx.optim, name)
-        for name in dlx.optim.__all__
-        if isinstance(getattr(dlx.optim, name), type) and name != "Optimizer"
+        name.lower(): found
+        for name, found in vars(dlx.optim).items()
+        if isinstance(found, type) and name != "Optimizer"
     }
     if not isinstance(optimizer, str):
         raise TypeError(f"compile: optimizer must be a name or an Optimizer, got {optimizer!r}")
@@ -115,7 +124,8 @@ def _find_optimizer(optimizer):
 def _find_loss(loss):
     if isinstance(loss, str):
         if loss not in LOSSES:
-            raise ValueError(f"compile: unknown loss {loss!r}; known: {', '.join(LOSSES)}")
+            hint = f"it is {_CALLED[loss]}; " if loss in _CALLED else ""
+            raise ValueError(f"compile: unknown loss {loss!r}; {hint}known: {', '.join(LOSSES)}")
         return getattr(dlx.nn.functional, LOSSES[loss])
     if loss is None or isinstance(loss, type) or not callable(loss):
         raise TypeError(
