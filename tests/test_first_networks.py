@@ -140,9 +140,25 @@ def test_models_and_tensors_convert_by_name():
     kinds = {key: str(value.dtype) for key, value in model.state_dict().items()}
     assert kinds.pop("1.num_batches_tracked") == "int64" and set(kinds.values()) == {"float64"}
     assert model.float().cpu()[0].weight.dtype == "float32"
-    if not dlx._device.cuda_available() if hasattr(dlx._device, "cuda_available") else True:
-        for thing in (model, dlx.zeros((2,))):
-            with pytest.raises(RuntimeError, match=r"cuda:0: not available.*dlx info"):
-                thing.cuda()
-            with pytest.raises(RuntimeError, match=r"cuda:1"):
-                thing.cuda(1)
+    for thing in (model, dlx.zeros((2,))):
+        with pytest.raises(RuntimeError, match=r"cuda:1: not available.*dlx info"):
+            thing.cuda(1)
+
+
+def test_layers_are_inserted_and_taken_out():
+    first, last = nn.Linear(2, 3), nn.Linear(3, 2)
+    model = nn.Sequential(first, last)
+    assert model.insert(1, nn.ReLU()) is model
+    assert [type(layer).__name__ for layer in model] == ["Linear", "ReLU", "Linear"]
+    assert list(model.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    assert model.pop(-1) is last and len(model) == 2 and model.pop(0) is first
+    assert list(model.named_modules())[1][0] == "0" and len(list(model.parameters())) == 0
+    layers = nn.ModuleList([first])
+    assert layers.insert(0, last)[1] is first
+    with pytest.raises(TypeError, match="Sequential: expected a Module, got int"):
+        model.insert(0, 3)
+    with pytest.raises(IndexError, match="index 5 is out of range"):
+        model.pop(5)
+    with pytest.raises(ValueError, match="numbered layers, got conv1"):
+        dlx.models.lenet5().insert(0, nn.ReLU())
+    assert len(model) == 1

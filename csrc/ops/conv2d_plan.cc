@@ -9,7 +9,7 @@ namespace dlx {
 namespace {
 
 constexpr int64_t kPassBytes = 4 << 20;  // of copied images: what two cores keep in L2
-constexpr double kTaskFlops = 4e6;       // 40 us on one AVX-512 core
+constexpr double kTaskFlops = 1.5e6;     // 15 us on one AVX-512 core
 
 // The rows that conv2d sees, and the columns of each phase of its stride.
 int64_t all_rows(const Conv2dShape& s) { return (s.P - 1) * s.stride_h + (s.R - 1) * s.dil_h + 1; }
@@ -38,7 +38,7 @@ void join_rows(ConvSource& source, int64_t out_row, int64_t out_col) {
 // Whether conv_direct serves: it wastes the lanes of a row's last vector, conv_multiply's gathering
 // takes the time of about five rows of the result.
 bool is_direct(const ConvProduct& c, DType t, bool gathers) {
-  constexpr int64_t kFew = 4, kMostRows = 64, kMostDepth = 1024;
+  constexpr int64_t kFew = 4, kMostRows = 64, kMostDepth = 512;
   if (c.M <= kFew) return true;
   const int64_t lanes = round_up(c.source.V, conv_table().width[t == DType::float64]);
   return gathers && c.M <= kMostRows && c.D <= kMostDepth &&

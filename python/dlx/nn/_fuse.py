@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from itertools import pairwise
 
 from dlx.nn import _state
@@ -56,12 +55,14 @@ def fuse(model, pairs=None):
     layer or norm with two places in the model, for one with hooks, and for a class that inherits
     fuse_pairs but not the forward that they tell about.
     """
+    from copy import deepcopy
+
     if not isinstance(model, Module):
         raise TypeError(f"fuse: expected a Module, got {type(model).__name__}")
     _state.check_materialized(model, "fuse")
     names = list(dict.fromkeys(_found(model) if pairs is None else _pairs("pairs", pairs)))
     _check(model, names)
-    fused = copy.deepcopy(model).eval()
+    fused = deepcopy(model).eval()
     vars(fused).pop("_plan", None)
     vars(fused).pop("optimizer", None)
     for layer, norm in names:

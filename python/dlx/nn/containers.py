@@ -54,6 +54,24 @@ class _List(Module):
             self.append(module)
         return self
 
+    def insert(self, index, module):
+        """Put a layer in front of the one at index and number anew; returns the container.
+
+        Raises ValueError where layers have names: they would lose them."""
+        named = [name for name in self._modules if not name.isdecimal()]
+        if named:
+            raise ValueError(f"insert: expected numbered layers, got {', '.join(named)}")
+        layers = list(self)
+        layers.insert(operator.index(index), self._checked(module))
+        del self[:]
+        return self.extend(layers)
+
+    def pop(self, index):
+        """Take the layer at index out, number the rest anew; returns the layer."""
+        layer = self[index]
+        del self[index]
+        return layer
+
     def _name(self, index):
         try:
             position = operator.index(index)

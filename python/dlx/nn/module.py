@@ -283,7 +283,7 @@ class Module(Trainable):
         return self.to("cpu")
 
     def cuda(self, device=0):
-        """Move parameters and buffers to a GPU, in place. Raises RuntimeError where there is none."""
+        """Move parameters and buffers to a GPU, in place; RuntimeError where there is none."""
         return self.to(f"cuda:{device}" if isinstance(device, int) else device)
 
     # Showing
