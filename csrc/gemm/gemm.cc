@@ -7,19 +7,13 @@
 #include <string>
 
 #include "core/parallel.h"
+#include "core/rounding.h"
 #include "core/test_hooks.h"
 #include "gemm/plan.h"
 #include "gemm/tiles.h"
 
 namespace dlx {
 namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
-// The size of equal pieces of n, each at most `most`, in multiples of `unit`.
-int64_t even_split(int64_t n, int64_t most, int64_t unit) {
-  return round_up(ceil_div(n, ceil_div(n, std::max(most, unit))), unit);
-}
 
 // A batch of A on one B, as in x (N,T,D) @ w (D,K), is one tall matrix.
 void fold_batch_into_rows(GemmShape& s) {

@@ -72,7 +72,7 @@ struct ConvTable {
   // which count (n, u), all D at once, mr <= direct_rows.
   void (*direct[2])(const ConvProduct&, const ConvBlock&, const void* images, const void* packed,
                     const void* bias, void* out);
-  // dw (M, D), += unless `first`; scratch: of conv_dot_scratch(...) elements
+  // dw (M, D), += unless `first`; scratch: kConvDotBytes + kConvDotPad for each row and column
   void (*dot[2])(const ConvDot&, const ConvBlock&, const void* images, const void* dy, bool first,
                  void* scratch, void* dw);
   // y = sum of n arrays of `size` elements, x0 + x1 + ..., elements [begin, end)

@@ -43,15 +43,12 @@ class _Schedule:
         return rate * (step + 1) / self.warmup if step < self.warmup else rate
 
     def _rate(self, step):
-        raise NotImplementedError(f"{type(self).__name__}: _rate is not defined")
+        return self.lr
 
 
 @dataclass(frozen=True)
 class constant(_Schedule):
     """lr"""
-
-    def _rate(self, step):
-        return self.lr
 
 
 @dataclass(frozen=True)
