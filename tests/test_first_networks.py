@@ -162,3 +162,10 @@ def test_layers_are_inserted_and_taken_out():
     with pytest.raises(ValueError, match="numbered layers, got conv1"):
         dlx.models.lenet5().insert(0, nn.ReLU())
     assert len(model) == 1
+
+
+def test_all_and_any_of_tensors(device):
+    x = dlx.tensor([[1.0, 0.0], [2.0, 3.0]])
+    assert (x.all().item(), x.any().item()) == (False, True)
+    assert x.all(dim=1).tolist() == [False, True] and (x * 0).any(dim=0).tolist() == [False, False]
+    assert dlx.zeros((0, 2)).all().item() is True
