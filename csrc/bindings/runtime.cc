@@ -1,6 +1,9 @@
 // Memory, machine limits, test hooks.
+#include <pybind11/stl.h>
+
 #include "bindings/tensor_base.h"
 #include "core/allocator.h"
+#include "core/choice.h"
 #include "core/guarded.h"
 #include "core/machine_limits.h"
 #include "core/test_hooks.h"
@@ -52,6 +55,17 @@ void bind_runtime(py::module_& m) {
     return before;
   });
   m.def("workers_used", hooks::workers_used);
+
+  m.def("algorithms", [] {  // {op: names}
+    py::dict d;
+    for (const Choice* choice : Choice::all()) d[choice->op.c_str()] = py::cast(choice->algorithms);
+    return d;
+  });
+  m.def("force_algorithm", [](const std::string& op, int algorithm) {
+    for (Choice* choice : Choice::all())
+      if (choice->op == op) return choice->force(algorithm);
+    throw py::key_error("force_algorithm: " + op + " has one algorithm only");
+  });
   m.def("close_door", [](bool closed) { door_closed += closed ? 1 : -1; });
 }
 

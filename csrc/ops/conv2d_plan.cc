@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/choice.h"
 #include "core/view.h"
 #include "gemm/tiles.h"
 
@@ -10,6 +11,9 @@ namespace {
 
 constexpr int64_t kPassBytes = 4 << 20;  // of copied images: what two cores keep in L2
 constexpr double kTaskFlops = 1.5e6;     // 15 us on one AVX-512 core
+
+enum Algorithm { kPanels, kDirect };
+Choice choice("conv2d", {"panels", "direct"});
 
 // The rows that conv2d sees, and the columns of each phase of its stride.
 int64_t all_rows(const Conv2dShape& s) { return (s.P - 1) * s.stride_h + (s.R - 1) * s.dil_h + 1; }
@@ -39,10 +43,10 @@ void join_rows(ConvSource& source, int64_t out_row, int64_t out_col) {
 // takes the time of about five rows of the result.
 bool is_direct(const ConvProduct& c, DType t, bool gathers) {
   constexpr int64_t kFew = 4, kMostRows = 64, kMostDepth = 512;
-  if (c.M <= kFew) return true;
   const int64_t lanes = round_up(c.source.V, conv_table().width[t == DType::float64]);
-  return gathers && c.M <= kMostRows && c.D <= kMostDepth &&
-         c.M * (lanes - c.source.V) < 5 * c.source.V;
+  const bool pays = c.M <= kFew || (gathers && c.M <= kMostRows && c.D <= kMostDepth &&
+                                    c.M * (lanes - c.source.V) < 5 * c.source.V);
+  return choice.pick(pays ? kDirect : kPanels, 1 << kPanels | 1 << kDirect) == kDirect;
 }
 
 // Numbers of tasks and panels, once M, D and the strides are known.

@@ -9,10 +9,12 @@ from dlx import _core
 from dlx.interop.safetensors import bytes_of
 
 __all__ = [
+    "algorithms",
     "closed_door",
     "disable_fork_handler",
     "disable_free_list",
     "disable_parking",
+    "force",
     "forced_grain",
     "poison_outputs",
     "split_by_threads",
@@ -40,6 +42,32 @@ def weight_hash(model):
 
 # The rest are levers: each breaks a promise, so that the test of it can be seen to fail, or makes
 # visible what the promise rests on. They act on the whole process while the `with` lasts.
+
+
+def algorithms():
+    """{op: names of its algorithms}, of the native ops that choose among several by shape."""
+    return dict(_core.algorithms())
+
+
+@contextmanager
+def force(op, algorithm):
+    """Run `op` by `algorithm` wherever that applies, whatever its table would choose.
+
+    Yields a list, to which the number of times that it was taken is appended at the end. Raises
+    ValueError if the op or the algorithm is none of `algorithms()`. Not for use beside other
+    threads that run ops.
+    """
+    names = algorithms()
+    if op not in names:
+        raise ValueError(f"force: expects one of {sorted(names)}, got {op!r}")
+    if algorithm not in names[op]:
+        raise ValueError(f"force: {op} has {names[op]}, got {algorithm!r}")
+    taken = []
+    _core.force_algorithm(op, names[op].index(algorithm))
+    try:
+        yield taken
+    finally:
+        taken.append(_core.force_algorithm(op, -1))
 
 
 @contextmanager

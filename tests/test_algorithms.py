@@ -1,0 +1,79 @@
+"""Every algorithm that an op chooses from, forced: the whole table, on every instruction set."""
+
+from __future__ import annotations
+
+import pytest
+
+import dlx
+import test_ops
+from _check import EPS, Problem, assert_close, solved, to_numpy
+from cases import CASES
+from dlx import _core, testing
+
+LEVELS = ("portable", "x86-64-v2", "avx2", "avx512")
+# The cases whose forward or gradients launch the native op.
+USERS = {
+    "conv2d": ("conv", "Conv"),
+}
+ALGORITHMS = [(op, name) for op, names in testing.algorithms().items() for name in names]
+
+
+@pytest.fixture(params=LEVELS)
+def level(request):
+    if LEVELS.index(request.param) > LEVELS.index(_core.best_isa()):
+        pytest.skip(f"this CPU has no {request.param}")
+    before = _core.isa()
+    _core.set_isa(request.param)
+    yield
+    _core.set_isa(before)
+
+
+def check_gradients(case, device, dtype):
+    _, expected, magnitudes = solved(case, device)  # float64, as the table of the op chooses
+    gradients = Problem(case, device, dtype).gradients()
+    for i, (g, wide, terms) in enumerate(zip(gradients, expected, magnitudes, strict=True)):
+        assert_close(to_numpy(g), wide, case.c * EPS[dtype] * terms, f"gradient {i} of {case.id}")
+
+
+def check_threads(case, device):
+    found = set()
+    with testing.forced_grain(16):
+        for threads in (1, 3):
+            dlx.set_num_threads(threads)
+            found.add(b"".join(test_ops.result_bits(case, device)))
+    assert len(found) == 1, case.id
+
+
+@pytest.mark.parametrize(("op", "algorithm"), ALGORITHMS)
+def test_a_forced_algorithm_passes_the_case_table(op, algorithm, level, device):
+    cases = [case for case in CASES if any(word in case.op for word in USERS[op])]
+    for case in cases:
+        if case.differentiable:
+            solved(case, device)
+    with testing.force(op, algorithm) as taken:
+        for case in cases:
+            for dtype in ("float32", "float64"):
+                test_ops.test_forward_equals_the_reference(case, dtype, device)
+                if case.differentiable:
+                    check_gradients(case, device, dtype)
+            check_threads(case, device)
+    assert taken[0] > 0, f"no case runs {op} by {algorithm}"
+
+
+def test_force_names_what_there_is():
+    with pytest.raises(ValueError, match=r"force: expects one of .*conv2d.*, got 'conv9d'"):
+        testing.force("conv9d", "direct").__enter__()
+    with pytest.raises(ValueError, match=r"force: conv2d has .*'direct'.*, got 'magic'"):
+        testing.force("conv2d", "magic").__enter__()
+
+
+def test_a_forced_algorithm_is_taken_and_then_no_more():
+    x, w = dlx.ones((1, 2, 5, 5)), dlx.ones((3, 2, 3, 3))
+    with testing.force("conv2d", "direct") as taken:
+        dlx.conv2d(x, w)
+    assert taken[0] > 0
+    assert _core.force_algorithm("conv2d", -1) == 0
+
+
+def test_every_op_that_chooses_has_cases():
+    assert set(testing.algorithms()) == set(USERS)
