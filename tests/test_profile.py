@@ -164,3 +164,12 @@ def test_a_write_behind_an_array_is_found(released, device):
     _core.check_guards()  # reported once
     x = dlx.empty((5,), device=device)
     assert x.shape == (5,)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_bandwidth_is_measured_for_any_mix_of_reads_and_writes(streaming):
+    for reads, writes in [(1, 0), (0, 1), (4, 3)]:
+        assert _core.measure_bandwidth(reads, writes, megabytes=0.1, streaming=streaming) > 0
+    for reads, writes, megabytes in [(0, 0, 1), (5, 1, 1), (1, 4, 1), (1, 1, 0), (-1, 1, 1)]:
+        with pytest.raises(ValueError, match="measure_bandwidth: expected up to 4 arrays read"):
+            _core.measure_bandwidth(reads, writes, megabytes)

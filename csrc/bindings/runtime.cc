@@ -40,6 +40,15 @@ void bind_runtime(py::module_& m) {
     return d;
   });
 
+  // GB/s of `reads` arrays read and `writes` written, `megabytes` (10^6 bytes) each.
+  m.def(
+      "measure_bandwidth",
+      [](int reads, int writes, double megabytes, bool streaming) {
+        const GilRelease release(true);
+        return measure_bandwidth(reads, writes, static_cast<int64_t>(megabytes * 1e6), streaming);
+      },
+      py::arg("reads"), py::arg("writes"), py::arg("megabytes"), py::arg("streaming") = false);
+
   auto hook = [&](const char* name, std::atomic<bool>& flag) {
     m.def((std::string("hook_") + name).c_str(), [&flag](bool on) { return flag.exchange(on); });
   };

@@ -10,6 +10,7 @@
 #include <memory>
 #include <new>
 
+#include "core/check.h"
 #include "core/parallel.h"
 
 namespace dlx {
@@ -17,6 +18,7 @@ namespace dlx {
 namespace {
 
 constexpr int64_t kMiB = int64_t{1} << 20;
+constexpr int64_t kMoveGrain = int64_t{1} << 17;  // bytes of each array: a chunk of the ops
 
 // The shortest of several runs: whatever else the machine does can only add time.
 template <class F>
@@ -39,7 +41,7 @@ double gflops(void (*loop)(int64_t), int64_t flops_per_round) {
   return static_cast<double>(chunks * rounds * flops_per_round) / best_seconds(0.1, run) * 1e-9;
 }
 
-// Both buffers together four times the last cache. Virtual machines report the caches of a whole
+// Two arrays of it are four times the last cache. Virtual machines report the caches of a whole
 // socket, while a core reaches 32 MiB or so: hence the upper bound, which also bounds the time that
 // the system takes to find the pages.
 int64_t copy_bytes() {
@@ -47,35 +49,50 @@ int64_t copy_bytes() {
   return std::clamp(2 * cache, 32 * kMiB, 64 * kMiB) / kMiB * kMiB;
 }
 
-double copy_gbs(void (*copy)(const char*, char*, int64_t)) {
-  struct Free {
-    void operator()(char* p) const { std::free(p); }
-  };
-  // Not from allocate(): this memory goes back to the system.
-  const int64_t bytes = copy_bytes();
-  const auto buffer = [&] {
-    std::unique_ptr<char, Free> p(static_cast<char*>(std::aligned_alloc(2 * kMiB, bytes)));
-    if (!p) throw std::bad_alloc();
-    madvise(p.get(), bytes, MADV_HUGEPAGE);
-    parallel_for(bytes, kMiB,
-                 [&](int64_t i, int64_t end) { std::memset(p.get() + i, 1, end - i); });
-    return p;
-  };
-  const auto x = buffer(), y = buffer();
-  const auto run = [&] {
-    parallel_for(bytes, kMiB,
-                 [&](int64_t i, int64_t end) { copy(x.get() + i, y.get() + i, end - i); });
-  };
-  return 2 * static_cast<double>(bytes) / best_seconds(0.1, run) * 1e-9;
+struct Free {
+  void operator()(char* p) const { std::free(p); }
+};
+using Buffer = std::unique_ptr<char, Free>;
+
+// Not from allocate(): this memory goes back to the system.
+Buffer zeros(int64_t bytes) {
+  Buffer p(static_cast<char*>(std::aligned_alloc(2 * kMiB, bytes)));
+  if (!p) throw std::bad_alloc();
+  madvise(p.get(), bytes, MADV_HUGEPAGE);
+  parallel_for(bytes, kMiB, [&](int64_t i, int64_t end) { std::memset(p.get() + i, 0, end - i); });
+  return p;
 }
 
 }  // namespace
 
+double measure_bandwidth(int reads, int writes, int64_t array_bytes, bool streaming) {
+  DLX_CHECK(0 <= reads && reads <= kMostReads && 0 <= writes && writes <= kMostWrites &&
+                reads + writes > 0 && array_bytes > 0 && array_bytes < int64_t{1} << 40,
+            "measure_bandwidth: expected up to ", kMostReads, " arrays read, up to ", kMostWrites,
+            " written and bytes in each, got reads=", reads, " writes=", writes,
+            " bytes=", array_bytes);
+  const auto move = DLX_SELECT_ISA(limit_kernels).move[streaming][reads][writes];
+  const int64_t bytes = (array_bytes + 63) / 64 * 64;
+  Buffer buffers[kMostReads + kMostWrites];
+  const int64_t padded = (bytes + 2 * kMiB - 1) / (2 * kMiB) * (2 * kMiB);
+  for (int k = 0; k < reads + writes; ++k) buffers[k] = zeros(padded);
+  const auto run = [&] {
+    parallel_for(bytes, kMoveGrain, [&](int64_t begin, int64_t end) {
+      const char* x[kMostReads];
+      char* y[kMostWrites];
+      for (int k = 0; k < reads; ++k) x[k] = buffers[k].get() + begin;
+      for (int k = 0; k < writes; ++k) y[k] = buffers[reads + k].get() + begin;
+      move(x, y, end - begin);
+    });
+  };
+  return static_cast<double>((reads + writes) * bytes) / best_seconds(0.15, run) * 1e-9;
+}
+
 MachineLimits measure_machine_limits() {
   const LimitKernels& kernels = DLX_SELECT_ISA(limit_kernels);
   return {gflops(kernels.fma_f32, kernels.flops_per_round_f32),
-          gflops(kernels.fma_f64, kernels.flops_per_round_f64), copy_gbs(kernels.copy),
-          num_threads(), current_isa()};
+          gflops(kernels.fma_f64, kernels.flops_per_round_f64),
+          measure_bandwidth(1, 1, copy_bytes(), false), num_threads(), current_isa()};
 }
 
 const MachineLimits& machine_limits() {

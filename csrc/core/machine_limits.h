@@ -17,12 +17,22 @@ struct MachineLimits {
 MachineLimits measure_machine_limits();  // takes a third of a second
 const MachineLimits& machine_limits();   // measured at the first call
 
-// machine_limits.kernel.cc. The loops do nothing but multiply-adds in registers.
+constexpr int kMostReads = 4, kMostWrites = 3;  // arrays; one at least in all
+
+// GB/s of a loop over `reads` arrays that are read and `writes` others that are written, each of
+// array_bytes, time and again: the limit of an op of that access mix and working set, whose result
+// is always the same memory. Streaming stores go past the caches and read nothing first. The best
+// run of several. std::invalid_argument for other numbers of arrays or no bytes.
+double measure_bandwidth(int reads, int writes, int64_t array_bytes, bool streaming);
+
+// machine_limits.kernel.cc. The loops do nothing but multiply-adds in registers, or moves.
 struct LimitKernels {
   int64_t flops_per_round_f32, flops_per_round_f64;
   void (*fma_f32)(int64_t rounds);
   void (*fma_f64)(int64_t rounds);
-  void (*copy)(const char* x, char* y, int64_t bytes);  // bytes % 64 == 0, x and y 64-byte aligned
+  // x: the arrays read, y: those written; bytes of each, % 64 == 0; 64-byte aligned
+  using Move = void (*)(const char* const* x, char* const* y, int64_t bytes);
+  Move move[2][kMostReads + 1][kMostWrites + 1];  // [streaming][reads][writes]
 };
 DLX_EACH_ISA(extern const LimitKernels limit_kernels;)
 

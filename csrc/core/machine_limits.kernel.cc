@@ -1,6 +1,6 @@
 #include "core/machine_limits.h"
 
-#if defined(__FMA__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
@@ -61,26 +61,71 @@ void fma_loop(int64_t rounds) {
   for (int k = 0; k < kSums; ++k) asm volatile("" : : "m"(sum[k]));
 }
 
-// Plain stores, as the ops use: each written line is read first. Through an opaque register, or the
-// compiler calls memcpy, which may stream past the caches.
-void copy(const char* x, char* y, int64_t bytes) {
+#if defined(__AVX512F__)
+void stream(char* p, Vector<float> v) { _mm512_stream_ps(reinterpret_cast<float*>(p), v); }
+#elif defined(__AVX__)
+void stream(char* p, Vector<float> v) { _mm256_stream_ps(reinterpret_cast<float*>(p), v); }
+#elif defined(__SSE2__)
+void stream(char* p, Vector<float> v) { _mm_stream_ps(reinterpret_cast<float*>(p), v); }
+#else
+void stream(char* p, Vector<float> v) { *reinterpret_cast<Vector<float>*>(p) = v; }
+#endif
+
+// Each vector written is the sum of those read; its bytes are zero, so nothing is slow about it.
+template <bool kStreaming, int kReads, int kWrites>
+void move(const char* const* x, char* const* y, int64_t bytes) {
+  const char* from[kReads + 1];
+  char* to[kWrites + 1];
+  for (int k = 0; k < kReads; ++k) from[k] = x[k];
+  for (int k = 0; k < kWrites; ++k) to[k] = y[k];
+  Vector<float> total[4] = {};
+#pragma GCC unroll 4
   for (int64_t i = 0; i < bytes; i += kBytes) {
-    Vector<float> v = *reinterpret_cast<const Vector<float>*>(x + i);
+    Vector<float> v = {};
+    for (int k = 0; k < kReads; ++k) v += *reinterpret_cast<const Vector<float>*>(from[k] + i);
 #if defined(__x86_64__)
-    asm volatile("" : "+x"(v));
+    asm volatile("" : "+x"(v));  // opaque, or the compiler calls memcpy or memset
 #else
     asm volatile("" : "+w"(v));
 #endif
-    *reinterpret_cast<Vector<float>*>(y + i) = v;
+    for (int k = 0; k < kWrites; ++k) {
+      if constexpr (kStreaming) {
+        stream(to[k] + i, v);
+      } else {
+        *reinterpret_cast<Vector<float>*>(to[k] + i) = v;
+      }
+    }
+    if (kWrites == 0) total[i / kBytes % 4] += v;
+  }
+  if (kWrites == 0) asm volatile("" : : "m"(total));
+#if defined(__SSE2__)
+  if (kStreaming) _mm_sfence();
+#endif
+}
+
+template <int kReads, int kWrites>
+constexpr void set_moves(LimitKernels& k) {
+  k.move[0][kReads][kWrites] = move<false, kReads, kWrites>;
+  k.move[1][kReads][kWrites] = move<true, kReads, kWrites>;
+  if constexpr (kWrites < kMostWrites) {
+    set_moves<kReads, kWrites + 1>(k);
+  } else if constexpr (kReads < kMostReads) {
+    set_moves<kReads + 1, 0>(k);
   }
 }
 
 template <class T>
 constexpr int64_t flops_per_round = 2 * kSums * (kBytes / static_cast<int>(sizeof(T)));
 
+constexpr LimitKernels make_kernels() {
+  LimitKernels k{
+      flops_per_round<float>, flops_per_round<double>, fma_loop<float>, fma_loop<double>, {}};
+  set_moves<0, 1>(k);
+  return k;
+}
+
 }  // namespace
 
-const LimitKernels limit_kernels = {flops_per_round<float>, flops_per_round<double>,
-                                    fma_loop<float>, fma_loop<double>, copy};
+const LimitKernels limit_kernels = make_kernels();
 
 }  // namespace dlx::DLX_ISA
