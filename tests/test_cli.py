@@ -10,7 +10,6 @@ import sys
 import pytest
 
 import dlx
-from dlx import cli
 from dlx.testing import weight_hash
 
 
@@ -73,20 +72,6 @@ def test_info_says_what_was_asked_for():
 def test_wrong_arguments(arguments, text):
     done = run(*arguments)
     assert done.returncode == 2 and text in done.stderr
-
-
-def test_bench_prints_matmul_and_step(capsys, monkeypatch):
-    from dlx import _bench, _bench_conv
-
-    monkeypatch.setattr(_bench, "TURNS", 3)
-    monkeypatch.setattr(_bench_conv, "ROWS", dict(list(_bench_conv.ROWS.items())[:2]))
-    monkeypatch.setattr(_bench, "STEPS", 2)
-    assert cli.main(["bench"]) == 0
-    out = capsys.readouterr().out
-    assert re.search(r"dlx +[\d.]+ ms +\d+ GFLOP/s +\d+% of peak", out)
-    assert re.search(r"dlx +\d+ us +[\d.]+ GFLOP/s +[\d.]+% of peak", out)
-    assert re.search(r"course conv1 8@3x3 +weight gradient +\d+ +\d+", out)
-    assert re.search(r"bits on 1 and \d+ threads: equal", out)
 
 
 def test_weight_hash_is_as_documented(device):

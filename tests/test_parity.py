@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import dlx
-from dlx import _bench_steps, nn, optim
 from dlx import models as zoo
+from dlx import nn, optim
+from dlx._bench import steps
 
 torch = pytest.importorskip("torch", reason="PyTorch is the oracle here")
 
@@ -77,18 +78,18 @@ def test_weights_saved_by_pytorch_load_unchanged(device, tmp_path):
     assert np.abs(got - expected).max() <= 1e-5 * scale
 
 
-@pytest.mark.parametrize("row", _bench_steps.ROWS)
+@pytest.mark.parametrize("row", steps.ROWS)
 def test_the_training_steps_of_the_benchmark_lose_what_pytorchs_do(row):
-    assert max(_bench_steps.differences(_bench_steps.ROWS[row], torch)) <= 1e-4
+    assert max(steps.differences(steps.ROWS[row], torch)) <= 1e-4
 
 
 def test_the_benchmark_trains_networks_of_the_zoo():
     generator, discriminator = zoo.dcgan()
     for build, model in (
-        (_bench_steps._lenet, zoo.course_cnn()),
-        (_bench_steps._resnet20, zoo.resnet(20)),
-        (_bench_steps._generator, generator),
-        (_bench_steps._discriminator, discriminator),
+        (steps._lenet, zoo.course_cnn()),
+        (steps._resnet20, zoo.resnet(20)),
+        (steps._generator, generator),
+        (steps._discriminator, discriminator),
     ):
         shapes = [p.shape for p in build(nn).parameters()]
         assert shapes == [p.shape for p in model.parameters()]

@@ -23,6 +23,11 @@ def main(argv=None):
 
     bench = commands.add_parser("bench", help="speed beside this machine's limits and PyTorch")
     bench.add_argument("--threads", type=_threads, help="default: the CPUs at hand")
+    bench.add_argument("--only", default="", metavar="TEXT", help="rows with TEXT in their names")
+    bench.add_argument("--rounds", type=_positive, default=7, help="turns of a rival (default 7)")
+    bench.add_argument("--full", action="store_true", help="also shapes drawn anew in each run")
+    bench.add_argument("--seed", type=int, help="of those shapes; default: another one each time")
+    bench.add_argument("--save", metavar="DIR", help="write cpu.txt, cpu.json and cpu.svg there")
 
     options = parser.parse_args(argv)
     try:
@@ -90,7 +95,8 @@ def _bench(options):
 
     if options.threads:
         dlx.set_num_threads(options.threads)
-    bench()
+    o = options
+    bench(o.only, o.rounds, o.full, o.seed, o.save)
 
 
 def _info(options):

@@ -1,4 +1,4 @@
-"""Rows of `dlx bench`: whole training steps beside PyTorch's, from equal weights on equal data.
+"""Rows: whole training steps beside PyTorch's, from equal weights on equal data.
 
 A step is zero_grad, forward, loss, backward and Adam's update, all eager. PyTorch's Adam is `fused`
 and its images channels_last, which was the faster layout in every row measured.
@@ -9,8 +9,9 @@ from __future__ import annotations
 from itertools import pairwise
 
 import dlx
+from dlx._bench.measure import DLX, EAGER, LAST, Row, Subject
 
-__all__ = ["ROWS", "differences"]
+__all__ = ["ROWS", "differences", "rows"]
 
 BATCH = 64
 RATE = 1e-4  # small, so that rounding does not soon part the two libraries' losses
@@ -234,3 +235,16 @@ def differences(make, torch, channels_last=True, steps=3):
     """|loss - PyTorch's loss| of the first steps."""
     ours, theirs = make(dlx), make(torch, channels_last)
     return [abs(float(ours()) - float(theirs().detach())) for _ in range(steps)]
+
+
+def rows():
+    return [
+        Row(name, lambda torch, make=make: _subject(torch, make)) for name, make in ROWS.items()
+    ]
+
+
+def _subject(torch, make):
+    calls = {DLX: make(dlx)}
+    if torch is not None:
+        calls |= {EAGER: make(torch, False), LAST: make(torch, True)}
+    return Subject(calls)

@@ -1,0 +1,87 @@
+"""`dlx bench`: dlx beside PyTorch and beside the limits of the machine, measured in the same run.
+
+Results are compared before they are timed. Then the rivals take turns, so that all see the same
+noise; of a turn its fastest call counts, of the turns the minimum and the median are shown.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dlx import _core, cli
+from dlx._bench import conv, gemm, memory, optim, report, steps
+from dlx._bench.measure import Result, compared, import_torch, interleave, limit_of
+
+__all__ = ["FAMILIES", "import_torch", "interleave", "main"]
+
+FAMILIES = {
+    "gemm": gemm,
+    "convolution": conv,
+    "memory": memory,
+    "optimizer": optim,
+    "training step": steps,
+}
+DRAWN = 20  # shapes of a family under --full
+
+
+def main(only="", rounds=7, full=False, seed=None, save=None):
+    """Measure the rows with `only` in their names, print the tables; the list of Results.
+
+    full: also DRAWN shapes of each family drawn anew with `seed` (printed), the slowest beside
+    PyTorch first. save: a folder for cpu.json, cpu.txt and, with matplotlib, cpu.svg.
+    """
+    torch = import_torch()
+    limits = _core.machine_limits()
+    lines = []
+
+    def write(line=""):
+        print(line, flush=True)
+        lines.append(line)
+
+    write(f"{cli.cpu_name()}, {limits['isa']}, {limits['threads']} threads")
+    write(
+        f"limits: {limits['gflops_float32']:.0f} GFLOP/s float32 multiply-add, "
+        f"{limits['gflops_float64']:.0f} float64, {limits['copy_gbs']:.1f} GB/s copy"
+    )
+    if torch is None:
+        write("PyTorch is not installed: nothing to compare with")
+    else:
+        write(f"PyTorch {torch.__version__} on {torch.get_num_threads()} threads")
+    seed = int(np.random.default_rng(seed).integers(1 << 31)) if seed is None else seed
+    results = []
+    for family, module in FAMILIES.items():
+        rows = [row for row in module.rows() if only in f"{family} {row.name}"]
+        results += _family(family, rows, torch, limits, rounds, write, keep_order=True)
+        if full and hasattr(module, "drawn"):
+            write(f"\n{family}: {DRAWN} shapes drawn with seed {seed}, slowest first")
+            rows = module.drawn(np.random.default_rng(seed), DRAWN)
+            results += _family(family, rows, torch, limits, rounds, write, keep_order=False)
+    if save:
+        report.save(save, lines, results, limits)
+    return results
+
+
+def _family(family, rows, torch, limits, rounds, write, keep_order):
+    if not rows:
+        return []
+    write("\n" + report.header(family))
+    results = []
+    for row in rows:
+        results.append(_measure(family, row, torch, limits, rounds))
+        if keep_order:
+            write(report.line(results[-1]))
+    if not keep_order:
+        results.sort(key=lambda r: r.speedup() or 0)
+        for result in results:
+            write(report.line(result))
+    for line in report.summary(results):
+        write(line)
+    return results
+
+
+def _measure(family, row, torch, limits, rounds):
+    subject = row.make(torch)
+    compared(row.name, subject)
+    turns = interleave(subject.calls, rounds)
+    seconds = limit_of(subject, limits) if subject.traffic or subject.flops else None
+    return Result(family, row.name, turns, subject.flops, sum(subject.traffic), seconds)
