@@ -13,6 +13,7 @@ from dlx import _core, testing
 LEVELS = ("portable", "x86-64-v2", "avx2", "avx512")
 # The cases whose forward or gradients launch the native op.
 USERS = {
+    "batch_norm": ("batch_norm", "BatchNorm"),
     "conv2d": ("conv", "Conv"),
 }
 ALGORITHMS = [(op, name) for op, names in testing.algorithms().items() for name in names]

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/check.h"
+#include "core/choice.h"
 #include "core/cpu_features.h"
 #include "core/parallel.h"
 #include "ops/batch_norm_cut.h"
@@ -57,6 +58,20 @@ namespace {
 constexpr int64_t kGrain = 16384;  // elements: 5-50 us
 constexpr int kPerChannel = 4;     // float64 numbers that the kernels keep
 
+// The same sums in the same order, so that the results have the same bits. "planes": a pass over
+// everything, then another one. "channels": both for one channel, which the second pass finds in
+// the cache.
+enum Algorithm { kPlanes, kChannels };
+Choice choice("batch_norm", {"planes", "channels"});
+constexpr int64_t kCacheOfCore = int64_t{2} << 20;  // bytes: an L2 cache
+constexpr int64_t kFewestChannels = 16;             // to have work for many threads
+
+bool channel_by_channel(const BatchNormShape& s, int arrays) {
+  const int64_t bytes = s.N * s.L * size_of(s.dtype) * arrays;
+  const bool fits = bytes <= kCacheOfCore && s.C >= kFewestChannels;
+  return choice.pick(fits ? kChannels : kPlanes, 1 << kPlanes | 1 << kChannels) == kChannels;
+}
+
 // A launch: its buffers in order, its table, its cut.
 struct Call {
   const BatchNormShape& s;
@@ -108,30 +123,46 @@ struct Call {
                  });
   }
 
-  // body(block, channel, element offset, index of its sum) over the blocks of all channels.
+  // body(block, channel, element offset, index of its sum) for blocks [begin, end) of all channels.
   template <class Body>
-  void over_blocks(const Body& body) const {
-    const int64_t elements = std::max<int64_t>(1, cut.piece * std::min(cut.planes, s.N));
-    parallel_for(s.C * cut.blocks, std::max<int64_t>(1, effective_grain(kGrain) / elements),
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t u = begin; u < end; ++u) {
-                     const int64_t c = u / cut.blocks, block = u % cut.blocks;
-                     const int64_t n = block / cut.pieces * cut.planes;
-                     const int64_t at = block % cut.pieces * cut.piece;
-                     const NormBlock b{std::min(cut.planes, s.N - n), std::min(cut.piece, s.L - at),
-                                       s.C * s.L};
-                     body(b, c, (n * s.C + c) * s.L + at, u);
-                   }
-                 });
+  void for_blocks(int64_t begin, int64_t end, const Body& body) const {
+    for (int64_t u = begin; u < end; ++u) {
+      const int64_t c = u / cut.blocks, block = u % cut.blocks;
+      const int64_t n = block / cut.pieces * cut.planes, at = block % cut.pieces * cut.piece;
+      const NormBlock b{std::min(cut.planes, s.N - n), std::min(cut.piece, s.L - at), s.C * s.L};
+      body(b, c, (n * s.C + c) * s.L + at, u);
+    }
   }
 
-  // body(planes, begin, end) over the units of x.
-  template <class Body>
-  void over_units(const Body& body) const {
-    const NormPlanes planes{s.C, s.L, cut.piece, cut.pieces};
+  // sum as for_blocks, then finish(channel), then map(planes, begin, end) over the units of x. All
+  // three for a channel of `arrays` at once, or one after the other for all channels.
+  template <class Sum, class Finish, class Map>
+  void over_planes(int arrays, const Sum& sum, const Finish& finish, const Map& map) const {
+    const auto grain = [](int64_t elements) {
+      return std::max<int64_t>(1, effective_grain(kGrain) / std::max<int64_t>(1, elements));
+    };
+    if (channel_by_channel(s, arrays)) {
+      return parallel_for(s.C, grain(s.N * s.L), [&](int64_t begin, int64_t end) {
+        for (int64_t c = begin; c < end; ++c) {
+          for_blocks(c * cut.blocks, (c + 1) * cut.blocks, sum);
+          finish(c);
+          map(NormPlanes{s.C, s.L, cut.piece, cut.pieces, c, s.C}, 0, s.N * cut.pieces);
+        }
+      });
+    }
+    parallel_for(s.C * cut.blocks, grain(cut.piece * std::min(cut.planes, s.N)),
+                 [&](int64_t begin, int64_t end) { for_blocks(begin, end, sum); });
+    over_channels(finish);
+    over_units(map);
+  }
+
+  // map(planes, begin, end) over the units of x.
+  template <class Map>
+  void over_units(const Map& map) const {
+    const NormPlanes planes{s.C, s.L, cut.piece, cut.pieces, 0, 1};
     parallel_for(s.N * s.C * cut.pieces,
                  std::max<int64_t>(1, effective_grain(kGrain) / std::max<int64_t>(1, cut.piece)),
-                 [&](int64_t begin, int64_t end) { body(planes, begin, end); });
+                 [&](int64_t begin, int64_t end) { map(planes, begin, end); });
   }
 
   double total(const double* sums, int64_t c) const {
@@ -152,44 +183,26 @@ struct Call {
                  });
   }
 
-  void statistics(const void* x, double* mean, double* var) const;
-  void apply(const void* x, const NormAffine& a, void* y) const;
+  void apply_columns(const void* x, const NormAffine& a, void* y) const {
+    over_columns([&](const NormColumns& c, int64_t offset, int64_t) {
+      table.affine_columns[t](c, at(x, offset), a, at(y, offset));
+    });
+  }
+
+  void statistics_of_channel(int64_t c, double* mean, double* var) const;
 };
 
 // Sums of squares about the means of blocks become one about the mean of all: Chan, Golub, LeVeque
 // (1979), "Updating formulae and a pairwise algorithm for computing sample variances".
-void Call::statistics(const void* x, double* mean, double* var) const {
-  double *sum = partial(0), *square = partial(1);
-  if (cut.columns) {
-    over_columns([&](const NormColumns& c, int64_t offset, int64_t i) {
-      table.moments_columns[t](c, at(x, offset), sum + i, square + i);
-    });
-  } else {
-    over_blocks([&](const NormBlock& b, int64_t, int64_t offset, int64_t i) {
-      table.moments[t](b, at(x, offset), sum + i, square + i);
-    });
+void Call::statistics_of_channel(int64_t c, double* mean, double* var) const {
+  const double *sum = partial(0), *square = partial(1);
+  mean[c] = total(sum, c) / values();
+  double between = 0;
+  for (int64_t i = 0; i < cut.sums_of_channel(); ++i) {
+    const double n = cut.count(i), d = sum[cut.place(c, i)] / n - mean[c];
+    between += n * d * d;
   }
-  over_channels([&](int64_t c) {
-    mean[c] = total(sum, c) / values();
-    double between = 0;
-    for (int64_t i = 0; i < cut.sums_of_channel(); ++i) {
-      const double n = cut.count(i), d = sum[cut.place(c, i)] / n - mean[c];
-      between += n * d * d;
-    }
-    var[c] = (total(square, c) + between) / values();
-  });
-}
-
-void Call::apply(const void* x, const NormAffine& a, void* y) const {
-  if (cut.columns) {
-    over_columns([&](const NormColumns& c, int64_t offset, int64_t) {
-      table.affine_columns[t](c, at(x, offset), a, at(y, offset));
-    });
-  } else {
-    over_units([&](const NormPlanes& p, int64_t begin, int64_t end) {
-      table.affine[t](p, begin, end, x, a, y);
-    });
-  }
+  var[c] = (total(square, c) + between) / values();
 }
 
 }  // namespace
@@ -209,13 +222,30 @@ void batch_norm(Ctx&, const void* shape, void* const* buffers, void* workspace) 
   auto *mean = static_cast<double*>(call.take()), *rstd = static_cast<double*>(call.take()),
        *var = static_cast<double*>(call.take());
   double *scale = call.per_channel(0), *shift = call.per_channel(1);
-  call.statistics(x, mean, var);
-  for (int64_t c = 0; c < s.C; ++c) {
+  double *sum = call.partial(0), *square = call.partial(1);
+  const NormAffine affine{mean, scale, shift};
+  const auto finish = [&](int64_t c) {
+    call.statistics_of_channel(c, mean, var);
     rstd[c] = 1 / std::sqrt(var[c] + s.eps);
     scale[c] = rstd[c] * (gamma ? call.read(gamma, c) : 1);
     shift[c] = beta ? call.read(beta, c) : 0;
+  };
+  if (call.cut.columns) {
+    call.over_columns([&](const NormColumns& c, int64_t offset, int64_t i) {
+      call.table.moments_columns[call.t](c, call.at(x, offset), sum + i, square + i);
+    });
+    call.over_channels(finish);
+    return call.apply_columns(x, affine, y);
   }
-  call.apply(x, {mean, scale, shift}, y);
+  call.over_planes(
+      1,
+      [&](const NormBlock& b, int64_t, int64_t offset, int64_t i) {
+        call.table.moments[call.t](b, call.at(x, offset), sum + i, square + i);
+      },
+      finish,
+      [&](const NormPlanes& p, int64_t begin, int64_t end) {
+        call.table.affine[call.t](p, begin, end, x, affine, y);
+      });
 }
 
 void batch_norm_inference(Ctx&, const void* shape, void* const* buffers, void* workspace) {
@@ -229,7 +259,12 @@ void batch_norm_inference(Ctx&, const void* shape, void* const* buffers, void* w
     scale[c] = (gamma ? call.read(gamma, c) : 1) / std::sqrt(call.read(running_var, c) + s.eps);
     shift[c] = beta ? call.read(beta, c) : 0;
   }
-  call.apply(x, {mean, scale, shift}, call.take());
+  const NormAffine affine{mean, scale, shift};
+  void* y = call.take();
+  if (call.cut.columns) return call.apply_columns(x, affine, y);
+  call.over_units([&](const NormPlanes& p, int64_t begin, int64_t end) {
+    call.table.affine[call.t](p, begin, end, x, affine, y);
+  });
 }
 
 void batch_norm_backward(Ctx&, const void* shape, void* const* buffers, void* workspace) {
@@ -243,36 +278,36 @@ void batch_norm_backward(Ctx&, const void* shape, void* const* buffers, void* wo
   double *sum = call.partial(0), *product = call.partial(1);
   double *mean_dy = call.per_channel(0), *slope = call.per_channel(1), *scale = call.per_channel(2);
 
-  if (call.cut.columns) {
-    call.over_columns([&](const NormColumns& c, int64_t offset, int64_t i) {
-      call.table.products_columns[call.t](c, call.at(dy, offset), call.at(x, offset), mean, sum + i,
-                                          product + i);
-    });
-  } else {
-    call.over_blocks([&](const NormBlock& b, int64_t c, int64_t offset, int64_t i) {
-      call.table.products[call.t](b, call.at(dy, offset), call.at(x, offset), mean[c], sum + i,
-                                  product + i);
-    });
-  }
-  call.over_channels([&](int64_t c) {
+  const NormGradient gradient{mean, mean_dy, s.training ? slope : nullptr, scale};
+  const auto finish = [&](int64_t c) {
     const double dy_sum = call.total(sum, c), dy_d = call.total(product, c);
     call.write(dbeta, c, dy_sum);
     call.write(dgamma, c, dy_d * rstd[c]);
     mean_dy[c] = dy_sum / call.values();
     slope[c] = dy_d / call.values() * rstd[c] * rstd[c];
     scale[c] = rstd[c] * (gamma ? call.read(gamma, c) : 1);
-  });
-  const NormGradient g{mean, mean_dy, s.training ? slope : nullptr, scale};
+  };
   if (call.cut.columns) {
-    call.over_columns([&](const NormColumns& c, int64_t offset, int64_t) {
-      call.table.gradient_columns[call.t](c, call.at(dy, offset), call.at(x, offset), g,
+    call.over_columns([&](const NormColumns& c, int64_t offset, int64_t i) {
+      call.table.products_columns[call.t](c, call.at(dy, offset), call.at(x, offset), mean, sum + i,
+                                          product + i);
+    });
+    call.over_channels(finish);
+    return call.over_columns([&](const NormColumns& c, int64_t offset, int64_t) {
+      call.table.gradient_columns[call.t](c, call.at(dy, offset), call.at(x, offset), gradient,
                                           call.at(dx, offset));
     });
-  } else {
-    call.over_units([&](const NormPlanes& p, int64_t begin, int64_t end) {
-      call.table.gradient[call.t](p, begin, end, dy, x, g, dx);
-    });
   }
+  call.over_planes(
+      2,
+      [&](const NormBlock& b, int64_t c, int64_t offset, int64_t i) {
+        call.table.products[call.t](b, call.at(dy, offset), call.at(x, offset), mean[c], sum + i,
+                                    product + i);
+      },
+      finish,
+      [&](const NormPlanes& p, int64_t begin, int64_t end) {
+        call.table.gradient[call.t](p, begin, end, dy, x, gradient, dx);
+      });
 }
 
 }  // namespace cpu

@@ -22,7 +22,7 @@ void moments(const NormBlock& b, const void* x, double* sum, double* square) {
   alignas(64) T buffer[kNormGather];
   const T* values = gathered(b, static_cast<const T*>(x), buffer);
   const int64_t n = b.planes * b.length;
-  const Moments m = moments_about(values, n, total_of(values, n) / static_cast<double>(n));
+  const Moments m = moments_of(values, n);
   *sum = m.sum, *square = m.square;
 }
 
@@ -33,21 +33,36 @@ void products(const NormBlock& b, const void* dy0, const void* x0, double mean0,
   const T* dy = gathered(b, static_cast<const T*>(dy0), dy_buffer);
   const T* x = gathered(b, static_cast<const T*>(x0), x_buffer);
   const Mean<T> mean(mean0);
+  SumLanes<T> sums, products;
   const int64_t n = b.planes * b.length;
-  *sum = total_of(dy, n);
-  *product = rounded(sum_of<T>(n, [mean](auto g, auto v) { return g * mean.from(v); }, dy, x));
+  int64_t i = 0;
+  for (; i + kSumBlock <= n; i += kSumBlock) {
+    const auto g = [&](int at) { return load_as<T>(dy + i + at); };
+    sums.add_block(g);
+    products.add_block([&](int at) { return g(at) * mean.from(load_as<T>(x + i + at)); });
+  }
+  if (i < n) {
+    alignas(64) T sum_rest[kSumBlock] = {}, product_rest[kSumBlock] = {};
+    for (int64_t k = 0; k < n - i; ++k) {
+      sum_rest[k] = dy[i + k];
+      product_rest[k] = dy[i + k] * mean.from(x[i + k]);
+    }
+    sums.add_block([&](int at) { return load_as<T>(sum_rest + at); });
+    products.add_block([&](int at) { return load_as<T>(product_rest + at); });
+  }
+  *sum = rounded(sums.join()), *product = rounded(products.join());
 }
 
 // body(channel, element offset, count) for units [begin, end).
 template <class Body>
 [[gnu::always_inline]] inline void for_units(const NormPlanes& s, int64_t begin, int64_t end,
                                              const Body& body) {
-  int64_t plane = begin / s.pieces, at = begin % s.pieces * s.piece;
+  int64_t plane = s.first + begin / s.pieces * s.step, at = begin % s.pieces * s.piece;
   for (int64_t u = begin; u < end; ++u) {
     const int64_t rest = s.length - at, count = rest < s.piece ? rest : s.piece;
     body(plane % s.channels, plane * s.length + at, count);
     at += count;
-    if (at == s.length) ++plane, at = 0;
+    if (at == s.length) plane += s.step, at = 0;
   }
 }
 

@@ -31,10 +31,8 @@ void layer_norm(int64_t rows, int64_t d, double eps, const void* x0, const void*
   const double n = static_cast<double>(d);
   for (int64_t first = 0; first < rows; first += kRowsAtOnce) {
     const int64_t end = rows - first < kRowsAtOnce ? rows : first + kRowsAtOnce;
-    double about[kRowsAtOnce];
-    for (int64_t r = first; r < end; ++r) about[r - first] = total_of(x + r * d, d) / n;
     for (int64_t r = first; r < end; ++r) {
-      const Moments m = moments_about(x + r * d, d, about[r - first]);
+      const Moments m = moments_of(x + r * d, d);
       mean[r] = m.sum / n;
       rstd[r] = 1 / __builtin_sqrt(m.square / n + eps);
     }

@@ -20,16 +20,13 @@ struct Mean {
   }
 };
 
-// Two passes over the values, which the first one leaves in the cache: a single pass, E(x^2) -
-// E(x)^2, cancels when |mean| >> std. The second pass takes away what rounding left in the mean of
-// the first: the corrected two-pass algorithm of Chan, Golub, LeVeque, "Algorithms for computing
-// the sample variance" (1983).
 struct Moments {
   double sum, square;  // of x, of (x - sum / n)^2
 };
 
+// The moments about `about`; square is not yet about the mean.
 template <class T>
-Moments moments_about(const T* x, int64_t n, double about) {
+Moments shifted_moments(const T* x, int64_t n, double about) {
   const Mean<T> mean(about);
   SumLanes<T> sums, squares;
   int64_t i = 0;
@@ -45,8 +42,25 @@ Moments moments_about(const T* x, int64_t n, double about) {
     sums.add_block(d);
     squares.add_block([&](int at) { return d(at) * d(at); });
   }
-  const double count = static_cast<double>(n), left = rounded(sums.join());
-  return {about * count + left, rounded(squares.join()) - left * left / count};
+  return {rounded(sums.join()), rounded(squares.join())};
+}
+
+// E(x^2) - E(x)^2 cancels when |mean| >> std; so the moments are taken about a guess, the mean of
+// the first block, and what the guess lacks is taken away (Chan, Golub, LeVeque, "Algorithms for
+// computing the sample variance", 1983). One pass where the guess is good; where it makes up half
+// of the square, or that is not finite, a second one about the mean that the first one found.
+template <class T>
+Moments moments_of(const T* x, int64_t n) {
+  const double count = static_cast<double>(n);
+  const int64_t few = n < 2 * kSumBlock ? n : kSumBlock;
+  double about = total_of(x, few) / static_cast<double>(few);
+  for (bool again = false;; again = true) {
+    const Moments m = shifted_moments(x, n, about);
+    const double excess = m.sum * m.sum / count, sum = about * count + m.sum;
+    const bool good = excess <= m.square / 2 && m.square - m.square == 0;
+    if (good || again) return {sum, m.square - excess};
+    about = sum / count;
+  }
 }
 
 // One sum per column, of terms of type T.

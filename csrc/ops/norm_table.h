@@ -13,10 +13,10 @@ struct NormBlock {
   int64_t planes, length, stride;
 };
 
-// x (N, C, length) as units: unit u is piece u % pieces of plane u / pieces, of `piece` elements
-// but for the last of its plane; the channel is that of the plane.
+// Planes first, first + step, ... of x (N, C, length) as units: unit u is piece u % pieces of the
+// (u / pieces)-th of them, of `piece` elements but for the last of its plane.
 struct NormPlanes {
-  int64_t channels, length, piece, pieces;
+  int64_t channels, length, piece, pieces, first, step;
 };
 
 // Part of a matrix: `rows` rows, `stride` apart, of `count` <= kNormTile columns. Column j belongs
