@@ -15,6 +15,7 @@ LEVELS = ("portable", "x86-64-v2", "avx2", "avx512")
 USERS = {
     "batch_norm": ("batch_norm", "BatchNorm"),
     "conv2d": ("conv", "Conv"),
+    "pointwise": ("add", "equal", "where", "elu"),
 }
 ALGORITHMS = [(op, name) for op, names in testing.algorithms().items() for name in names]
 

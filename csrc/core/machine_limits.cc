@@ -41,14 +41,6 @@ double gflops(void (*loop)(int64_t), int64_t flops_per_round) {
   return static_cast<double>(chunks * rounds * flops_per_round) / best_seconds(0.1, run) * 1e-9;
 }
 
-// Two arrays of it are four times the last cache. Virtual machines report the caches of a whole
-// socket, while a core reaches 32 MiB or so: hence the upper bound, which also bounds the time that
-// the system takes to find the pages.
-int64_t copy_bytes() {
-  const int64_t cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
-  return std::clamp(2 * cache, 32 * kMiB, 64 * kMiB) / kMiB * kMiB;
-}
-
 struct Free {
   void operator()(char* p) const { std::free(p); }
 };
@@ -64,6 +56,14 @@ Buffer zeros(int64_t bytes) {
 }
 
 }  // namespace
+
+int64_t cache_bytes() {
+  static const int64_t bytes = [] {
+    const int64_t reported = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    return reported > 0 ? std::min(reported, 64 * kMiB) : 32 * kMiB;
+  }();
+  return bytes;
+}
 
 double measure_bandwidth(int reads, int writes, int64_t array_bytes, bool streaming) {
   DLX_CHECK(0 <= reads && reads <= kMostReads && 0 <= writes && writes <= kMostWrites &&
@@ -92,7 +92,7 @@ MachineLimits measure_machine_limits() {
   const LimitKernels& kernels = DLX_SELECT_ISA(limit_kernels);
   return {gflops(kernels.fma_f32, kernels.flops_per_round_f32),
           gflops(kernels.fma_f64, kernels.flops_per_round_f64),
-          measure_bandwidth(1, 1, copy_bytes(), false), num_threads(), current_isa()};
+          measure_bandwidth(1, 1, 2 * cache_bytes(), false), num_threads(), current_isa()};
 }
 
 const MachineLimits& machine_limits() {

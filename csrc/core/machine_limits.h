@@ -17,6 +17,13 @@ struct MachineLimits {
 MachineLimits measure_machine_limits();  // takes a third of a second
 const MachineLimits& machine_limits();   // measured at the first call
 
+// What a core keeps of what it touched: the last cache, at most 64 MiB, for virtual machines report
+// the cache of a whole socket.
+int64_t cache_bytes();
+// Whether results should go past the caches: an op that touches so many bytes leaves nothing of its
+// result in them that is worth what it costs to read the memory which is overwritten.
+inline bool pays_to_stream(int64_t bytes_touched) { return bytes_touched > cache_bytes(); }
+
 constexpr int kMostReads = 4, kMostWrites = 3;  // arrays; one at least in all
 
 // GB/s of a loop over `reads` arrays that are read and `writes` others that are written, each of

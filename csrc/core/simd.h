@@ -4,7 +4,7 @@
 #pragma once
 #include <stdint.h>
 #include <string.h>
-#if defined(__AVX2__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
@@ -105,5 +105,42 @@ struct Vec {
   friend Vec operator+(Vec a, Vec b) { return {a.raw + b.raw}; }
   friend Vec fma(Vec a, Vec b, Vec c) { return {fma_raw(a.raw, b.raw, c.raw)}; }
 };
+
+// y = x, past the caches: y is neither read first nor kept. Whole lines; the bytes before and
+// behind them are written as usual.
+inline void stream_bytes(const void* x, void* y, int64_t bytes) {
+  const char* from = static_cast<const char*>(x);
+  char* to = static_cast<char*>(y);
+#if defined(__SSE2__)
+  constexpr int64_t kLine = 64;
+  const int64_t before = -reinterpret_cast<uintptr_t>(to) & (kLine - 1);
+  if (before < bytes) {
+    memcpy(to, from, static_cast<size_t>(before));
+    from += before, to += before, bytes -= before;
+    for (; bytes >= kLine; from += kLine, to += kLine, bytes -= kLine) {
+#pragma GCC unroll 4
+      for (int64_t i = 0; i < kLine; i += kVecBytes) {
+        FloatVec v;
+        memcpy(&v, from + i, sizeof v);
+#if defined(__AVX512F__)
+        _mm512_stream_ps(reinterpret_cast<float*>(to + i), v);
+#elif defined(__AVX2__)
+        _mm256_stream_ps(reinterpret_cast<float*>(to + i), v);
+#else
+        _mm_stream_ps(reinterpret_cast<float*>(to + i), v);
+#endif
+      }
+    }
+  }
+#endif
+  memcpy(to, from, static_cast<size_t>(bytes));
+}
+
+// Behind the last stream_bytes() of a chunk: only then may another thread read.
+inline void end_stream() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
 
 }  // namespace dlx::DLX_ISA

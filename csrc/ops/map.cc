@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/choice.h"
 #include "core/cpu_features.h"
+#include "core/machine_limits.h"
 #include "core/parallel.h"
 #include "core/view.h"
 #include "ops/strided.h"
@@ -126,7 +128,25 @@ namespace {
 constexpr int64_t kGrain = 32768;  // elements a chunk: 10-100 us
 constexpr int64_t kBlock = 1024;   // elements gathered at a time: three operands of 8 bytes fit L1
 
+Choice stores("pointwise", {"cached", "streamed"});
+
 bool is_half(DType t) { return t == DType::bfloat16 || t == DType::float16; }
+
+// How an operand lies beside dense y.
+struct Layout {
+  bool dense;
+  int64_t period;  // element i is x[i mod period]: a number, a row for all rows; 0: neither
+};
+
+Layout layout_of(const MapShape& s, int k) {
+  if (s.scalars >> k & 1) return {false, 1};
+  int64_t count = 1;
+  int i = s.ndim - 1;
+  while (i >= 0 && s.stride[k][i] == count) count *= s.extent[i--];
+  if (i < 0) return {true, 0};
+  while (i >= 0 && s.stride[k][i] == 0) --i;
+  return {false, i < 0 ? count : 0};
+}
 
 // Operands that are strided, broadcast, scalar or half precision are brought into dense blocks of
 // the compute dtype.
@@ -134,15 +154,22 @@ struct BlockLoop {
   const MapShape& s;
   void* const* buffers;
   const MapTable& table;
+  const bool streams;
   DType compute;
   BlockFunction function;
+  Layout layout[kMaxMapInputs];
 
-  BlockLoop(const MapShape& shape, void* const* all_buffers)
+  BlockLoop(const MapShape& shape, void* const* all_buffers, bool y_streams)
       : s(shape),
         buffers(all_buffers),
         table(map_table()),
+        streams(y_streams),
         compute(is_half(s.dtype) ? DType::float32 : s.dtype) {
     function = table.row[s.row].block[static_cast<int>(compute)];
+    for (int k = 0; k < s.info().inputs; ++k) {
+      layout[k] = layout_of(s, k);
+      if (2 * layout[k].period > kBlock) layout[k].period = 0;
+    }
   }
 
   DType block_dtype(int k) const {
@@ -155,21 +182,32 @@ struct BlockLoop {
     const void* in[kMaxMapInputs];
     const int inputs = s.info().inputs;
     for (int k = 0; k < inputs; ++k)
-      if (s.scalars >> k & 1) fill_scalar(k, std::min(kBlock, end - begin), block[k]);
+      if (layout[k].period) repeat(k, std::min(kBlock, end - begin + layout[k].period), block[k]);
 
+    char* result = block[kMaxMapInputs];
     const DType y_dtype = s.output_dtype();
-    char* y = static_cast<char*>(buffers[inputs]);
-    for (int64_t at = begin; at < end; at += kBlock) {
-      int64_t n = std::min(kBlock, end - at);
+    const int64_t y_width = size_of(y_dtype);
+    for (int64_t at = begin, n; at < end; at += n) {
+      n = std::min(kBlock, end - at);
       for (int k = 0; k < inputs; ++k)
-        in[k] = s.scalars >> k & 1 ? block[k] : load(k, at, n, raw, block[k]);
+        if (layout[k].period) n = std::min(n, kBlock - at % layout[k].period);
+      for (int k = 0; k < inputs; ++k) {
+        in[k] = layout[k].period ? block[k] + at % layout[k].period * size_of(block_dtype(k))
+                                 : load(k, at, n, raw, block[k]);
+      }
+      char* y = static_cast<char*>(buffers[inputs]) + at * y_width;
       if (is_half(y_dtype)) {
-        function(in, block[kMaxMapInputs], n);
-        convert(compute, y_dtype, block[kMaxMapInputs], y + at * size_of(y_dtype), n);
+        function(in, result, n);
+        convert(compute, y_dtype, result, streams ? raw : y, n);
+        if (streams) table.stream(raw, y, n * y_width);
+      } else if (streams) {
+        function(in, result, n);
+        table.stream(result, y, n * y_width);
       } else {
-        function(in, y + at * size_of(y_dtype), n);
+        function(in, y, n);
       }
     }
+    if (streams) table.end_stream();
   }
 
  private:
@@ -177,18 +215,31 @@ struct BlockLoop {
     table.convert[static_cast<int>(from)][static_cast<int>(to)](x, out, n);
   }
 
-  void fill_scalar(int k, int64_t n, char* block) const {
-    const int64_t width = size_of(block_dtype(k));
-    for (int64_t i = 0; i < n; ++i)
-      std::memcpy(block + i * width, &s.scalar[k], static_cast<size_t>(width));
+  // The first n elements of a periodic operand.
+  void repeat(int k, int64_t n, char* block) const {
+    const DType from = s.input_dtype(k), to = block_dtype(k);
+    const bool number = s.scalars >> k & 1;  // is of the block's dtype already
+    const void* x = number ? static_cast<const void*>(&s.scalar[k]) : buffers[k];
+    const int64_t period = layout[k].period, width = size_of(to);
+    if (!number && from != to) {
+      convert(from, to, x, block, period);
+      x = block;
+    }
+    with_bits(width, [&]<class T>(T) {
+      const T* row = static_cast<const T*>(x);
+      T* out = reinterpret_cast<T*>(block);
+      if (period == 1) return void(std::fill_n(out, n, *row));
+      for (int64_t i = 0; i < n; i += period)
+        if (const T* to_row = out + i; to_row != row)
+          std::memcpy(out + i, row, static_cast<size_t>(std::min(period, n - i)) * sizeof(T));
+    });
   }
 
   const void* load(int k, int64_t at, int64_t n, char* raw, char* block) const {
     const DType from = s.input_dtype(k), to = block_dtype(k);
     const char* x = static_cast<const char*>(buffers[k]);
-    const bool dense = s.ndim == 1 && s.stride[k][0] == 1;
-    if (dense && from == to) return x + at * size_of(from);
-    if (dense) {
+    if (layout[k].dense && from == to) return x + at * size_of(from);
+    if (layout[k].dense) {
       convert(from, to, x + at * size_of(from), block, n);
       return block;
     }
@@ -204,7 +255,9 @@ struct BlockLoop {
 void map(Ctx&, const void* shape, void* const* buffers, void*) {
   const auto& s = *static_cast<const MapShape*>(shape);
   const int64_t n = s.size();
-  if (s.dense && !s.scalars && !is_half(s.dtype)) {
+  const bool large = n > kGrain && pays_to_stream(map_op(s.row).cost(shape).bytes);
+  const bool streams = stores.pick(large, 0b11);
+  if (s.dense && !s.scalars && !is_half(s.dtype) && !streams) {
     const BlockFunction function = map_table().row[s.row].block[static_cast<int>(s.dtype)];
     const int inputs = s.info().inputs;
     const int64_t y_width = size_of(s.output_dtype());
@@ -216,17 +269,28 @@ void map(Ctx&, const void* shape, void* const* buffers, void*) {
     });
     return;
   }
-  BlockLoop loop(s, buffers);
+  BlockLoop loop(s, buffers, streams);
   parallel_for(n, effective_grain(kGrain),
                [&](int64_t begin, int64_t end) { loop.run(begin, end); });
 }
 
 void cast(Ctx&, const void* shape, void* const* buffers, void*) {
   const auto& s = *static_cast<const CastShape*>(shape);
-  const auto convert = map_table().convert[static_cast<int>(s.from)][static_cast<int>(s.to)];
+  const MapTable& table = map_table();
+  const auto convert = table.convert[static_cast<int>(s.from)][static_cast<int>(s.to)];
+  const int64_t x_width = size_of(s.from), y_width = size_of(s.to);
+  const bool streams = pays_to_stream(s.n * (x_width + y_width));
   parallel_for(s.n, effective_grain(kGrain), [&](int64_t begin, int64_t end) {
-    convert(static_cast<const char*>(buffers[0]) + begin * size_of(s.from),
-            static_cast<char*>(buffers[1]) + begin * size_of(s.to), end - begin);
+    const char* x = static_cast<const char*>(buffers[0]);
+    char* y = static_cast<char*>(buffers[1]);
+    if (!streams) return convert(x + begin * x_width, y + begin * y_width, end - begin);
+    alignas(64) char block[kBlock * 8];
+    for (int64_t at = begin; at < end; at += kBlock) {
+      const int64_t some = std::min(kBlock, end - at);
+      convert(x + at * x_width, block, some);
+      table.stream(block, y + at * y_width, some * y_width);
+    }
+    table.end_stream();
   });
 }
 

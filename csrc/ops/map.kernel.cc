@@ -1,4 +1,5 @@
 // Block functions of the pointwise list and of the casts, for one instruction set.
+#include "core/simd.h"
 #include "ops/map_table.h"
 
 namespace dlx::DLX_ISA {
@@ -201,7 +202,7 @@ constexpr void set_conversions(MapTable& table) {
 }
 
 constexpr MapTable make_table() {
-  MapTable table{row_count, rows.row, {}};
+  MapTable table{row_count, rows.row, {}, stream_bytes, end_stream};
   set_conversions<float>(table), set_conversions<double>(table);
   set_conversions<bfloat16_t>(table), set_conversions<float16_t>(table);
   set_conversions<int32_t>(table), set_conversions<int64_t>(table);

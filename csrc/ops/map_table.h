@@ -29,7 +29,9 @@ struct MapTable {
   int32_t rows;
   const MapRow* row;
   void (*convert[kNumDTypes][kNumDTypes])(const void* x, void* y,
-                                          int64_t n);  // y[i] = (to)x[i], [from][to]
+                                          int64_t n);     // y[i] = (to)x[i], [from][to]
+  void (*stream)(const void* x, void* y, int64_t bytes);  // y = x, past the caches
+  void (*end_stream)();                                   // before others may read y
 };
 
 }  // namespace dlx

@@ -1,6 +1,7 @@
 // Walking strided operands: merging dimensions, and copying a run of elements in row-major order.
 // Host code only.
 #pragma once
+#include <algorithm>
 #include <cstring>
 
 #include "core/array.h"
@@ -70,6 +71,8 @@ void gather_elements(int ndim, const int64_t* extent, const int64_t* stride, con
                  T* to = y + done;
                  if (step == 1) {
                    std::memcpy(to, from, static_cast<size_t>(n) * sizeof(T));
+                 } else if (step == 0) {
+                   std::fill_n(to, n, *from);
                  } else {
                    for (int64_t i = 0; i < n; ++i) to[i] = from[i * step];
                  }
