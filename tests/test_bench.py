@@ -34,6 +34,9 @@ def test_the_command_prints_and_saves_every_family(few_rows, tmp_path, capsys):
     printed = capsys.readouterr().out
     saved = json.loads((tmp_path / "cpu.json").read_text())
     assert [row["row"] for row in saved["rows"]] == [n for names in SMALL.values() for n in names]
+    for picture in ("cpu.svg", "roofline.svg"):
+        pytest.importorskip("matplotlib")
+        assert "<svg" in (tmp_path / picture).read_text()
     for row in saved["rows"]:
         assert 0 < row["seconds"][DLX]["min"] <= row["seconds"][DLX]["median"]
         assert row["row"] in printed and row["row"] in (tmp_path / "cpu.txt").read_text()

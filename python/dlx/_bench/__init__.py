@@ -28,7 +28,7 @@ def main(only="", rounds=7, full=False, seed=None, save=None):
     """Measure the rows with `only` in their names, print the tables; the list of Results.
 
     full: also DRAWN shapes of each family drawn anew with `seed` (printed), the slowest beside
-    PyTorch first. save: a folder for cpu.json, cpu.txt and, with matplotlib, cpu.svg.
+    PyTorch first. save: a folder for the text, the JSON and, with matplotlib, the pictures.
     """
     torch = import_torch()
     limits = _core.machine_limits()

@@ -1,4 +1,4 @@
-"""Text, JSON and picture of the results."""
+"""Text, JSON and pictures of the results."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def summary(results):
 
 
 def save(folder, lines, results, limits):
-    """cpu.json, cpu.txt, and cpu.svg where matplotlib is installed, in `folder`."""
+    """cpu.txt, cpu.json; where matplotlib is installed cpu.svg and roofline.svg; in `folder`."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cpu.txt").write_text("\n".join(lines) + "\n")
@@ -76,6 +76,8 @@ def save(folder, lines, results, limits):
             "seconds": {
                 rival: {"min": r.best(rival), "median": r.median(rival)} for rival in r.turns
             },
+            "flops": r.flops,
+            "bytes": r.bytes,
             "ratio": r.speedup(rivals_of(r)) if r.others() else None,
             "share_of_limit": r.share(),
         }
@@ -87,12 +89,37 @@ def save(folder, lines, results, limits):
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        print("no picture: `pip install matplotlib` for cpu.svg")
+        print("no pictures: `pip install matplotlib` for cpu.svg and roofline.svg")
         return
-    _picture(Figure, results).savefig(folder / "cpu.svg")
+    if any(r.others() for r in results):
+        _ratios(Figure, results).savefig(folder / "cpu.svg")
+    if any(r.flops for r in results):
+        _roofline(Figure, results, limits).savefig(folder / "roofline.svg")
 
 
-def _picture(figure_class, results):
+def _roofline(figure_class, results, limits):
+    """GFLOP/s over multiply-adds' flops per byte of memory that has to move at least, below what
+    the bandwidth of a copy and the peak allow (Williams et al., 2009)."""
+    figure = figure_class(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    shown = [r for r in results if r.flops and r.bytes and "float64" not in r.name]
+    peak, copy = limits["gflops_float32"], limits["copy_gbs"]
+    least = 0.5 * min(r.flops / r.bytes for r in shown)
+    most = 2 * max(max(r.flops / r.bytes for r in shown), peak / copy)
+    axes.plot([least, peak / copy, most], [least * copy, peak, peak], color="black", linewidth=1)
+    for family in dict.fromkeys(r.family for r in shown):
+        rows = [r for r in shown if r.family == family]
+        intensities = [r.flops / r.bytes for r in rows]
+        axes.scatter(intensities, [1e-9 * r.flops / r.best() for r in rows], label=family, s=14)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("flops per byte")
+    axes.set_ylabel("GFLOP/s")
+    axes.legend(loc="lower right")
+    return figure
+
+
+def _ratios(figure_class, results):
     """Bars: how many times as fast as PyTorch, by family, the slowest at the top."""
     shown = [r for r in results if r.others()]
     figure = figure_class(figsize=(9, 1 + 0.17 * len(shown)), layout="constrained")
