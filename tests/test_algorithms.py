@@ -16,6 +16,7 @@ USERS = {
     "batch_norm": ("batch_norm", "BatchNorm"),
     "conv2d": ("conv", "Conv"),
     "pointwise": ("add", "equal", "where", "elu"),
+    "conv2d_backward_weight": ("conv", "Conv"),
 }
 ALGORITHMS = [(op, name) for op, names in testing.algorithms().items() for name in names]
 

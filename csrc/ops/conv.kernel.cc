@@ -223,6 +223,9 @@ const ConvTable conv_table = {
     {multiply<float>, multiply<double>},
     {conv_direct<float>, conv_direct<double>},
     {conv_dot<float>, conv_dot<double>},
+    {conv_lanes<float>, conv_lanes<double>},
+    {conv_outer<float>, conv_outer<double>},
+    {conv_outer_total<float>, conv_outer_total<double>},
     {total<float>, total<double>},
 };
 

@@ -121,6 +121,8 @@ void extent_of(const std::vector<Phase>& phases, int64_t* first, int64_t* count)
 
 }  // namespace
 
+bool conv2d_samples(const Conv2dShape& s) { return samples_rows(s) || samples_cols(s); }
+
 ConvImages conv2d_images(const Conv2dShape& s, bool with_slack) {
   ConvImages images{};
   images.channels = s.C;

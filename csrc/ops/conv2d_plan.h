@@ -62,6 +62,10 @@ ConvImages conv2d_images(const Conv2dShape&, bool with_slack);
 ConvSource conv2d_source(const Conv2dShape&, const ConvImages&);
 std::vector<int64_t> conv2d_offsets(const Conv2dShape&, const ConvImages&);
 
+// Whether rows or columns are copied for each tap: where strides are longer than kernels, or
+// dilations than images.
+bool conv2d_samples(const Conv2dShape&);
+
 // The images of the pass that begins at image n: their copies, or themselves.
 const void* conv_pass_images(const ConvImages&, DType, int64_t n, int64_t count, const void* images,
                              void* copies);

@@ -17,6 +17,13 @@ void conv_direct(const ConvProduct&, const ConvBlock&, const void* images, const
 template <class T>
 void conv_dot(const ConvDot&, const ConvBlock&, const void* images, const void* dy, bool first,
               void* scratch, void* dw);
+template <class T>
+void conv_lanes(const ConvLanes&, const void* images, int64_t begin, int64_t end, void* lanes);
+template <class T>
+void conv_outer(const ConvOuter&, const ConvBlock&, const void* elements, const void* vectors,
+                bool first, void* sums);
+template <class T>
+void conv_outer_total(const ConvOuterSums&, const void* sums, int64_t begin, int64_t end, void* dw);
 
 template <class T>
 inline void copy_run(const T* x, int64_t count, T* y) {

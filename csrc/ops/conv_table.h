@@ -52,6 +52,37 @@ struct ConvDot {
   bool packs;                  // whether blocks of pixels are copied side by side
 };
 
+// Images (channels, H, W) as vectors of W channels (vectors, rows, width, W), zero outside. Row 0
+// is the image's row first_row, column 0 its column first_col.
+struct ConvLanes {
+  int64_t channels, H, W;  // of an image and group
+  int64_t first_row, rows, first_col, width;
+
+  int64_t vectors(int64_t lanes) const { return (channels + lanes - 1) / lanes; }
+  int64_t image(int64_t lanes) const { return vectors(lanes) * rows * width * lanes; }
+};
+
+// Strides in elements.
+struct ConvStrides {
+  int64_t image, group, channel, u, v;
+};
+
+// sums[group, row, t, c] = sum over pixels (n, u, v) of elements[at + row + element_offset[t]]
+// times the vector vectors[at + vector_offset[c]]
+struct ConvOuter {
+  int64_t U, V;  // pixels of an image
+  int64_t rows, element_taps, cols;
+  ConvStrides element, vector;
+  const int64_t* element_offset;  // (element_taps)
+  const int64_t* vector_offset;   // (cols)
+};
+
+// Its sums, as conv_outer leaves them, `piece` elements each of `pieces`. K, C: of a group
+struct ConvOuterSums {
+  int64_t K, C, taps, pieces, piece;
+  bool lanes_of_x;  // else the lanes are channels of dy
+};
+
 // Part of the result: rows, columns, pixels.
 struct ConvBlock {
   int64_t group, m0, m1, c0, c1, j0, j1;
@@ -75,6 +106,14 @@ struct ConvTable {
   // dw (M, D), += unless `first`; scratch: kConvDotBytes + kConvDotPad for each row and column
   void (*dot[2])(const ConvDot&, const ConvBlock&, const void* images, const void* dy, bool first,
                  void* scratch, void* dw);
+  // planes [begin, end) of vectors, which count (image, group, vector)
+  void (*lanes[2])(const ConvLanes&, const void* images, int64_t begin, int64_t end, void* lanes);
+  // columns c0 a multiple of 6; += unless `first`
+  void (*outer[2])(const ConvOuter&, const ConvBlock&, const void* elements, const void* vectors,
+                   bool first, void* sums);
+  // rows [begin, end) of dw
+  void (*outer_total[2])(const ConvOuterSums&, const void* sums, int64_t begin, int64_t end,
+                         void* dw);
   // y = sum of n arrays of `size` elements, x0 + x1 + ..., elements [begin, end)
   void (*total[2])(const void* x, int64_t n, int64_t size, int64_t begin, int64_t end, void* y);
 };
