@@ -61,6 +61,26 @@ def assert_close(actual, expected, bound, what):
             )
 
 
+def assert_winograd(actual, expected, terms, dtype, what):
+    """Winograd's convolution: pixels of a tile share their rounding errors, so these are measured
+    against the largest sum of |terms|, in float32, which may be by F(4x4), also in the mean."""
+    largest = np.max(terms, initial=0)
+    if dtype == "float32":
+        error = np.linalg.norm(np.asarray(actual, np.float64) - expected)
+        assert error <= 5e-6 * np.linalg.norm(expected), f"{what}: {error:.3g} in the mean"
+        assert_close(actual, expected, 4e-6 * largest, what)
+    else:
+        assert_close(actual, expected, 4 * EPS[dtype] * largest, what)
+
+
+def assert_case(case, actual, expected, terms, dtype, what):
+    """The result or a gradient of a case within its error bound."""
+    if case.winograd:
+        assert_winograd(actual, expected, terms, dtype, what)
+    else:
+        assert_close(actual, expected, case.c * EPS[dtype] * terms, what)
+
+
 class Problem:
     """A case as a function of its differentiable inputs alone, with fixed random directions."""
 

@@ -2,6 +2,7 @@
 #include "bindings/bind_all.h"
 #include "core/cpu_features.h"
 #include "core/parallel.h"
+#include "core/precision.h"
 
 namespace dlx {
 
@@ -68,6 +69,9 @@ PYBIND11_MODULE(_core, m) {
 
   m.def("num_threads", num_threads);
   m.def("set_num_threads", set_num_threads);
+  m.def("exact_precision", [] { return precision() == Precision::exact; });
+  m.def("set_exact_precision",
+        [](bool exact) { set_precision(exact ? Precision::exact : Precision::fp32); });
   m.def("isa", [] { return kIsaName[static_cast<int>(current_isa())]; });
   m.def("best_isa", [] { return kIsaName[static_cast<int>(best_isa())]; });
   m.def("set_isa", set_isa);

@@ -103,6 +103,8 @@ struct Vec {
     }
   }
   friend Vec operator+(Vec a, Vec b) { return {a.raw + b.raw}; }
+  friend Vec operator-(Vec a, Vec b) { return {a.raw - b.raw}; }
+  friend Vec operator*(Vec a, Vec b) { return {a.raw * b.raw}; }
   friend Vec fma(Vec a, Vec b, Vec c) { return {fma_raw(a.raw, b.raw, c.raw)}; }
 };
 

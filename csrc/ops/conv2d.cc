@@ -4,6 +4,7 @@
 
 #include "core/cpu_features.h"
 #include "ops/conv2d_plan.h"
+#include "ops/conv_winograd.h"
 
 namespace dlx {
 
@@ -105,23 +106,34 @@ void run_conv_plan(const ConvPlan& plan, const void* images, const void* w, cons
 }
 
 int64_t conv2d_workspace(const void* shape) {
+  if (const auto plan = plan_winograd_conv2d(shape_of(shape))) return winograd_workspace(*plan);
   return conv_plan_workspace(plan_conv2d(shape_of(shape)));
 }
 int64_t conv_transpose2d_workspace(const void* shape) {
+  if (const auto plan = plan_winograd_conv_transpose2d(shape_of(shape)))
+    return winograd_workspace(*plan);
   return conv_plan_workspace(plan_conv_transpose2d(shape_of(shape)));
 }
 
 namespace cpu {
 
 void conv2d(Ctx&, const void* shape, void* const* buffers, void* workspace) {
-  const bool bias = shape_of(shape).bias;
-  run_conv_plan(plan_conv2d(shape_of(shape)), buffers[0], buffers[1], bias ? buffers[2] : nullptr,
-                buffers[2 + bias], workspace);
+  const Conv2dShape& s = shape_of(shape);
+  const void* bias = s.bias ? buffers[2] : nullptr;
+  void* y = buffers[2 + s.bias];
+  if (const auto plan = plan_winograd_conv2d(s))
+    run_winograd(*plan, buffers[0], buffers[1], bias, y, workspace);
+  else
+    run_conv_plan(plan_conv2d(s), buffers[0], buffers[1], bias, y, workspace);
 }
 void conv_transpose2d(Ctx&, const void* shape, void* const* buffers, void* workspace) {
-  const bool bias = shape_of(shape).bias;
-  run_conv_plan(plan_conv_transpose2d(shape_of(shape)), buffers[0], buffers[1],
-                bias ? buffers[2] : nullptr, buffers[2 + bias], workspace);
+  const Conv2dShape& s = shape_of(shape);
+  const void* bias = s.bias ? buffers[2] : nullptr;
+  void* dx = buffers[2 + s.bias];
+  if (const auto plan = plan_winograd_conv_transpose2d(s))
+    run_winograd(*plan, buffers[0], buffers[1], bias, dx, workspace);
+  else
+    run_conv_plan(plan_conv_transpose2d(s), buffers[0], buffers[1], bias, dx, workspace);
 }
 
 }  // namespace cpu

@@ -13,6 +13,7 @@ namespace dlx {
 struct Conv2dShape {
   DType dtype;
   bool bias;
+  bool exact;  // as core/precision.h has it
   int64_t N, C, H, W;
   int64_t K, R, S, P, Q;
   int64_t stride_h, stride_w, pad_top, pad_left, dil_h, dil_w, groups;

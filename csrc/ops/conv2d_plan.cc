@@ -2,18 +2,17 @@
 
 #include <algorithm>
 
-#include "core/choice.h"
 #include "core/view.h"
 #include "gemm/tiles.h"
 
 namespace dlx {
+
+Choice conv_choice("conv2d", {"panels", "direct", "winograd2", "winograd4"});
+
 namespace {
 
 constexpr int64_t kPassBytes = 4 << 20;  // of copied images: what two cores keep in L2
 constexpr double kTaskFlops = 1.5e6;     // 15 us on one AVX-512 core
-
-enum Algorithm { kPanels, kDirect };
-Choice choice("conv2d", {"panels", "direct"});
 
 // The rows that conv2d sees, and the columns of each phase of its stride.
 int64_t all_rows(const Conv2dShape& s) { return (s.P - 1) * s.stride_h + (s.R - 1) * s.dil_h + 1; }
@@ -46,7 +45,8 @@ bool is_direct(const ConvProduct& c, DType t, bool gathers) {
   const int64_t lanes = round_up(c.source.V, conv_table().width[t == DType::float64]);
   const bool pays = c.M <= kFew || (gathers && c.M <= kMostRows && c.D <= kMostDepth &&
                                     c.M * (lanes - c.source.V) < 5 * c.source.V);
-  return choice.pick(pays ? kDirect : kPanels, 1 << kPanels | 1 << kDirect) == kDirect;
+  return conv_choice.pick(pays ? kConvDirect : kConvPanels, 1 << kConvPanels | 1 << kConvDirect) ==
+         kConvDirect;
 }
 
 // Numbers of tasks and panels, once M, D and the strides are known.

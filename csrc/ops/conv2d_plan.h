@@ -3,12 +3,17 @@
 #pragma once
 #include <vector>
 
+#include "core/choice.h"
 #include "core/parallel.h"
 #include "core/rounding.h"
 #include "ops/conv2d.h"
 #include "ops/conv_table.h"
 
 namespace dlx {
+
+// The algorithms of conv2d and of its input gradient.
+enum ConvAlgorithm { kConvPanels, kConvDirect, kConvWinograd2, kConvWinograd4 };
+extern Choice conv_choice;
 
 // The images an op reads: x, or dy of conv_transpose2d.
 struct ConvImages {

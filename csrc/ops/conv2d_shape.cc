@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "core/check.h"
+#include "core/precision.h"
 #include "core/view.h"
 #include "ops/conv2d.h"
 
@@ -42,6 +43,7 @@ Conv2dShape with_options(const char* op, const Array& a, const Conv2dOptions& o)
   DLX_CHECK(o.groups > 0, op, ": expected groups > 0, got ", o.groups);
   Conv2dShape s{};
   s.dtype = a.dtype;
+  s.exact = precision() == Precision::exact;
   s.stride_h = o.stride[0], s.stride_w = o.stride[1];
   s.pad_top = o.padding[0], s.pad_left = o.padding[1];
   s.dil_h = o.dilation[0], s.dil_w = o.dilation[1];

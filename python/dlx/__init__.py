@@ -193,6 +193,7 @@ __all__ = [
     "full",
     "full_like",
     "get_num_threads",
+    "get_precision",
     "grad",
     "gradcheck",
     "greater",
@@ -255,6 +256,7 @@ __all__ = [
     "save",
     "seed",
     "set_num_threads",
+    "set_precision",
     "sigmoid",
     "sign",
     "sin",
@@ -302,6 +304,27 @@ def set_num_threads(n):
 def get_num_threads():
     """How many threads kernels run on."""
     return _core.num_threads()
+
+
+def set_precision(precision):
+    """How exactly float32 is computed: "fp32", the start, or "exact", which leaves out algorithms
+    that lose more than a sum in another order does: Winograd's F(4x4, 3x3) of convolutions, whose
+    error is at most 4e-6 of the largest sum of |terms|.
+
+    Raises ValueError for another name; "tf32" and "bf16" will be modes of CUDA devices."""
+    if precision in ("tf32", "bf16"):
+        raise ValueError(
+            f"set_precision: {precision!r} applies to CUDA devices only, and this build of dlx has "
+            "none; expects 'exact' or 'fp32'"
+        )
+    if precision not in ("exact", "fp32"):
+        raise ValueError(f"set_precision: expects 'exact' or 'fp32', got {precision!r}")
+    _core.set_exact_precision(precision == "exact")
+
+
+def get_precision():
+    """The name that set_precision was given, "fp32" at the start."""
+    return "exact" if _core.exact_precision() else "fp32"
 
 
 def _core_int(op, n):

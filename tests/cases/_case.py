@@ -98,6 +98,8 @@ class Case:
     # |float32 - float64| <= c eps sum |terms|; c above 4 has its reason beside it.
     c: float = 4.0
     why_c: str = ""
+    # The op may run Winograd's way, whose errors spread over a tile: see _check.assert_winograd.
+    winograd: bool = False
     # sum |terms| of the forward result: "absolute" = the reference on absolute values (sums of
     # products), "value" = |result| (functions rounded once), or a function of the inputs.
     terms: str | Callable[..., np.ndarray] = "absolute"

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from cases._case import Case, normal
 
+OF_THE_CASE = ("name", "flops", "bytes", "counts", "winograd")
+
 
 def conv2d(x, w, b=True, **options):
     bias = (normal(w[0]),) if b else ()
-    more = {k: options.pop(k) for k in ("name", "flops", "bytes", "counts") if k in options}
+    more = {k: options.pop(k) for k in OF_THE_CASE if k in options}
     op = "conv2d" if len(w) == 4 else "conv1d"
     return Case(op, (normal(*x), normal(*w), *bias), options, **more)
 
 
 def transposed(x, w, b=True, **options):
     bias = (normal(w[1] * options.get("groups", 1)),) if b else ()
-    more = {k: options.pop(k) for k in ("name", "flops", "bytes", "counts") if k in options}
+    more = {k: options.pop(k) for k in OF_THE_CASE if k in options}
     op = "conv_transpose2d" if len(w) == 4 else "conv_transpose1d"
     return Case(op, (normal(*x), normal(*w), *bias), options, **more)
 
 
 def weight(x, dy, kernel_size, **options):
-    more = {k: options.pop(k) for k in ("name", "flops", "bytes", "counts") if k in options}
+    more = {k: options.pop(k) for k in OF_THE_CASE if k in options}
     inputs = normal(*x), normal(*dy)
     return Case("conv2d_backward_weight", inputs, {"kernel_size": kernel_size, **options}, **more)
 
@@ -57,7 +59,7 @@ CASES = [
     conv2d((1, 43, 4, 4), (3, 43, 3, 3), padding=1),
     conv2d((1, 97, 3, 6), (2, 97, 2, 2)),
     # Several threads share these.
-    conv2d((4, 16, 24, 24), (32, 16, 3, 3), padding=1, name="threads"),
+    conv2d((4, 16, 24, 24), (32, 16, 3, 3), padding=1, name="threads", winograd=True),
     conv2d((8, 24, 20, 22), (24, 24, 3, 3), stride=2, padding=1, b=False, name="threads"),
     conv2d((4, 32, 24, 24), (32, 1, 3, 3), padding=1, groups=32, name="threads"),
     # Straight from the images, in several panels of rows, lanes to spare or none.
@@ -71,6 +73,14 @@ CASES = [
     conv2d((3, 6, 11), (4, 6, 3), padding=1),
     conv2d((2, 6, 12), (4, 3, 5), stride=2, dilation=2, padding=3, groups=2),
     conv2d((6, 12), (4, 6, 4), padding="same", name="single"),
+    # Winograd's way: tiles cut off, padding of any width, groups, rows of the result in parts, more
+    # channels than are transformed at a time.
+    conv2d((2, 19, 15, 18), (23, 19, 3, 3), padding=1, winograd=True),
+    conv2d((3, 32, 9, 11), (36, 16, 3, 3), padding=(3, 0), groups=2, b=False, winograd=True),
+    conv2d((1, 16, 5, 6), (230, 16, 3, 3), padding=1, winograd=True, name="parts"),
+    conv2d((1, 170, 12, 15), (20, 170, 3, 3), padding=1, winograd=True, name="passes"),
+    conv2d((40, 17, 3, 5), (33, 17, 3, 3), padding=1, winograd=True, name="small_images"),
+    transposed((2, 21, 11, 13), (21, 20, 3, 3), padding=4, winograd=True),
     # 2 * 2 * 4 * (2*3) * 3 * (2*2) flops of products and 48 of b; x, w, b, y: 72 + 48 + 4 + 48.
     conv2d((2, 3, 3, 4), (4, 3, 2, 2), flops=1200, bytes=688, name="cost"),
     # 2 * 2 * 4 * 5 * 3 * 2 flops of products and 40 of b; x, w, b, y: 36 + 24 + 4 + 40.
@@ -109,7 +119,7 @@ CASES = [
     weight((70, 2, 7, 7), (70, 5, 7, 7), 1, name="joined_rows"),
     weight((2, 3, 9, 40), (2, 70, 9, 40), 3, padding=1, name="row_blocks"),
     weight((1, 40, 5, 6), (1, 6, 5, 6), 3, padding=1, name="column_blocks"),
-    weight((8, 16, 20, 20), (8, 24, 20, 20), 3, padding=1, name="threads"),
+    weight((8, 16, 20, 20), (8, 24, 20, 20), 3, padding=1, name="threads", winograd=True),
     # 2 * 2 * 4 * (2*2) * 3 * (2*2) flops; x, dy, dw: 54 + 32 + 48.
     weight((2, 3, 3, 3), (2, 4, 2, 2), 2, flops=768, bytes=536, counts="conv2d_backward_weight",
            name="cost"),

@@ -1,0 +1,304 @@
+// Winograd's convolution of tiles: transforms with one tile a lane, products by GEMM's
+// micro-kernel. The transforms write the panels that it reads, so nothing is packed a second time.
+#include "gemm/pack.h"
+#include "gemm/ukernel.h"
+#include "ops/conv_winograd_table.h"
+#include "ops/conv_winograd_transforms.h"
+
+namespace dlx::DLX_ISA {
+
+namespace {
+
+int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
+int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
+// Tiles of one row of tiles of one image: `count` of them from lane `lane` of the block on.
+struct Run {
+  int64_t lane, count, n, row, col;
+};
+
+// Where the parts of a task's scratch lie, in elements.
+template <class T, int O>
+struct Layout {
+  static constexpr int kPoints = (O + 2) * (O + 2), MR = kTiles<T>.mr, NR = kTiles<T>.nr;
+  static constexpr int kLine = 64 / sizeof(T);  // of cache: points lie apart by odd numbers of them
+  int64_t panels, pitch;                        // of the block's tiles, of lines of pixels
+  int64_t image_point, product_point;           // strides between points
+  int64_t products, lines, buffer, runs, size;
+
+  explicit Layout(const WinogradShape& s) {
+    panels = ceil_div(s.block, NR);
+    pitch = O * panels * NR + kLine;
+    image_point = round_up(min(s.depth, s.D) * panels * NR, 2 * kLine) + kLine;
+    product_point = round_up(MR * panels * NR, 2 * kLine) + kLine;
+    products = kPoints * image_point;
+    lines = products + kPoints * product_point;
+    buffer = round_up(2 * (O + 2) * pitch + kLine, kLine);
+    runs = lines + 2 * buffer;
+    size = runs + ceil_div(s.block * static_cast<int64_t>(sizeof(Run)), sizeof(T));
+  }
+};
+
+template <class T, int O>
+int64_t scratch_size(const WinogradShape& s) {
+  return Layout<T, O>(s).size;
+}
+
+// ------------------------------------------------------------------------------------- weights
+
+// u[point * stride] = G g G^T for `count` <= width rows; g: (9, mr)
+template <class T, int O>
+void transform_weights(const T* g, bool flipped, int count, T* u, int64_t stride) {
+  constexpr int A = O + 2, MR = kTiles<T>.mr;
+  Vec<T> half[3][A];
+  for (int c = 0; c < 3; ++c) {
+    Vec<T> in[3];
+    for (int r = 0; r < 3; ++r)
+      in[r] = Vec<T>::load(g + (flipped ? 8 - 3 * r - c : 3 * r + c) * MR, count);
+    Winograd<T, O>::weights(in, half[c]);
+  }
+  for (int i = 0; i < A; ++i) {
+    const Vec<T> in[3] = {half[0][i], half[1][i], half[2][i]};
+    Vec<T> out[A];
+    Winograd<T, O>::weights(in, out);
+    for (int j = 0; j < A; ++j) out[j].store(u + (i * A + j) * stride, count);
+  }
+}
+
+template <class T, int O>
+void weights(const WinogradShape& s, const void* w, int64_t begin, int64_t end, void* packed) {
+  constexpr int W = Vec<T>::kWidth, MR = kTiles<T>.mr, kPoints = Layout<T, O>::kPoints;
+  const int64_t panels = ceil_div(s.M, s.mr), slabs = ceil_div(s.D, kWinogradSlab);
+  T g[9 * MR];
+  for (int64_t task = begin; task < end; ++task) {
+    const int64_t slab = task % slabs, panel = task / slabs % panels, group = task / slabs / panels;
+    const int64_t first = slab * kWinogradSlab, last = min(first + kWinogradSlab, s.D);
+    const int64_t pass = first / s.depth * s.depth, depth = min(s.depth, s.D - pass);
+    const int64_t rows = min(MR, s.M - panel * s.mr);
+    const T* from = static_cast<const T*>(w) + group * s.w_group + panel * s.mr * s.w_row;
+    T* u = static_cast<T*>(packed) + kPoints * MR * (panels * (group * s.D + pass) + panel * depth);
+    for (int64_t d = first; d < last; ++d) {
+      pack_panel<T, MR>(from + d * s.w_col, s.w_row, 1, rows, 9, g);
+      for (int i = 0; i < MR; i += W)
+        transform_weights<T, O>(g + i, s.flipped, MR - i < W ? MR - i : W, u + (d - pass) * MR + i,
+                                depth * MR);
+    }
+  }
+}
+
+// -------------------------------------------------------------------------------------- images
+
+int64_t find_runs(const WinogradShape& s, int64_t t0, int64_t t1, Run* runs) {
+  int64_t count = 0;
+  for (int64_t t = t0; t < t1; t += runs[count++].count) {
+    const int64_t row = t / s.cols, col = t % s.cols;
+    runs[count] = {t - t0, min(s.cols - col, t1 - t), row / s.rows, row % s.rows, col};
+  }
+  return count;
+}
+
+// B^T down the columns of pixels that a run sees, in the image's own order. Tile i of the run reads
+// columns i O to i O + O + 1: lines[k][i O + j], j < O, and next_lines[k][i O + j], j < 2, which
+// are the first of the next tile. What lies beyond the image is zero in the lines already, except
+// where the vectors of the run after this one, done before, have reached back into its last tile.
+template <class T, int O, bool WHOLE>
+void transform_columns(const WinogradShape& s, const Run& run, const T* plane, int64_t pitch,
+                       T* lines, T* next_lines) {
+  constexpr int A = O + 2, W = Vec<T>::kWidth;
+  const int64_t top = run.row * O - s.top, left = run.col * O - s.left, width = run.count * O;
+  const int64_t begin = max(0, -left), end = min(width + 2, s.W - left);
+  const T* row[A];
+  bool inside[A];
+  for (int r = 0; r < A; ++r) {
+    inside[r] = WHOLE || (top + r >= 0 && top + r < s.H);
+    row[r] = plane + (inside[r] ? top + r : 0) * s.W + left;
+  }
+  lines += run.lane * O;
+  next_lines += run.lane * O;
+  for (int64_t p = begin; p < end; p += W) {
+    const int n = static_cast<int>(min(W, end - p));
+    const int n_here = static_cast<int>(max(0, min(n, width - p)));
+    Vec<T> d[A], v[A];
+    for (int r = 0; r < A; ++r) d[r] = inside[r] ? Vec<T>::load(row[r] + p, n) : Vec<T>::zero();
+    Winograd<T, O>::image(d, v);
+    for (int k = 0; k < A; ++k) {
+      v[k].store(lines + k * pitch + p, n_here);
+      v[k].store(next_lines + k * pitch + p - O, n);
+    }
+  }
+  const int64_t last = max(max(0, end) - O, width - O);
+  if (const int n = static_cast<int>(width - last); n > 0)
+    for (int k = 0; k < A; ++k) Vec<T>::zero().store(next_lines + k * pitch + last, n < W ? n : W);
+}
+
+// Every O-th element: d[j] = x[j + O i], j < COUNT, i < width.
+template <class T, int O, int COUNT>
+void split(const T* x, Vec<T>* d) {
+  using S = Shuffle<T>;
+  constexpr int W = Vec<T>::kWidth;
+  const Vec<T> x0 = Vec<T>::load(x), x1 = Vec<T>::load(x + W);
+  if constexpr (O == 2) {
+    d[0] = S::even(x0, x1);
+    d[1] = S::odd(x0, x1);
+  } else {
+    const Vec<T> x2 = Vec<T>::load(x + 2 * W), x3 = Vec<T>::load(x + 3 * W);
+    const Vec<T> even0 = S::even(x0, x1), even1 = S::even(x2, x3);
+    const Vec<T> odd0 = S::odd(x0, x1), odd1 = S::odd(x2, x3);
+    d[0] = S::even(even0, even1);
+    d[1] = S::even(odd0, odd1);
+    if constexpr (COUNT == 4) {
+      d[2] = S::odd(even0, even1);
+      d[3] = S::odd(odd0, odd1);
+    }
+  }
+}
+
+template <class T, int O>
+void transform_rows(const Layout<T, O>& at, const T* lines, int64_t tiles, int64_t depth, T* y) {
+  constexpr int A = O + 2, W = Vec<T>::kWidth, NR = kTiles<T>.nr;
+  const T* next_lines = lines + A * at.pitch + at.kLine;
+  for (int64_t t = 0; t < tiles; t += W) {
+    T* to = y + t / NR * depth * NR + t % NR;
+    for (int k = 0; k < A; ++k) {
+      Vec<T> in[A], out[A];
+      split<T, O, O>(lines + k * at.pitch + t * O, in);
+      split<T, O, 2>(next_lines + k * at.pitch + t * O, in + O);
+      Winograd<T, O>::image(in, out);
+      for (int j = 0; j < A; ++j, to += at.image_point) out[j].store(to);
+    }
+  }
+}
+
+// images (point, panel, channel, nr), channels [d0, d0 + depth) of a group
+template <class T, int O>
+void transform_images(const WinogradShape& s, const Layout<T, O>& at, const Run* runs,
+                      int64_t run_count, int64_t tiles, const T* x, int64_t depth, T* scratch) {
+  constexpr int A = O + 2, NR = kTiles<T>.nr;
+  for (int64_t d = 0; d <= depth; ++d) {
+    T* lines = scratch + at.lines + d % 2 * at.buffer;
+    for (int64_t i = run_count - 1; i >= 0 && d < depth; --i) {
+      const Run& run = runs[i];
+      const T* plane = x + (run.n * s.groups * s.D + d) * s.H * s.W;
+      const int64_t top = run.row * O - s.top;
+      T* next_lines = lines + A * at.pitch + at.kLine;
+      if (top >= 0 && top + A <= s.H)
+        transform_columns<T, O, true>(s, run, plane, at.pitch, lines, next_lines);
+      else
+        transform_columns<T, O, false>(s, run, plane, at.pitch, lines, next_lines);
+    }
+    if (d > 0)
+      transform_rows<T, O>(at, scratch + at.lines + (d - 1) % 2 * at.buffer, tiles, depth,
+                           scratch + (d - 1) * NR);
+  }
+}
+
+// -------------------------------------------------------------------------------------- result
+
+// The inverse of split: x[j + O i] = y[j]
+template <class T, int O>
+void merge(const Vec<T>* y, T* x) {
+  using S = Shuffle<T>;
+  constexpr int W = Vec<T>::kWidth;
+  if constexpr (O == 2) {
+    S::low(y[0], y[1]).store(x);
+    S::high(y[0], y[1]).store(x + W);
+  } else {
+    const Vec<T> low0 = S::low(y[0], y[2]), low1 = S::low(y[1], y[3]);
+    const Vec<T> high0 = S::high(y[0], y[2]), high1 = S::high(y[1], y[3]);
+    S::low(low0, low1).store(x);
+    S::high(low0, low1).store(x + W);
+    S::low(high0, high1).store(x + 2 * W);
+    S::high(high0, high1).store(x + 3 * W);
+  }
+}
+
+template <class T>
+void write_run(const T* line, int64_t count, bool accumulate, T* y) {
+  constexpr int W = Vec<T>::kWidth;
+  for (int64_t i = 0; i < count; i += W) {
+    const int n = static_cast<int>(min(W, count - i));
+    const Vec<T> v = Vec<T>::load(line + i);
+    (accumulate ? Vec<T>::load(y + i, n) + v : v).store(y + i, n);
+  }
+}
+
+// A^T m A of one channel, plus `bias`, to its plane of the first image
+template <class T, int O>
+void transform_result(const WinogradShape& s, const Layout<T, O>& at, const Run* runs,
+                      int64_t run_count, int64_t tiles, const T* products, T bias, bool accumulate,
+                      T* lines, T* y) {
+  constexpr int A = O + 2, W = Vec<T>::kWidth, NR = kTiles<T>.nr, MR = kTiles<T>.mr;
+  for (int64_t t = 0; t < tiles; t += W) {
+    const T* m = products + t / NR * MR * NR + t % NR;
+    Vec<T> half[A][O];
+    for (int j = 0; j < A; ++j) {
+      Vec<T> in[A];
+      for (int i = 0; i < A; ++i) in[i] = Vec<T>::load(m + (i * A + j) * at.product_point);
+      Winograd<T, O>::result(in, half[j]);
+    }
+    for (int i = 0; i < O; ++i) {
+      Vec<T> in[A], out[O];
+      for (int j = 0; j < A; ++j) in[j] = half[j][i];
+      Winograd<T, O>::result(in, out);
+      for (int j = 0; j < O; ++j) out[j] = out[j] + Vec<T>::broadcast(bias);
+      merge<T, O>(out, lines + i * at.pitch + t * O);
+    }
+  }
+  for (int64_t r = 0; r < run_count; ++r) {
+    const Run& run = runs[r];
+    const int64_t width = min(run.count * O, s.Q - run.col * O);
+    const int64_t height = min(O, s.P - run.row * O);
+    T* to = y + run.n * s.groups * s.M * s.P * s.Q + run.row * O * s.Q + run.col * O;
+    for (int64_t i = 0; i < height; ++i)
+      write_run(lines + i * at.pitch + run.lane * O, width, accumulate, to + i * s.Q);
+  }
+}
+
+template <class T, int O>
+void multiply(const WinogradShape& s, const WinogradBlock& block, const void* images,
+              const void* packed, const void* bias, void* memory, void* result) {
+  constexpr int kPoints = Layout<T, O>::kPoints, MR = kTiles<T>.mr, NR = kTiles<T>.nr;
+  const Layout<T, O> at(s);
+  T* scratch = static_cast<T*>(memory);
+  T* products = scratch + at.products;
+  Run* runs = reinterpret_cast<Run*>(scratch + at.runs);
+  const int64_t tiles = block.t1 - block.t0, group = block.group;
+  const int64_t run_count = find_runs(s, block.t0, block.t1, runs);
+  const int64_t padded = ceil_div(s.M, s.mr) * MR;  // rows of the packed weights
+  const T* x = static_cast<const T*>(images) + group * s.D * s.H * s.W;
+  const T* u = static_cast<const T*>(packed) + kPoints * padded * group * s.D;
+  const T* b = bias ? static_cast<const T*>(bias) + group * s.M : nullptr;
+  T* y = static_cast<T*>(result) + group * s.M * s.P * s.Q;
+  for (int64_t pass = 0; pass < s.D; pass += s.depth) {
+    const int64_t depth = min(s.depth, s.D - pass);
+    memset(scratch + at.lines, 0, static_cast<size_t>(at.runs - at.lines) * sizeof(T));
+    transform_images<T, O>(s, at, runs, run_count, tiles, x + pass * s.H * s.W, depth, scratch);
+    const T* a = u + kPoints * (padded * pass + block.m0 / s.mr * MR * depth);
+    for (int64_t m = block.m0; m < block.m1; m += s.mr) {
+      const int64_t rows = min(s.mr, s.M - m);
+      for (int point = 0; point < kPoints; ++point, a += depth * MR)
+        for (int64_t t = 0; t < tiles; t += NR)
+          micro_kernel<T>(rows, min(NR, tiles - t), depth, a,
+                          scratch + point * at.image_point + t * depth,
+                          products + point * at.product_point + t * MR, NR, false);
+      for (int64_t i = 0; i < rows; ++i)
+        transform_result<T, O>(s, at, runs, run_count, tiles, products + i * NR,
+                               b && pass == 0 ? b[m + i] : T(0), pass > 0, scratch + at.lines,
+                               y + (m + i) * s.P * s.Q);
+    }
+  }
+}
+
+template <int O>
+constexpr WinogradKernels kKernels = {{weights<float, O>, weights<double, O>},
+                                      {multiply<float, O>, multiply<double, O>},
+                                      {scratch_size<float, O>, scratch_size<double, O>}};
+
+}  // namespace
+
+extern const WinogradTable winograd_table;
+const WinogradTable winograd_table = {kKernels<2>, kKernels<4>};
+
+}  // namespace dlx::DLX_ISA
