@@ -5,11 +5,19 @@
 
 namespace dlx {
 
+// portable: what every CPU of the architecture has.
+#if defined(__aarch64__)
+// NEON with FMA: Armv8-A.
+enum class Isa { portable };
+constexpr int kNumIsas = 1;
+constexpr const char* kIsaName[kNumIsas] = {"portable"};
+#else
 // x86-64-v1 to v4 of the psABI: v2 adds SSE4.2, avx2 is v3 (with FMA, F16C, BMI2), avx512 is v4 (F,
 // BW, CD, DQ, VL).
 enum class Isa { portable, x86_64_v2, avx2, avx512 };
 constexpr int kNumIsas = 4;
 constexpr const char* kIsaName[kNumIsas] = {"portable", "x86-64-v2", "avx2", "avx512"};
+#endif
 
 int usable_cpus();  // by affinity and cgroup quota (v1 and v2, rounded up)
 
@@ -34,6 +42,14 @@ Isa choose_isa();
 // Each family of kernels ends in one table of function pointers, defined once per level:
 //   DLX_EACH_ISA(extern const RowKernels row_kernels;)
 //   const RowKernels& row_kernels() { return DLX_SELECT_ISA(row_kernels); }
+#if defined(__aarch64__)
+#define DLX_EACH_ISA(declaration) \
+  namespace portable {            \
+  declaration                     \
+  }
+#define DLX_SELECT_ISA(table) \
+  (*std::array{&portable::table}[static_cast<int>(::dlx::current_isa())])
+#else
 #define DLX_EACH_ISA(declaration) \
   namespace portable {            \
   declaration                     \
@@ -50,5 +66,6 @@ Isa choose_isa();
 #define DLX_SELECT_ISA(table)                                     \
   (*std::array{&portable::table, &x86_64_v2::table, &avx2::table, \
                &avx512::table}[static_cast<int>(::dlx::current_isa())])
+#endif
 
 }  // namespace dlx

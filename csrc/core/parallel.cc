@@ -96,6 +96,8 @@ void futex_wake(std::atomic<uint32_t>& word, int threads) {
 void relax() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
 #endif
 }
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #if defined(__SSE2__)
 #include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
 #endif
 
 namespace dlx::DLX_ISA {
@@ -63,10 +65,15 @@ inline void store_first(double* p, DoubleVec v, int n) { _mm256_maskstore_pd(p, 
 
 #else
 
+#if defined(__ARM_NEON)
+inline FloatVec fma_raw(FloatVec a, FloatVec b, FloatVec c) { return vfmaq_f32(c, a, b); }
+inline DoubleVec fma_raw(DoubleVec a, DoubleVec b, DoubleVec c) { return vfmaq_f64(c, a, b); }
+#else
 template <class Raw>
 Raw fma_raw(Raw a, Raw b, Raw c) {
   return a * b + c;  // two roundings: these levels have no FMA
 }
+#endif
 template <class T>
 typename RawVec<T>::type load_first(const T* p, int n) {
   typename RawVec<T>::type v = {};

@@ -16,10 +16,14 @@ struct GemmTiles {
 // clang-format off
 constexpr GemmTiles kGemmTiles[kNumIsas][2] = {
     // float32            float64
+#if defined(__aarch64__)
+    {{12,  8, 384, 336}, {12,  4, 384, 168}},  // NEON: 12x2 q + 2 for B + 3 for A = 29 of 32
+#else
     {{ 5,  8, 384, 336}, { 5,  4, 384, 168}},  // portable: 5x2 xmm + 2 for B + 2 products
     {{ 5,  8, 384, 336}, { 5,  4, 384, 168}},  // x86_64_v2: the same 16 xmm
     {{ 6, 16, 384, 336}, { 6,  8, 384, 168}},  // avx2: 6x2 ymm + 2 for B + 1 broadcast = 15 of 16
     {{14, 32, 384, 336}, {14, 16, 384, 168}},  // avx512: 14x2 zmm + 2 + 1 = 31 of 32
+#endif
 };
 // clang-format on
 

@@ -148,11 +148,17 @@ constexpr Table<sizeof...(R)> make_rows(pointwise::RowList<R...>) {
 constexpr auto rows = make_rows(pointwise::Rows{});
 constexpr int row_count = sizeof rows.row / sizeof rows.row[0];
 
+#if defined(__ARM_FP16_FORMAT_IEEE)
+using Half = __fp16;  // gcc 12 knows _Float16 in C++ on x86 only
+#else
+using Half = _Float16;
+#endif
+
 // bfloat16 keeps float32's upper half, rounded to nearest even; NaN stays NaN.
 inline float widen(bfloat16_t x) {
   return math::from_bits(static_cast<int32_t>(uint32_t{x.bits} << 16));
 }
-inline float widen(float16_t x) { return static_cast<float>(__builtin_bit_cast(_Float16, x.bits)); }
+inline float widen(float16_t x) { return static_cast<float>(__builtin_bit_cast(Half, x.bits)); }
 template <class T>
 T widen(T x) {
   return x;
@@ -179,7 +185,7 @@ template <>
 struct Narrow<float16_t> {
   template <class From>
   static float16_t apply(From x) {
-    return {__builtin_bit_cast(uint16_t, static_cast<_Float16>(static_cast<float>(x)))};
+    return {__builtin_bit_cast(uint16_t, static_cast<Half>(static_cast<float>(x)))};
   }
 };
 
