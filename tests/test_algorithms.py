@@ -19,6 +19,8 @@ USERS = {
     "conv2d": ("conv", "Conv"),
     "pointwise": ("add", "equal", "where", "elu"),
     "conv2d_backward_weight": ("conv", "Conv"),
+    "max_pool2d": ("max_pool",),
+    "max_pool2d_backward": ("max_pool",),
 }
 ALGORITHMS = [(op, name) for op, names in testing.algorithms().items() for name in names]
 

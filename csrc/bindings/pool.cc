@@ -25,47 +25,55 @@ void check_y(const char* op, const char* name, const Array& y, const Dims& shape
             " and shape ", shape, ", got ", y.dtype, " of shape ", y.shape);
 }
 
-// (y, indices), the latter None unless indexed.
+// (y, places): as the number `places` says none, indices or bytes; a tensor's dtype tells which.
 std::pair<Array, std::optional<Array>> max_pool2d(const char* op, const Array& x,
                                                   const Dims& kernel, const Dims& stride,
                                                   const Dims& padding, const Dims& dilation,
-                                                  int mode, bool indexed) {
+                                                  int mode, int places) {
+  DLX_CHECK(places >= 0 && places <= static_cast<int>(Places::bytes), op, ": no places ", places);
   Dims y_shape;
-  const auto s = MaxPoolShape::make(
-      op, x.shape, x.dtype, Options(kernel, stride, padding, dilation, mode), indexed, &y_shape);
+  const auto s =
+      MaxPoolShape::make(op, x.shape, x.dtype, Options(kernel, stride, padding, dilation, mode),
+                         static_cast<Places>(places), &y_shape);
   Array y = empty(y_shape, x.dtype, x.device());
-  if (!indexed) {
+  if (s.places == Places::none) {
     launch_from_python(ops::max_pool2d, s, {&x}, {&y});
     return {y, std::nullopt};
   }
-  Array indices = empty(y_shape, DType::int64, x.device());
-  launch_from_python(ops::max_pool2d, s, {&x}, {&y, &indices});
-  return {y, indices};
+  Array at = empty(y_shape, s.places_dtype(), x.device());
+  launch_from_python(ops::max_pool2d, s, {&x}, {&y, &at});
+  return {y, at};
 }
 
-Array max_pool2d_backward(const Array& dy, const Array& indices, const Dims& x_shape,
+MaxPoolShape shape_of_places(const char* op, const Array& places, const Dims& x_shape, DType dtype,
+                             const Options& options, Dims* y_shape) {
+  const Places kind = places.dtype == DType::uint8 ? Places::bytes : Places::indices;
+  const auto s = MaxPoolShape::make(op, x_shape, dtype, options, kind, y_shape);
+  check_y(op, "indices", places, *y_shape, s.places_dtype());
+  return s;
+}
+
+Array max_pool2d_backward(const Array& dy, const Array& places, const Dims& x_shape,
                           const Dims& kernel, const Dims& stride, const Dims& padding,
                           const Dims& dilation, int mode) {
   const char* op = "max_pool2d_backward";
   Dims y_shape;
-  const PoolShape s = PoolShape::make(op, x_shape, dy.dtype,
-                                      Options(kernel, stride, padding, dilation, mode), &y_shape);
+  const MaxPoolShape s = shape_of_places(
+      op, places, x_shape, dy.dtype, Options(kernel, stride, padding, dilation, mode), &y_shape);
   check_y(op, "dy", dy, y_shape, dy.dtype);
-  check_y(op, "indices", indices, y_shape, DType::int64);
   Array dx = empty(x_shape, dy.dtype, dy.device());
-  launch_from_python(ops::max_pool2d_backward, s, {&dy, &indices}, {&dx});
+  launch_from_python(ops::max_pool2d_backward, s, {&dy, &places}, {&dx});
   return dx;
 }
 
-Array max_pool2d_gather(const Array& x, const Array& indices, const Dims& kernel,
-                        const Dims& stride, const Dims& padding, const Dims& dilation, int mode) {
-  const char* op = "max_pool2d_gather";
+Array max_pool2d_gather(const Array& x, const Array& places, const Dims& kernel, const Dims& stride,
+                        const Dims& padding, const Dims& dilation, int mode) {
   Dims y_shape;
-  const PoolShape s = PoolShape::make(op, x.shape, x.dtype,
-                                      Options(kernel, stride, padding, dilation, mode), &y_shape);
-  check_y(op, "indices", indices, y_shape, DType::int64);
+  const MaxPoolShape s =
+      shape_of_places("max_pool2d_gather", places, x.shape, x.dtype,
+                      Options(kernel, stride, padding, dilation, mode), &y_shape);
   Array y = empty(y_shape, x.dtype, x.device());
-  launch_from_python(ops::max_pool2d_gather, s, {&x, &indices}, {&y});
+  launch_from_python(ops::max_pool2d_gather, s, {&x, &places}, {&y});
   return y;
 }
 

@@ -1,5 +1,6 @@
 #include "ops/max_pool2d.h"
 
+#include "core/choice.h"
 #include "core/cpu_features.h"
 #include "core/parallel.h"
 
@@ -8,53 +9,82 @@ namespace dlx {
 DLX_EACH_ISA(extern const MaxPoolTable max_pool_table;)
 
 MaxPoolShape MaxPoolShape::make(const char* op, const Dims& x, DType dtype, const PoolOptions& o,
-                                bool indexed, Dims* y_shape) {
+                                Places places, Dims* y_shape) {
   MaxPoolShape s{};
   s.pool = PoolShape::make(op, x, dtype, o, y_shape);
-  s.indexed = indexed;
+  const PoolWindows& w = s.pool.windows;
+  const int64_t down = w.rows.extent(), across = w.columns.extent();
+  const bool fits = down <= kNoElement && across <= kNoElement && down * across <= kNoElement;
+  s.places = places == Places::bytes && !fits ? Places::indices : places;
   return s;
 }
 
 namespace cpu {
+namespace {
+
+// The same numbers: blocks of windows, or one window after the other.
+enum Forward { kWindows, kBlocks };
+Choice forward("max_pool2d", {"windows", "blocks"});
+// Each window adds to an element, or each element gathers what its windows have for it.
+enum Backward { kScatter, kGather };
+Choice backward("max_pool2d_backward", {"scatter", "gather"});
+
+MaxPlaces places_at(const MaxPoolShape& s, void* places) {
+  return {s.places == Places::bytes ? static_cast<uint8_t*>(places) : nullptr,
+          s.places == Places::indices ? static_cast<int64_t*>(places) : nullptr};
+}
+
+}  // namespace
 
 void max_pool2d(Ctx&, const void* shape, void* const* buffers, void*) {
   const auto& s = *static_cast<const MaxPoolShape*>(shape);
   const PoolWindows& w = s.pool.windows;
-  auto* indices = s.indexed ? static_cast<int64_t*>(buffers[2]) : nullptr;
   if (s.pool.y_size() == 0) return;
-  const auto f = DLX_SELECT_ISA(max_pool_table).max_pool2d[s.pool.dtype == DType::float64];
+  const MaxPlaces places = places_at(s, s.places == Places::none ? nullptr : buffers[2]);
+  const MaxPoolTable& table = DLX_SELECT_ISA(max_pool_table);
+  const int t = s.pool.dtype == DType::float64;
+  const bool blocks = table.blocks_apply[t](w);
+  const int algorithm =
+      forward.pick(blocks ? kBlocks : kWindows, 1 << kWindows | blocks << kBlocks);
+  const auto f = algorithm == kBlocks ? table.blocks[t] : table.windows[t];
   const int64_t grain = pool_grain(w.columns.m * s.pool.taps());
   parallel_for(w.planes * w.rows.m, grain, [&](int64_t begin, int64_t end) {
-    f(w, begin, end, buffers[0], buffers[1], indices);
+    f(w, begin, end, buffers[0], buffers[1], places);
   });
 }
 
 void max_pool2d_backward(Ctx&, const void* shape, void* const* buffers, void*) {
-  const auto& s = *static_cast<const PoolShape*>(shape);
-  const PoolWindows& w = s.windows;
-  const auto* indices = static_cast<const int64_t*>(buffers[1]);
-  const auto f = DLX_SELECT_ISA(max_pool_table).max_pool2d_backward[s.dtype == DType::float64];
+  const auto& s = *static_cast<const MaxPoolShape*>(shape);
+  const PoolWindows& w = s.pool.windows;
+  const MaxPlaces places = places_at(s, buffers[1]);
+  const MaxPoolTable& table = DLX_SELECT_ISA(max_pool_table);
+  const int t = s.pool.dtype == DType::float64;
+  const bool gather = places.bytes && table.gather_applies[t](w);
+  const int algorithm =
+      backward.pick(gather ? kGather : kScatter, 1 << kScatter | gather << kGather);
+  const auto f = algorithm == kGather ? table.gather[t] : table.scatter[t];
   parallel_for(w.planes * w.rows.n, pool_grain(w.columns.n), [&](int64_t begin, int64_t end) {
-    f(w, begin, end, buffers[0], indices, buffers[2]);
+    f(w, begin, end, buffers[0], places, buffers[2]);
   });
 }
 
 void max_pool2d_gather(Ctx&, const void* shape, void* const* buffers, void*) {
-  const auto& s = *static_cast<const PoolShape*>(shape);
-  const PoolWindows& w = s.windows;
-  const auto* indices = static_cast<const int64_t*>(buffers[1]);
+  const auto& s = *static_cast<const MaxPoolShape*>(shape);
+  const PoolWindows& w = s.pool.windows;
+  const MaxPlaces places = places_at(s, buffers[1]);
   const int64_t x_plane = w.rows.n * w.columns.n, y_plane = w.rows.m * w.columns.m;
   const auto run = [&]<class T>(T) {
     const T* x = static_cast<const T*>(buffers[0]);
     T* y = static_cast<T*>(buffers[2]);
-    parallel_for(s.y_size(), effective_grain(16384), [&](int64_t begin, int64_t end) {
+    parallel_for(s.pool.y_size(), effective_grain(16384), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        const bool inside = static_cast<uint64_t>(indices[i]) < static_cast<uint64_t>(x_plane);
-        y[i] = inside ? x[i / y_plane * x_plane + indices[i]] : T{};
+        const int64_t at = index_of(w, places, i);
+        const bool inside = static_cast<uint64_t>(at) < static_cast<uint64_t>(x_plane);
+        y[i] = inside ? x[i / y_plane * x_plane + at] : T{};
       }
     });
   };
-  s.dtype == DType::float64 ? run(double{}) : run(float{});
+  s.pool.dtype == DType::float64 ? run(double{}) : run(float{});
 }
 
 }  // namespace cpu

@@ -1,17 +1,24 @@
 // y[p, q] = max of x over window (p, q), and where it stands: indices[p, q] = h W + w. The first of
 // equals; the last NaN where there are any; -1 and -inf for a window without an element.
-// x, dx: (..., H, W)  y, dy: (..., P, Q)  indices: (..., P, Q) int64
+// Kept for the gradient alone it takes a byte: which element of its window (MaxPlaces).
+// x, dx: (..., H, W)  y, dy: (..., P, Q)  places: (..., P, Q) int64 (indices) or uint8 (bytes)
 #pragma once
 #include "ops/pool.h"
 
 namespace dlx {
 
+enum class Places : int32_t { none, indices, bytes };
+
 struct MaxPoolShape {
   PoolShape pool;
-  bool indexed;  // indices are an output
+  Places places;  // bytes are indices where a window is too large for them
 
-  static MaxPoolShape make(const char* op, const Dims& x, DType dtype, const PoolOptions&,
-                           bool indexed, Dims* y_shape);
+  int64_t places_bytes() const {
+    return places == Places::none ? 0 : pool.y_size() * size_of(places_dtype());
+  }
+  DType places_dtype() const { return places == Places::bytes ? DType::uint8 : DType::int64; }
+  static MaxPoolShape make(const char* op, const Dims& x, DType dtype, const PoolOptions&, Places,
+                           Dims* y_shape);
 };
 
 namespace cpu {
@@ -22,29 +29,31 @@ void max_pool2d_gather(Ctx&, const void* shape, void* const* buffers, void* work
 
 namespace ops {
 
-// x -> y, indices
+// x -> y, places
 inline constexpr Op max_pool2d{
     .name = "max_pool2d", .kernels = {cpu::max_pool2d}, .cost = [](const void* shape) {
       const auto& s = *static_cast<const MaxPoolShape*>(shape);
       const int64_t width = size_of(s.pool.dtype), n = s.pool.y_size();
-      return Cost{s.pool.taps() * n, (s.pool.x_size() + n) * width + (s.indexed ? 8 * n : 0)};
+      return Cost{s.pool.taps() * n, (s.pool.x_size() + n) * width + s.places_bytes()};
     }};
-// dy, indices -> dx: dx[i] = sum of dy[p, q] where indices[p, q] = i
-inline constexpr Op max_pool2d_backward{.name = "max_pool2d_backward",
-                                        .kernels = {cpu::max_pool2d_backward},
-                                        .cost = [](const void* shape) {
-                                          const auto& s = *static_cast<const PoolShape*>(shape);
-                                          const int64_t width = size_of(s.dtype), n = s.y_size();
-                                          return Cost{n, (s.x_size() + n) * width + 8 * n};
-                                        }};
-// x, indices -> y: y[p, q] = x[indices[p, q]], 0 for -1; the transpose of max_pool2d_backward
+// dy, places -> dx: dx[i] = sum of dy[p, q] where indices[p, q] = i
+inline constexpr Op max_pool2d_backward{
+    .name = "max_pool2d_backward",
+    .kernels = {cpu::max_pool2d_backward},
+    .cost = [](const void* shape) {
+      const auto& s = *static_cast<const MaxPoolShape*>(shape);
+      const int64_t width = size_of(s.pool.dtype), n = s.pool.y_size();
+      return Cost{n, (s.pool.x_size() + n) * width + s.places_bytes()};
+    }};
+// x, places -> y: y[p, q] = x[indices[p, q]], 0 for -1; the transpose of max_pool2d_backward
 inline constexpr Op max_pool2d_gather{
     .name = "max_pool2d_gather",
     .kernels = {cpu::max_pool2d_gather},
     .baseline = true,
     .cost = [](const void* shape) {
-      const auto& s = *static_cast<const PoolShape*>(shape);
-      return Cost{0, s.y_size() * (2 * size_of(s.dtype) + 8)};  // what is not taken is not read
+      const auto& s = *static_cast<const MaxPoolShape*>(shape);
+      // what is not taken is not read
+      return Cost{0, s.pool.y_size() * 2 * size_of(s.pool.dtype) + s.places_bytes()};
     }};
 
 }  // namespace ops

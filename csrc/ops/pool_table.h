@@ -23,6 +23,11 @@ struct PoolAxis {
     const int64_t e = start(i) + (kernel - 1) * dilation + 1;
     return e < n ? e : n;
   }
+  // Element j of window i stands at origin(i) + j dilation, 0 <= j < extent().
+  [[gnu::always_inline]] int64_t origin(int64_t i) const { return stride ? start(i) : begin(i); }
+  [[gnu::always_inline]] int64_t extent() const {
+    return stride ? kernel : m ? (n + m - 1) / m + 1 : 0;
+  }
   // Elements of window i, padding counted or not; dilation 1.
   [[gnu::always_inline]] int64_t count(int64_t i, bool padded) const {
     if (!padded) return end(i) - begin(i);
@@ -63,14 +68,39 @@ struct PoolDivisor {
   bool padded;  // padding counts
 };
 
+// Where the maxima stand, as bytes or as indices, one of which is null. A byte is r S + s for the
+// element r, s of its window (PoolAxis::origin), S the extent along the row; kNoElement for a
+// window without one.
+struct MaxPlaces {
+  uint8_t* bytes;
+  int64_t* indices;
+};
+constexpr uint8_t kNoElement = 255;
+
+// Of element i of y, the index; -1 for a window without an element.
+[[gnu::always_inline]] inline int64_t index_of(const PoolWindows& w, const MaxPlaces& places,
+                                               int64_t i) {
+  if (places.indices) return places.indices[i];
+  const int64_t byte = places.bytes[i], across = w.columns.extent();
+  if (byte == kNoElement) return -1;
+  const int64_t p = i / w.columns.m % w.rows.m, q = i % w.columns.m;
+  const int64_t h = w.rows.origin(p) + byte / across * w.rows.dilation;
+  return h * w.columns.n + w.columns.origin(q) + byte % across * w.columns.dilation;
+}
+
 // [0]: float32, [1]: float64. Rows [begin, end) are counted through all planes.
 struct MaxPoolTable {
-  // rows of y; indices may be null
-  void (*max_pool2d[2])(const PoolWindows&, int64_t begin, int64_t end, const void* x, void* y,
-                        int64_t* indices);
+  // rows of y; places may be null, both of them
+  using Forward = void (*)(const PoolWindows&, int64_t begin, int64_t end, const void* x, void* y,
+                           const MaxPlaces&);
+  Forward windows[2], blocks[2];
   // rows of dx
-  void (*max_pool2d_backward[2])(const PoolWindows&, int64_t begin, int64_t end, const void* dy,
-                                 const int64_t* indices, void* dx);
+  using Backward = void (*)(const PoolWindows&, int64_t begin, int64_t end, const void* dy,
+                            const MaxPlaces&, void* dx);
+  Backward scatter[2], gather[2];  // gather: from bytes only
+  // which of these serve such windows
+  bool (*blocks_apply[2])(const PoolWindows&);
+  bool (*gather_applies[2])(const PoolWindows&);
 };
 
 struct AvgPoolTable {

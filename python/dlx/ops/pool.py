@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 _FLOOR, _CEIL, _VALID, _SAME, _ADAPTIVE = range(5)  # csrc's PoolMode
+_NO_PLACES, _INDICES, _BYTES = range(3)  # csrc's Places: what max_pool2d keeps of the maxima
 
 
 def sizes(op, name, value, axes, or_none=False):
@@ -133,7 +134,8 @@ def _adaptive_max_pool(op, axes, x, output_size, return_indices):
 
 def _maximum(op, x, windows, return_indices):
     differentiable = x.requires_grad and _core.recording()
-    y, indices = _core.max_pool2d(op, x, *windows, bool(return_indices) or differentiable)
+    places = _INDICES if return_indices else _BYTES if differentiable else _NO_PLACES
+    y, indices = _core.max_pool2d(op, x, *windows, places)
     if differentiable:
         y = record(_max_pool_rule, (x,), y, (indices, x.shape, windows))
     return (y, indices) if return_indices else y
