@@ -21,6 +21,7 @@ USERS = {
     "conv2d_backward_weight": ("conv", "Conv"),
     "max_pool2d": ("max_pool",),
     "max_pool2d_backward": ("max_pool",),
+    "matmul": ("matmul", "linear"),
 }
 ALGORITHMS = [(op, name) for op, names in testing.algorithms().items() for name in names]
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <stdexcept>
 #include <string>
 
@@ -10,6 +9,7 @@
 #include "core/rounding.h"
 #include "core/test_hooks.h"
 #include "gemm/plan.h"
+#include "gemm/thin.h"
 #include "gemm/tiles.h"
 
 namespace dlx {
@@ -63,16 +63,23 @@ GemmPlan make_plan(const GemmShape& shape) {
   return plan;
 }
 
-// C = 0, which an empty sum is.
-void fill_zero(const GemmShape& s, int64_t batches, char* c) {
+bool is_empty(const GemmPlan& plan) {
+  return plan.batches == 0 || plan.shape.m == 0 || plan.shape.n == 0 || plan.shape.k == 0;
+}
+
+// An empty sum is 0, then comes the epilogue.
+template <class T>
+void fill_empty_sums(const GemmShape& s, int64_t batches, T* c, const T* bias) {
   for (int64_t b = 0; b < batches; ++b) {
     int64_t offset = 0;
     for (int64_t d = s.batch_ndim - 1, rest = b; d >= 0; rest /= s.batch[d--]) {
       offset += rest % s.batch[d] * s.c_batch[d];
     }
     for (int64_t i = 0; i < s.m; ++i) {
-      std::memset(c + (offset + i * s.c_row) * size_of(s.dtype), 0,
-                  static_cast<size_t>(s.n * size_of(s.dtype)));
+      for (int64_t j = 0; j < s.n; ++j) {
+        const T y = bias ? bias[j] : T(0);
+        c[offset + i * s.c_row + j] = s.relu && y < 0 ? T(0) : y;
+      }
     }
   }
 }
@@ -81,16 +88,31 @@ void fill_zero(const GemmShape& s, int64_t batches, char* c) {
 
 int64_t gemm_workspace(const GemmShape& shape) {
   const GemmPlan plan = make_plan(shape);
+  if (is_empty(plan)) return 0;
+  const GemmAlgorithm algorithm = choose_gemm(plan.shape);
+  if (algorithm != GemmAlgorithm::packed)
+    return num_threads() * make_thin_plan(plan.shape, algorithm).private_bytes;
   return plan.shared_bytes + num_threads() * plan.private_bytes;
 }
 
-void gemm(const GemmShape& shape, const void* a, const void* b, void* c, void* workspace) {
+void gemm(const GemmShape& shape, const void* a, const void* b, void* c, void* workspace,
+          const void* bias) {
   const GemmPlan plan = make_plan(shape);
   const GemmShape& s = plan.shape;
   if (plan.batches == 0 || s.m == 0 || s.n == 0) return;
-  if (s.k == 0) return fill_zero(s, plan.batches, static_cast<char*>(c));
+  if (!s.bias) bias = nullptr;
+  const bool single = s.dtype == DType::float32;
+  if (s.k == 0) {
+    const auto fill = [&]<class T>(T* to) {
+      fill_empty_sums(s, plan.batches, to, static_cast<const T*>(bias));
+    };
+    return single ? fill(static_cast<float*>(c)) : fill(static_cast<double*>(c));
+  }
+  const GemmAlgorithm algorithm = choose_gemm(s);
+  if (algorithm != GemmAlgorithm::packed)
+    return run_thin_plan(make_thin_plan(s, algorithm), algorithm, a, b, c, bias, workspace);
   const GemmKernels& kernels = DLX_SELECT_ISA(gemm_kernels);
-  (s.dtype == DType::float32 ? kernels.float32 : kernels.float64)(plan, a, b, c, workspace);
+  (single ? kernels.float32 : kernels.float64)(plan, a, b, c, bias, workspace);
 }
 
 }  // namespace dlx

@@ -19,13 +19,17 @@ struct GemmShape {
   int batch_ndim;
   int64_t batch[kMaxBatchDims];
   int64_t a_batch[kMaxBatchDims], b_batch[kMaxBatchDims], c_batch[kMaxBatchDims];
+  // The epilogue: C's row i becomes A B's + bias (n), then negative elements become 0.
+  bool bias, relu;
 };
 
 // Bytes, for the number of threads set now: call both functions under the same set_num_threads and
 // set_isa.
 int64_t gemm_workspace(const GemmShape& shape);
 
-// Overwrites C, which overlaps neither A nor B; k == 0 gives zeros. workspace: 64-byte aligned.
-void gemm(const GemmShape& shape, const void* a, const void* b, void* c, void* workspace);
+// Overwrites C, which overlaps no operand; an empty sum is 0. workspace: 64-byte aligned. bias:
+// (n), dense, read if shape.bias.
+void gemm(const GemmShape& shape, const void* a, const void* b, void* c, void* workspace,
+          const void* bias = nullptr);
 
 }  // namespace dlx

@@ -1,5 +1,6 @@
 // The five loops around the micro-kernel.
 #include "core/parallel.h"
+#include "gemm/epilogue.h"
 #include "gemm/pack.h"
 #include "gemm/plan.h"
 #include "gemm/ukernel.h"
@@ -18,6 +19,7 @@ struct Pass {
   const T* a;
   const T* b;
   T* c;
+  const T* bias;
   char* privates;  // plan.private_bytes for each worker
   int64_t cols, end_k;
   int64_t first_batch = 0, first_col = 0, first_k = 0;
@@ -80,6 +82,10 @@ void multiply_block(const Pass<T>& pass, int64_t batch, int64_t i0, int64_t i1, 
       for (int64_t i = i0; i < i1; i += MR) {  // loop 1
         micro_kernel<T>(min(MR, i1 - i), min(NR, j1 - j), depth, packed_a + (i - i0) * depth, panel,
                         c + i * s.c_row + j, s.c_row, p > 0);
+        if (p + depth == s.k) {
+          finish_block(c + i * s.c_row + j, s.c_row, min(MR, i1 - i), min(NR, j1 - j),
+                       pass.bias ? pass.bias + j : nullptr, s.relu);
+        }
       }
     }
   }
@@ -103,12 +109,14 @@ void multiply(void* state, int64_t begin, int64_t end, int worker) {
 }
 
 template <class T>
-void gemm(const GemmPlan& plan, const void* a, const void* b, void* c, void* workspace) {
+void gemm(const GemmPlan& plan, const void* a, const void* b, void* c, const void* bias,
+          void* workspace) {
   const GemmShape& s = plan.shape;
   Pass<T> pass{.plan = plan,
                .a = static_cast<const T*>(a),
                .b = static_cast<const T*>(b),
                .c = static_cast<T*>(c),
+               .bias = static_cast<const T*>(bias),
                .privates = static_cast<char*>(workspace) + plan.shared_bytes,
                .cols = s.n,
                .end_k = s.k};

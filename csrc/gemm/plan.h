@@ -19,8 +19,9 @@ struct GemmPlan {
 };
 
 struct GemmKernels {
-  void (*float32)(const GemmPlan& plan, const void* a, const void* b, void* c, void* workspace);
-  void (*float64)(const GemmPlan& plan, const void* a, const void* b, void* c, void* workspace);
+  using Run = void (*)(const GemmPlan& plan, const void* a, const void* b, void* c,
+                       const void* bias, void* workspace);
+  Run float32, float64;
 };
 DLX_EACH_ISA(extern const GemmKernels gemm_kernels;)
 

@@ -7,7 +7,7 @@
 
 namespace dlx {
 
-MatmulShape MatmulShape::make(const Array& a, const Array& b, Dims* y_shape) {
+MatmulShape MatmulShape::make(const Array& a, const Array& b, const Array* bias, Dims* y_shape) {
   const auto shapes = [&] { return message("; a=", a.shape, " b=", b.shape); };
   DLX_CHECK_AS(TypeError, a.dtype == b.dtype, "matmul: expected one dtype, got a ", a.dtype,
                " and b ", b.dtype);
@@ -20,6 +20,7 @@ MatmulShape MatmulShape::make(const Array& a, const Array& b, Dims* y_shape) {
   MatmulShape s{};
   GemmShape& g = s.gemm;
   g.dtype = a.dtype;
+  g.bias = bias != nullptr;
   g.m = an > 1 ? a.shape[an - 2] : 1;
   g.a_row = an > 1 ? a.strides[an - 2] : 0;
   g.k = a.shape[an - 1];
@@ -60,7 +61,9 @@ MatmulShape MatmulShape::make(const Array& a, const Array& b, Dims* y_shape) {
 namespace cpu {
 
 void matmul(Ctx&, const void* shape, void* const* buffers, void* workspace) {
-  gemm(static_cast<const MatmulShape*>(shape)->gemm, buffers[0], buffers[1], buffers[2], workspace);
+  const GemmShape& s = static_cast<const MatmulShape*>(shape)->gemm;
+  void* const* y = buffers + (s.bias ? 3 : 2);
+  gemm(s, buffers[0], buffers[1], *y, workspace, s.bias ? buffers[2] : nullptr);
 }
 
 }  // namespace cpu

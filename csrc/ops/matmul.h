@@ -1,6 +1,6 @@
 // y = a @ b with NumPy's rules: a: (..., M, K)  b: (..., K, N)  y: (..., M, N), batch dimensions
 // broadcast, a 1-d operand is a row (a) or column (b) whose dimension is dropped. Any strides, no
-// copies: packing reads them.
+// copies: the kernels read them. With a bias (N), dense, y = a @ b + bias.
 #pragma once
 #include "core/launch.h"
 #include "gemm/gemm.h"
@@ -10,7 +10,8 @@ namespace dlx {
 struct MatmulShape {
   GemmShape gemm;
 
-  static MatmulShape make(const Array& a, const Array& b, Dims* y_shape);
+  // bias: null, or as long as y's rows, as its caller has checked
+  static MatmulShape make(const Array& a, const Array& b, const Array* bias, Dims* y_shape);
   int64_t batches() const {
     int64_t n = 1;
     for (int i = 0; i < gemm.batch_ndim; ++i) n *= gemm.batch[i];
@@ -36,7 +37,8 @@ inline constexpr Op matmul{
             if (g.a_batch[i]) a *= g.batch[i];
             if (g.b_batch[i]) b *= g.batch[i];
           }
-          return Cost{2 * s.batches() * g.m * g.n * g.k, (a + b + y) * size_of(g.dtype)};
+          const int64_t sums = g.bias ? y : 0, bias = g.bias ? g.n : 0;
+          return Cost{2 * y * g.k + sums, (a + b + bias + y) * size_of(g.dtype)};
         },
     .workspace =
         [](const void* shape) {

@@ -106,6 +106,8 @@ class Case:
     # The same of the gradients, (|dy|, *inputs, **kwargs) -> list, where a term is a difference;
     # None: sum over j of |dy_j / dx_i| |cotangent_j|.
     grad_terms: Callable[..., list[np.ndarray]] | None = None
+    # The order of the sums follows how the operands lie in memory, which other strides change.
+    order_by_layout: bool = False
     dtypes: tuple[str, ...] = ()  # beside float32 and float64
     takes_dtype: bool = False  # makes an array of the dtype it is told
     flops: int | None = None  # in float32, counted by hand

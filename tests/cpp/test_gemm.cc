@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "core/choice.h"
 #include "core/cpu_features.h"
 #include "core/parallel.h"
 #include "gemm/gemm.h"
@@ -67,8 +68,8 @@ void for_each_batch(const GemmShape& s, const F& body, int d = 0, int64_t a = 0,
 template <class T>
 struct Problem {
   GemmShape shape;
-  std::vector<T> a,
-      b;  // exactly as long as the strides reach, so that a sanitizer sees any read outside
+  // Exactly as long as the strides reach, so that a sanitizer sees any read outside.
+  std::vector<T> a, b, bias;
   int64_t c_size;
 
   explicit Problem(const GemmShape& s) : shape(s) {
@@ -77,6 +78,8 @@ struct Problem {
     c_size = extent(s, s.c_batch, s.m, s.c_row, s.n, 1);
     for (T& x : a) x = static_cast<T>(next_random());
     for (T& x : b) x = static_cast<T>(next_random());
+    bias.resize(static_cast<size_t>(s.bias ? s.n : 0));
+    for (T& x : bias) x = static_cast<T>(next_random());
   }
 
   // C from a buffer full of NaN, with its guards.
@@ -86,7 +89,7 @@ struct Problem {
     const int64_t bytes = gemm_workspace(shape);
     void* workspace = std::aligned_alloc(64, static_cast<size_t>((bytes + 64) / 64 * 64));
     std::memset(workspace, 0xff, static_cast<size_t>(bytes));  // NaN too
-    gemm(shape, a.data(), b.data(), c.data() + kGuard, workspace);
+    gemm(shape, a.data(), b.data(), c.data() + kGuard, workspace, bias.data());
     std::free(workspace);
     return c;
   }
@@ -99,7 +102,8 @@ void check_values(const Problem<T>& problem, std::vector<T> c) {
   for_each_batch(s, [&](int64_t a0, int64_t b0, int64_t c0) {
     for (int64_t i = 0; i < s.m; ++i) {
       for (int64_t j = 0; j < s.n; ++j) {
-        double sum = 0, size = 0;
+        const double start = s.bias ? static_cast<double>(problem.bias[static_cast<size_t>(j)]) : 0;
+        double sum = start, size = std::fabs(start);
         for (int64_t p = 0; p < s.k; ++p) {
           const double term =
               static_cast<double>(problem.a[static_cast<size_t>(a0 + i * s.a_row + p * s.a_col)]) *
@@ -110,6 +114,7 @@ void check_values(const Problem<T>& problem, std::vector<T> c) {
         // Rounding errors of random sign add up like a walk, sqrt(k), where 4 eps alone would be
         // too tight for k >> 100.
         const double bound = (4 + std::sqrt(static_cast<double>(s.k)) / 8) * eps * size;
+        if (s.relu && sum < 0) sum = 0;
         T& got = c[static_cast<size_t>(kGuard + c0 + i * s.c_row + j)];
         if (!(std::fabs(static_cast<double>(got) - sum) <= bound))
           fail(s, "wrong value", static_cast<double>(got), sum);
@@ -125,6 +130,7 @@ void check_values(const Problem<T>& problem, std::vector<T> c) {
 template <class T>
 void check(GemmShape s, bool every_thread_count = false) {
   s.dtype = DTypeOf<T>::value;
+  s.bias = cases % 2, s.relu = cases % 3 == 0;  // the epilogue, on all kinds of shapes
   const Problem<T> problem(s);
   const std::vector<T> c = problem.run(1);
   check_values(problem, c);
@@ -281,7 +287,17 @@ void all() {
 }  // namespace
 
 int main() {
-  all<float>();
-  all<double>();
+  for (Choice* choice : Choice::all()) {
+    if (choice->op != "matmul") continue;
+    for (int i = -1; i < static_cast<int>(choice->algorithms.size()); ++i) {  // -1: as chosen
+      choice->force(i);
+      all<float>();
+      all<double>();
+      if (choice->force(-1) == 0 && i >= 0) {
+        std::printf("gemm: %s never ran\n", choice->algorithms[static_cast<size_t>(i)].c_str());
+        return 1;
+      }
+    }
+  }
   std::printf("ok: %ld gemm cases on %s\n", long(cases), kIsaName[static_cast<int>(current_isa())]);
 }

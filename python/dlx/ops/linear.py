@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dlx.autodiff import no_grad, primitive, record
+from dlx import _core
+from dlx.autodiff import primitive, record
 from dlx.ops._broadcast import sum_to_shape
 from dlx.ops.matmul import matmul
 from dlx.ops.shape import broadcast_to, permute_dims, reshape
@@ -17,11 +18,7 @@ __all__ = ["linear"]
 def linear(x, w, b=None) -> Tensor:
     """y = x w^T + b. x: (..., I), w: (O, I), b: (O,) or None, y: (..., O); arguments as checked by
     nn.functional.linear."""
-    with no_grad():
-        y = matmul(x, permute_dims(w, (1, 0)))
-        if b is not None:
-            y = y + b
-    return record(_linear_rule, (x, w) if b is None else (x, w, b), y)
+    return record(_linear_rule, (x, w) if b is None else (x, w, b), _core.linear(x, w, b))
 
 
 def _rows(x):

@@ -1,0 +1,29 @@
+// What is done to a block of C while it is still in registers. For kernel files only.
+#pragma once
+#include "core/simd.h"
+#include "gemm/gemm.h"
+
+namespace dlx::DLX_ISA {
+
+// y + bias, then the activation. bias: of this vector's columns, or null; n: how many there are
+template <class T>
+inline Vec<T> finish(Vec<T> y, const T* bias, int n, bool relu) {
+  if (bias) y = y + Vec<T>::load(bias, n);
+  if (relu) y.raw = y.raw < 0 ? typename Vec<T>::Raw{} : y.raw;  // keeps NaN
+  return y;
+}
+
+// The same to C (rows, cols), which was just stored and is still in the L1 cache.
+template <class T>
+void finish_block(T* c, int64_t c_row, int64_t rows, int64_t cols, const T* bias, bool relu) {
+  constexpr int W = Vec<T>::kWidth;
+  if (!bias && !relu) return;
+  for (int64_t i = 0; i < rows; ++i, c += c_row) {
+    for (int64_t j = 0; j < cols; j += W) {
+      const int n = static_cast<int>(W < cols - j ? W : cols - j);
+      finish(Vec<T>::load(c + j, n), bias ? bias + j : nullptr, n, relu).store(c + j, n);
+    }
+  }
+}
+
+}  // namespace dlx::DLX_ISA
