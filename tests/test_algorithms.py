@@ -16,6 +16,7 @@ LEVELS = ("portable", "x86-64-v2", "avx2", "avx512")
 # The cases whose forward or gradients launch the native op.
 USERS = {
     "batch_norm": ("batch_norm", "BatchNorm"),
+    "batch_norm_result": ("batch_norm", "BatchNorm"),
     "conv2d": ("conv", "Conv"),
     "pointwise": ("add", "equal", "where", "elu"),
     "conv2d_backward_weight": ("conv", "Conv"),

@@ -6,6 +6,7 @@
 #include "core/check.h"
 #include "core/choice.h"
 #include "core/cpu_features.h"
+#include "core/machine_limits.h"
 #include "core/parallel.h"
 #include "ops/batch_norm_cut.h"
 #include "ops/norm_table.h"
@@ -65,6 +66,10 @@ enum Algorithm { kPlanes, kChannels };
 Choice choice("batch_norm", {"planes", "channels"});
 constexpr int64_t kCacheOfCore = int64_t{2} << 20;  // bytes: an L2 cache
 constexpr int64_t kFewestChannels = 16;             // to have work for many threads
+
+// How the result is written: past the caches, where it would not stay in them.
+Choice stores("batch_norm_result", {"cached", "streamed"});
+bool streams(int64_t bytes) { return stores.pick(pays_to_stream(bytes), 0b11); }
 
 bool channel_by_channel(const BatchNormShape& s, int arrays) {
   const int64_t bytes = s.N * s.L * size_of(s.dtype) * arrays;
@@ -141,25 +146,26 @@ struct Call {
     const auto grain = [](int64_t elements) {
       return std::max<int64_t>(1, effective_grain(kGrain) / std::max<int64_t>(1, elements));
     };
+    const bool past = streams((arrays + 1) * s.size() * size_of(s.dtype));
     if (channel_by_channel(s, arrays)) {
       return parallel_for(s.C, grain(s.N * s.L), [&](int64_t begin, int64_t end) {
         for (int64_t c = begin; c < end; ++c) {
           for_blocks(c * cut.blocks, (c + 1) * cut.blocks, sum);
           finish(c);
-          map(NormPlanes{s.C, s.L, cut.piece, cut.pieces, c, s.C}, 0, s.N * cut.pieces);
+          map(NormPlanes{s.C, s.L, cut.piece, cut.pieces, c, s.C, past}, 0, s.N * cut.pieces);
         }
       });
     }
     parallel_for(s.C * cut.blocks, grain(cut.piece * std::min(cut.planes, s.N)),
                  [&](int64_t begin, int64_t end) { for_blocks(begin, end, sum); });
     over_channels(finish);
-    over_units(map);
+    over_units(past, map);
   }
 
   // map(planes, begin, end) over the units of x.
   template <class Map>
-  void over_units(const Map& map) const {
-    const NormPlanes planes{s.C, s.L, cut.piece, cut.pieces, 0, 1};
+  void over_units(bool past, const Map& map) const {
+    const NormPlanes planes{s.C, s.L, cut.piece, cut.pieces, 0, 1, past};
     parallel_for(s.N * s.C * cut.pieces,
                  std::max<int64_t>(1, effective_grain(kGrain) / std::max<int64_t>(1, cut.piece)),
                  [&](int64_t begin, int64_t end) { map(planes, begin, end); });
@@ -262,7 +268,8 @@ void batch_norm_inference(Ctx&, const void* shape, void* const* buffers, void* w
   const NormAffine affine{mean, scale, shift};
   void* y = call.take();
   if (call.cut.columns) return call.apply_columns(x, affine, y);
-  call.over_units([&](const NormPlanes& p, int64_t begin, int64_t end) {
+  const bool past = streams(2 * s.size() * size_of(s.dtype));
+  call.over_units(past, [&](const NormPlanes& p, int64_t begin, int64_t end) {
     call.table.affine[call.t](p, begin, end, x, affine, y);
   });
 }

@@ -66,37 +66,57 @@ template <class Body>
   }
 }
 
+// body(offset, count, y) for the parts of a unit, y being where its result goes: to its place, or
+// first to a buffer and then past the caches.
+template <class T, class Body>
+[[gnu::always_inline]] inline void for_results(const NormPlanes& s, int64_t count, T* y,
+                                               const Body& body) {
+  if (!s.streams) return body(0, count, y);
+  alignas(64) T buffer[kNormGather];
+  for (int64_t i = 0; i < count; i += kNormGather) {
+    const int64_t part = count - i < kNormGather ? count - i : kNormGather;
+    body(i, part, buffer);
+    stream_bytes(buffer, y + i, part * static_cast<int64_t>(sizeof(T)));
+  }
+}
+
 template <class T>
 void affine(const NormPlanes& s, int64_t begin, int64_t end, const void* x0, const NormAffine& a,
             void* y0) {
-  for_units(s, begin, end, [&](int64_t c, int64_t offset, int64_t count) {
-    const T* x = static_cast<const T*>(x0) + offset;
-    T* y = static_cast<T*>(y0) + offset;
+  for_units(s, begin, end, [&](int64_t c, int64_t offset, int64_t size) {
     const Mean<T> mean(a.mean[c]);
     const T scale = static_cast<T>(a.scale[c]), shift = static_cast<T>(a.shift[c]);
+    for_results(s, size, static_cast<T*>(y0) + offset, [&](int64_t first, int64_t count, T* y) {
+      const T* x = static_cast<const T*>(x0) + offset + first;
 #pragma GCC ivdep
-    for (int64_t i = 0; i < count; ++i) y[i] = mean.from(x[i]) * scale + shift;
+      for (int64_t i = 0; i < count; ++i) y[i] = mean.from(x[i]) * scale + shift;
+    });
   });
+  if (s.streams) end_stream();
 }
 
 template <class T>
 void gradient(const NormPlanes& s, int64_t begin, int64_t end, const void* dy0, const void* x0,
               const NormGradient& g, void* dx0) {
-  for_units(s, begin, end, [&](int64_t c, int64_t offset, int64_t count) {
-    const T *dy = static_cast<const T*>(dy0) + offset, *x = static_cast<const T*>(x0) + offset;
-    T* dx = static_cast<T*>(dx0) + offset;
+  for_units(s, begin, end, [&](int64_t c, int64_t offset, int64_t size) {
     const T scale = static_cast<T>(g.scale[c]);
-    if (!g.slope) {
+    const Mean<T> mean(g.slope ? g.mean[c] : 0);
+    const T mean_dy = g.slope ? static_cast<T>(g.mean_dy[c]) : T{},
+            slope = g.slope ? static_cast<T>(g.slope[c]) : T{};
+    for_results(s, size, static_cast<T*>(dx0) + offset, [&](int64_t first, int64_t count, T* dx) {
+      const T* dy = static_cast<const T*>(dy0) + offset + first;
+      const T* x = static_cast<const T*>(x0) + offset + first;
+      if (!g.slope) {
 #pragma GCC ivdep
-      for (int64_t i = 0; i < count; ++i) dx[i] = dy[i] * scale;
-      return;
-    }
-    const Mean<T> mean(g.mean[c]);
-    const T mean_dy = static_cast<T>(g.mean_dy[c]), slope = static_cast<T>(g.slope[c]);
+        for (int64_t i = 0; i < count; ++i) dx[i] = dy[i] * scale;
+        return;
+      }
 #pragma GCC ivdep
-    for (int64_t i = 0; i < count; ++i)
-      dx[i] = ((dy[i] - mean_dy) - mean.from(x[i]) * slope) * scale;
+      for (int64_t i = 0; i < count; ++i)
+        dx[i] = ((dy[i] - mean_dy) - mean.from(x[i]) * slope) * scale;
+    });
   });
+  if (s.streams) end_stream();
 }
 
 // ----------------------------------------------------------------------------------------------

@@ -29,10 +29,13 @@ void check_parameter(const char* op, const char* what, const Array* p, const Arr
 
 constexpr int64_t kGrain = 16384;   // elements: 5-50 us
 constexpr int64_t kFewestRows = 8;  // of a partial sum: what the kernel adds up as a tree
+constexpr int64_t kBlocks = 64;     // partial sums, unless a block leaves the cache
 
 // Rows behind one partial sum of dgamma and dbeta: a fixed part of the order of additions.
 int64_t rows_of_block(const LayerNormShape& s) {
-  return std::max(kFewestRows, kGrain / std::max<int64_t>(1, s.D));
+  const int64_t rows = (s.M / kBlocks + kFewestRows - 1) / kFewestRows * kFewestRows;
+  const int64_t grain = std::max(kFewestRows, kGrain / std::max<int64_t>(1, s.D));
+  return std::clamp(rows, grain, 4 * grain);
 }
 int64_t blocks(const LayerNormShape& s) {
   const int64_t rows = rows_of_block(s);
@@ -59,10 +62,11 @@ LayerNormShape LayerNormShape::make(const char* op, const Array& x, int dims, co
   return s;
 }
 
-// Two sums per column and block.
+// Two sums per column and block, and what the kernel keeps of rows.
 int64_t layer_norm_backward_workspace(const void* shape) {
   const auto& s = *static_cast<const LayerNormShape*>(shape);
-  return 2 * blocks(s) * s.D * static_cast<int64_t>(sizeof(double));
+  const int64_t numbers = 2 * s.D + kLayerNormWork * rows_of_block(s);
+  return blocks(s) * numbers * static_cast<int64_t>(sizeof(double));
 }
 
 namespace cpu {
@@ -122,16 +126,15 @@ void layer_norm_backward(Ctx&, const void* shape, void* const* buffers, void* wo
   const void* gamma = s.has_gamma ? *buffers++ : nullptr;
   void* dx = buffers[0];
   auto* dgamma = static_cast<double*>(workspace);
-  double* dbeta = dgamma + blocks(s) * s.D;
+  double *dbeta = dgamma + blocks(s) * s.D, *work = dbeta + blocks(s) * s.D;
   const int64_t rows = rows_of_block(s);
   parallel_for(blocks(s), 1, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
       const int64_t first = b * rows, n = std::min(rows, s.M - first);
       const char *from = at(dy, first * s.D, s.dtype), *of = at(x, first * s.D, s.dtype);
-      table.layer_norm_backward[by_dtype(s.dtype)](n, s.D, from, of, mean + first, rstd + first,
-                                                   gamma, at(dx, first * s.D, s.dtype));
-      table.layer_norm_parameters[by_dtype(s.dtype)](n, s.D, from, of, mean + first, rstd + first,
-                                                     dgamma + b * s.D, dbeta + b * s.D);
+      table.layer_norm_backward[by_dtype(s.dtype)](
+          n, s.D, from, of, mean + first, rstd + first, gamma, at(dx, first * s.D, s.dtype),
+          dgamma + b * s.D, dbeta + b * s.D, work + b * rows * kLayerNormWork);
     }
   });
   add_blocks(s, dgamma, buffers[1]);

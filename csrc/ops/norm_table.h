@@ -4,7 +4,8 @@
 
 namespace dlx {
 
-constexpr int64_t kNormTile = 64;      // columns at a time
+constexpr int64_t kNormTile = 64;  // columns at a time
+constexpr int64_t kLayerNormWork = 5;
 constexpr int64_t kNormGather = 1024;  // elements of short planes brought together for one sum
 
 // Values of one channel: `planes` vectors of `length` elements, `stride` apart. With several of
@@ -14,9 +15,11 @@ struct NormBlock {
 };
 
 // Planes first, first + step, ... of x (N, C, length) as units: unit u is piece u % pieces of the
-// (u / pieces)-th of them, of `piece` elements but for the last of its plane.
+// (u / pieces)-th of them, of `piece` elements but for the last of its plane. streams: the result
+// goes past the caches.
 struct NormPlanes {
   int64_t channels, length, piece, pieces, first, step;
+  bool streams;
 };
 
 // Part of a matrix: `rows` rows, `stride` apart, of `count` <= kNormTile columns. Column j belongs
@@ -60,14 +63,10 @@ struct LayerNormTable {
   // x, y: (rows, d)  gamma, beta: (d) or null  mean, rstd: (rows)
   void (*layer_norm[2])(int64_t rows, int64_t d, double eps, const void* x, const void* gamma,
                         const void* beta, void* y, double* mean, double* rstd);
-  // dx: (rows, d)
+  // dx: (rows, d)  dgamma, dbeta: (d), sums over the rows  work: kLayerNormWork numbers for a row
   void (*layer_norm_backward[2])(int64_t rows, int64_t d, const void* dy, const void* x,
                                  const double* mean, const double* rstd, const void* gamma,
-                                 void* dx);
-  // dgamma, dbeta: (d), sums over the rows
-  void (*layer_norm_parameters[2])(int64_t rows, int64_t d, const void* dy, const void* x,
-                                   const double* mean, const double* rstd, double* dgamma,
-                                   double* dbeta);
+                                 void* dx, double* dgamma, double* dbeta, void* work);
 };
 
 }  // namespace dlx

@@ -11,25 +11,57 @@ namespace {
 // ----------------------------------------------------------------------------------------------
 // rows
 
+// As extreme_of; joining its lanes would be most of the work for a few numbers.
 template <class T>
-void exp_row(const T* x, T shift, T* y, int64_t n) {
-#pragma GCC ivdep
-  for (int64_t c = 0; c < n; ++c) y[c] = math::exp(x[c] - shift);
+T maximum_of(const T* x, int64_t n) {
+  if (n >= kExtremeLanes) return extreme_of<true>(x, n);
+  T best = neutral<true, T>();
+  for (int64_t c = 0; c < n; ++c) best = extreme<true>(best, x[c]);
+  return best;
+}
+
+// y = e^(x - shift) and the sum of it; y null: the sum only. The row behind this one is fetched
+// meanwhile: exp leaves the memory idle.
+template <class T>
+double exp_row(const T* x, T shift, T* y, int64_t n) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  SumLanes<T> sum;
+  alignas(64) T e[kSumBlock];
+  const auto add = [&] { sum.add_block([&](int at) { return load_as<T>(e + at); }); };
+  int64_t i = 0;
+  for (; i + kSumBlock <= n; i += kSumBlock) {
+    for (int64_t c = i; c < i + kSumBlock; c += kLine) {
+      __builtin_prefetch(x + n + c);
+      if (y) __builtin_prefetch(y + n + c, 1);
+    }
+    for (int64_t c = 0; c < kSumBlock; ++c) e[c] = math::exp(x[i + c] - shift);
+    if (y) memcpy(y + i, e, sizeof e);
+    add();
+  }
+  if (i < n) {
+    const int64_t rest = n - i;
+    for (T& v : e) v = shift;
+    memcpy(e, x + i, static_cast<size_t>(rest) * sizeof(T));
+    for (int64_t c = 0; c < rest; c += kSumLanes)  // whole vectors
+      for (int64_t k = c; k < c + kSumLanes; ++k) e[k] = math::exp(e[k] - shift);
+    for (int64_t c = rest; c < kSumBlock; ++c) e[c] = 0;
+    if (y) memcpy(y + i, e, static_cast<size_t>(rest) * sizeof(T));
+    add();
+  }
+  return rounded(sum.join());
 }
 
 template <class T>
 void softmax_row(const T* x, T* y, int64_t n) {
-  exp_row(x, extreme_of<true>(x, n), y, n);
-  const T scale = static_cast<T>(1 / total_of(y, n));
+  const T scale = static_cast<T>(1 / exp_row(x, maximum_of(x, n), y, n));
 #pragma GCC ivdep
   for (int64_t c = 0; c < n; ++c) y[c] *= scale;
 }
 
 template <class T>
 void log_softmax_row(const T* x, T* y, int64_t n) {
-  const T top = extreme_of<true>(x, n);
-  exp_row(x, top, y, n);
-  const T log_sum = static_cast<T>(__builtin_log(total_of(y, n)));
+  const T top = maximum_of(x, n);
+  const T log_sum = static_cast<T>(__builtin_log(exp_row<T>(x, top, nullptr, n)));
 #pragma GCC ivdep
   for (int64_t c = 0; c < n; ++c) y[c] = (x[c] - top) - log_sum;
 }
@@ -50,17 +82,9 @@ void log_softmax_backward_row(const T* dy, const T* y, T* dx, int64_t n) {
 
 template <class T>
 void log_sum_exp_row(const T* x, int64_t n, double& maximum, double& log_sum) {
-  constexpr int64_t kBlock = 512;
-  alignas(64) T e[kBlock];
-  const T top = extreme_of<true>(x, n);
-  double sum = 0;
-  for (int64_t c = 0; c < n; c += kBlock) {
-    const int64_t some = n - c < kBlock ? n - c : kBlock;
-    exp_row(x + c, top, e, some);
-    sum += total_of(e, some);
-  }
+  const T top = maximum_of(x, n);
   maximum = static_cast<double>(top);
-  log_sum = __builtin_log(sum);
+  log_sum = __builtin_log(exp_row<T>(x, top, nullptr, n));
 }
 
 // ----------------------------------------------------------------------------------------------
