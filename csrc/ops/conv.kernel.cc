@@ -222,6 +222,7 @@ const ConvTable conv_table = {
     {pack<float>, pack<double>},
     {multiply<float>, multiply<double>},
     {conv_direct<float>, conv_direct<double>},
+    {conv_channels<float>, conv_channels<double>},
     {conv_dot<float>, conv_dot<double>},
     {conv_lanes<float>, conv_lanes<double>},
     {conv_outer<float>, conv_outer<double>},

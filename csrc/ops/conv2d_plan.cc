@@ -7,7 +7,7 @@
 
 namespace dlx {
 
-Choice conv_choice("conv2d", {"panels", "direct", "winograd2", "winograd4"});
+Choice conv_choice("conv2d", {"panels", "direct", "winograd2", "winograd4", "channels"});
 
 namespace {
 
@@ -83,15 +83,11 @@ void set_tasks(const ConvPlan& plan, ConvPhase& phase) {
   phase.task_pixels = even_split(count, effective_grain(wanted), plan.direct ? 1 : t.nr);
 }
 
-// The outputs h = first + i stride (i < count) of conv_transpose2d: their i sees, through tap
-// taps[j], dy[begin + i - shifts[j]]. These are the taps with tap dil = h + pad (mod stride).
-struct Phase {
-  int64_t first, count, begin;
-  std::vector<int64_t> taps, shifts;
-};
+}  // namespace
 
-std::vector<Phase> phases_of(int64_t stride, int64_t dil, int64_t taps, int64_t pad, int64_t size) {
-  std::vector<Phase> all;
+std::vector<StridePhase> stride_phases(int64_t stride, int64_t dil, int64_t taps, int64_t pad,
+                                       int64_t size) {
+  std::vector<StridePhase> all;
   for (int64_t first = 0; first < std::min(stride, size); ++first) {
     const int64_t phase = (first + pad) % stride;
     all.push_back({first, (size - 1 - first) / stride + 1, (first + pad) / stride, {}, {}});
@@ -104,11 +100,10 @@ std::vector<Phase> phases_of(int64_t stride, int64_t dil, int64_t taps, int64_t 
   return all;
 }
 
-// The rows (or columns) of dy that the phases see: [*first, *first + *count), at least one.
-void extent_of(const std::vector<Phase>& phases, int64_t* first, int64_t* count) {
+void phases_extent(const std::vector<StridePhase>& phases, int64_t* first, int64_t* count) {
   bool any = false;
   int64_t low = 0, high = 0;
-  for (const Phase& f : phases)
+  for (const StridePhase& f : phases)
     for (int64_t shift : f.shifts) {
       const int64_t begin = f.begin - shift, end = begin + f.count;
       low = any ? std::min(low, begin) : begin;
@@ -118,8 +113,6 @@ void extent_of(const std::vector<Phase>& phases, int64_t* first, int64_t* count)
   *first = low;
   *count = std::max<int64_t>(high - low, 1);
 }
-
-}  // namespace
 
 bool conv2d_samples(const Conv2dShape& s) { return samples_rows(s) || samples_cols(s); }
 
@@ -148,6 +141,7 @@ ConvSource conv2d_source(const Conv2dShape& s, const ConvImages& images) {
           .image = images.image(),
           .group = s.C / s.groups * c.plane(),
           .row = (samples_rows(s) ? s.R : s.stride_h) * c.pitch(),
+          .step = 1,
           .offset = nullptr};
 }
 
@@ -196,8 +190,8 @@ ConvPlan plan_conv_transpose2d(const Conv2dShape& s) {
   plan.N = s.N, plan.groups = s.groups, plan.out_image = s.C * s.H * s.W;
   if (s.x_size() == 0) return plan;
   const int64_t M = s.C / s.groups, K = s.K / s.groups, taps = s.R * s.S;
-  const auto rows = phases_of(s.stride_h, s.dil_h, s.R, s.pad_top, s.H);
-  const auto cols = phases_of(s.stride_w, s.dil_w, s.S, s.pad_left, s.W);
+  const auto rows = stride_phases(s.stride_h, s.dil_h, s.R, s.pad_top, s.H);
+  const auto cols = stride_phases(s.stride_w, s.dil_w, s.S, s.pad_left, s.W);
   ConvProduct first{};
   first.M = M, first.D = ceil_div(K * taps, s.stride_h * s.stride_w);
   first.source.V = cols[0].count;
@@ -207,8 +201,8 @@ ConvPlan plan_conv_transpose2d(const Conv2dShape& s) {
   images.channels = s.K;
   copy.H = s.P, copy.W = s.Q;
   copy.row_step = copy.row_taps = copy.tap_step = copy.col_step = copy.phases = 1;
-  extent_of(rows, &copy.first_row, &copy.rows);
-  extent_of(cols, &copy.first_col, &copy.width);
+  phases_extent(rows, &copy.first_row, &copy.rows);
+  phases_extent(cols, &copy.first_col, &copy.width);
   images.copied = plan.direct || copy.first_row < 0 || copy.first_col < 0 ||
                   copy.first_row + copy.rows > s.P || copy.first_col + copy.width > s.Q;
   if (!images.copied) copy.first_row = copy.first_col = 0, copy.rows = s.P, copy.width = s.Q;
@@ -216,8 +210,8 @@ ConvPlan plan_conv_transpose2d(const Conv2dShape& s) {
 
   plan.offsets.reserve(static_cast<size_t>(2 * K * taps));  // pointers into it stay valid
   std::vector<int64_t> weights;
-  for (const Phase& row : rows)
-    for (const Phase& col : cols) {
+  for (const StridePhase& row : rows)
+    for (const StridePhase& col : cols) {
       const int64_t* begin = plan.offsets.data() + plan.offsets.size();
       weights.clear();
       const int64_t origin =
@@ -232,7 +226,7 @@ ConvPlan plan_conv_transpose2d(const Conv2dShape& s) {
       ConvPhase phase{};
       ConvProduct& c = phase.product;
       c.M = M, c.D = static_cast<int64_t>(weights.size());
-      c.source = {row.count, col.count, images.image(), K * copy.plane(), copy.pitch(), begin};
+      c.source = {row.count, col.count, images.image(), K * copy.plane(), copy.pitch(), 1, begin};
       c.out_image = plan.out_image, c.out_channel = s.H * s.W, c.out_group = M * c.out_channel;
       c.out_row = s.stride_h * s.W, c.out_col = s.stride_w;
       phase.out_first = row.first * s.W + col.first;

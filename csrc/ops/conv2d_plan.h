@@ -12,7 +12,7 @@
 namespace dlx {
 
 // The algorithms of conv2d and of its input gradient.
-enum ConvAlgorithm { kConvPanels, kConvDirect, kConvWinograd2, kConvWinograd4 };
+enum ConvAlgorithm { kConvPanels, kConvDirect, kConvWinograd2, kConvWinograd4, kConvChannels };
 extern Choice conv_choice;
 
 // The images an op reads: x, or dy of conv_transpose2d.
@@ -74,6 +74,17 @@ bool conv2d_samples(const Conv2dShape&);
 // The images of the pass that begins at image n: their copies, or themselves.
 const void* conv_pass_images(const ConvImages&, DType, int64_t n, int64_t count, const void* images,
                              void* copies);
+
+// The outputs h = first + i stride (i < count) of conv_transpose2d: their i sees, through tap
+// taps[j], dy[begin + i - shifts[j]]. These are the taps with tap dil = h + pad (mod stride).
+struct StridePhase {
+  int64_t first, count, begin;
+  std::vector<int64_t> taps, shifts;
+};
+std::vector<StridePhase> stride_phases(int64_t stride, int64_t dil, int64_t taps, int64_t pad,
+                                       int64_t size);
+// The rows (or columns) of dy that the phases see: [*first, *first + *count), at least one.
+void phases_extent(const std::vector<StridePhase>&, int64_t* first, int64_t* count);
 
 const ConvTable& conv_table();  // of the instruction set in force
 

@@ -15,6 +15,9 @@ template <class T>
 void conv_direct(const ConvProduct&, const ConvBlock&, const void* images, const void* packed,
                  const void* bias, void* out);
 template <class T>
+void conv_channels(const ConvProduct* const* phases, const void* const* packed, int count,
+                   const ConvBlock&, const void* rows, const void* bias, void* out);
+template <class T>
 void conv_dot(const ConvDot&, const ConvBlock&, const void* images, const void* dy, bool first,
               void* scratch, void* dw);
 template <class T>

@@ -24,6 +24,7 @@ struct ConvCopy {
 struct ConvSource {
   int64_t U, V;               // pixels of an image
   int64_t image, group, row;  // n, group, u
+  int64_t step;               // v: 1, unless the kernel reads single elements
   const int64_t* offset;      // (D)
 };
 
@@ -103,6 +104,11 @@ struct ConvTable {
   // which count (n, u), all D at once, mr <= direct_rows.
   void (*direct[2])(const ConvProduct&, const ConvBlock&, const void* images, const void* packed,
                     const void* bias, void* out);
+  // The same by lanes of channels, of one image and group: rows [j0, j1) of pixels, whose elements
+  // begin at `rows` and results at `out`, all D at once, mr = height = one or two vectors. `count`
+  // products, the phases of a stride, lie side by side in a row of the result.
+  void (*channels[2])(const ConvProduct* const* phases, const void* const* packed, int count,
+                      const ConvBlock&, const void* rows, const void* bias, void* out);
   // dw (M, D), += unless `first`; scratch: kConvDotBytes + kConvDotPad for each row and column
   void (*dot[2])(const ConvDot&, const ConvBlock&, const void* images, const void* dy, bool first,
                  void* scratch, void* dw);
@@ -121,6 +127,7 @@ struct ConvTable {
 constexpr int64_t kConvDotRows = 64;     // most rows of a ConvDot block,
 constexpr int64_t kConvDotCols = 96;     // and columns
 constexpr int64_t kConvDotBytes = 4096;  // of pixels at a time: of 6 columns they fill half of L1
+constexpr int kConvPhases = 4;           // most of `channels`
 constexpr int64_t kConvSlack = 64;       // bytes
 constexpr int64_t kConvDotPad = 64;      // bytes between rows: no two start at one place of a page
 

@@ -1,0 +1,169 @@
+// Convolution whose lanes are output channels: an image element, read where it lies, times a vector
+// of weights. A tile of neighbouring pixels is turned once its sums are complete, so that nothing
+// is gathered, and no lane is lost where an image's rows end.
+#include "gemm/pack.h"
+#include "ops/conv_kernels.h"
+
+namespace dlx::DLX_ISA {
+
+namespace {
+
+// Pixels of a tile of two vectors of channels: two sums each, two vectors of weights, an element.
+#if defined(__AVX512F__)
+constexpr int kMostPixels = 14;
+#elif defined(__AVX2__)
+constexpr int kMostPixels = 6;
+#else
+constexpr int kMostPixels = 5;
+#endif
+
+int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// y (PIXELS, VECTORS), rows y_row apart: a pixel's elements x + offset[d] times weights (D,
+// height).
+template <class T, int PIXELS, int VECTORS>
+void tile(const ConvProduct& s, const T* x, const T* weights, T* y, int64_t y_row) {
+  constexpr int W = Vec<T>::kWidth;
+  Vec<T> sum[PIXELS][VECTORS];
+#pragma GCC unroll 14
+  for (int i = 0; i < PIXELS; ++i)
+    for (int v = 0; v < VECTORS; ++v) sum[i][v] = Vec<T>::zero();
+  const int64_t step = s.source.step, height = s.height;
+  for (int64_t d = 0; d < s.D; ++d, weights += height) {
+    Vec<T> w[VECTORS];
+#pragma GCC unroll 2
+    for (int v = 0; v < VECTORS; ++v) w[v] = Vec<T>::load(weights + v * W);
+    const T* element = x + s.source.offset[d];
+#pragma GCC unroll 14
+    for (int i = 0; i < PIXELS; ++i) {
+      const Vec<T> factor = Vec<T>::broadcast(*element);
+      element += step;
+#pragma GCC unroll 2
+      for (int v = 0; v < VECTORS; ++v) sum[i][v] = fma(factor, w[v], sum[i][v]);
+    }
+  }
+#pragma GCC unroll 14
+  for (int i = 0; i < PIXELS; ++i, y += y_row)
+#pragma GCC unroll 2
+    for (int v = 0; v < VECTORS; ++v) sum[i][v].store(y + v * W);
+}
+
+template <class T, int VECTORS, int PIXELS = kMostPixels>
+void by_pixels(int64_t pixels, const ConvProduct& s, const T* x, const T* weights, T* y,
+               int64_t y_row) {
+  if (pixels == PIXELS) return tile<T, PIXELS, VECTORS>(s, x, weights, y, y_row);
+  if constexpr (PIXELS > 1) by_pixels<T, VECTORS, PIXELS - 1>(pixels, s, x, weights, y, y_row);
+}
+
+template <class T>
+using Quad __attribute__((vector_size(4 * sizeof(T)))) = T;
+
+// Quads side by side: W / 4 of them, from rows `step` apart.
+template <class T>
+[[gnu::always_inline]] inline typename Vec<T>::Raw load_quads(const T* x, int64_t step) {
+  constexpr int W = Vec<T>::kWidth;
+  Quad<T> q[W / 4];
+#pragma GCC unroll 4
+  for (int i = 0; i < W / 4; ++i) memcpy(&q[i], x + i * step, sizeof(Quad<T>));
+  if constexpr (W == 4)
+    return q[0];
+  else if constexpr (W == 8)
+    return __builtin_shufflevector(q[0], q[1], 0, 1, 2, 3, 4, 5, 6, 7);
+  else
+    return __builtin_shufflevector(__builtin_shufflevector(q[0], q[1], 0, 1, 2, 3, 4, 5, 6, 7),
+                                   __builtin_shufflevector(q[2], q[3], 0, 1, 2, 3, 4, 5, 6, 7), 0,
+                                   1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+
+// Each quad's elements first, first + 1 of a and of b in turn.
+template <class T>
+[[gnu::always_inline]] inline typename Vec<T>::Raw interleave(typename Vec<T>::Raw a,
+                                                              typename Vec<T>::Raw b, int first) {
+  using Index = decltype(a == b);
+  Index at;
+  for (int i = 0; i < Vec<T>::kWidth; ++i)
+    at[i] = i / 4 * 4 + first + i % 4 / 2 + i % 2 * Vec<T>::kWidth;
+  return __builtin_shuffle(a, b, at);
+}
+
+// out[c][j] = bias[c] + sums[j][c], j < count, c < channels: rows `height` and `channel` apart.
+// Reads sums up to a multiple of W rows.
+template <class T>
+void turn(const T* sums, int64_t height, int64_t count, int64_t channels, const T* bias, T* out,
+          int64_t channel) {
+  constexpr int64_t W = Vec<T>::kWidth;
+  if constexpr (W >= 4)
+    if (channels >= 4) {
+      for (int64_t i = 0; i < channels; i += 4) {  // the last four once more, whole
+        const int64_t c = min(i, channels - 4);
+        for (int64_t j = 0; j < count; j += W) {
+          typename Vec<T>::Raw r[4];
+#pragma GCC unroll 4
+          for (int k = 0; k < 4; ++k) r[k] = load_quads<T>(sums + (j + k) * height + c, 4 * height);
+          const auto low02 = interleave<T>(r[0], r[2], 0), high02 = interleave<T>(r[0], r[2], 2);
+          const auto low13 = interleave<T>(r[1], r[3], 0), high13 = interleave<T>(r[1], r[3], 2);
+          const Vec<T> rows[4] = {{interleave<T>(low02, low13, 0)},
+                                  {interleave<T>(low02, low13, 2)},
+                                  {interleave<T>(high02, high13, 0)},
+                                  {interleave<T>(high02, high13, 2)}};
+          const int rest = static_cast<int>(min(W, count - j));
+#pragma GCC unroll 4
+          for (int k = 0; k < 4; ++k)
+            (Vec<T>::broadcast(bias ? bias[c + k] : T(0)) + rows[k])
+                .store(out + (c + k) * channel + j, rest);
+        }
+      }
+      return;
+    }
+  for (int64_t c = 0; c < channels; ++c)
+    for (int64_t j = 0; j < count; ++j)
+      out[c * channel + j] = (bias ? bias[c] : T(0)) + sums[j * height + c];
+}
+
+}  // namespace
+
+// The columns' phases, which lie side by side in the result, one after the other.
+template <class T>
+void conv_channels(const ConvProduct* const* phases, const void* const* packed, int count,
+                   const ConvBlock& block, const void* rows, const void* bias, void* result) {
+  constexpr int W = Vec<T>::kWidth;
+  const ConvProduct& s = *phases[0];
+  const T* x = static_cast<const T*>(rows);
+  const T* start = bias ? static_cast<const T*>(bias) + block.group * s.M : nullptr;
+  T* out = static_cast<T*>(result) + block.group * s.out_group;
+  alignas(64) T sums[(kConvPhases * kMostPixels + W) * 2 * W];
+  int64_t all = 0;  // pixels of a row of the result
+  for (int f = 0; f < count; ++f) all += phases[f]->source.V;
+  const int64_t tiles = ceil_div(s.source.V, kMostPixels), width = ceil_div(s.source.V, tiles);
+  const int64_t height = s.height;
+  for (int64_t m = block.m0; m < block.m1; m += height) {
+    const int64_t channels = min(height, s.M - m);
+    for (int64_t row = block.j0; row < block.j1; ++row) {
+      T* y = out + m * s.out_channel + row * s.out_row;
+      for (int64_t v = 0; v < s.source.V; v += width) {
+        for (int f = 0; f < count; ++f) {
+          const ConvProduct& p = *phases[f];
+          const T* weights =
+              static_cast<const T*>(packed[f]) + block.group * p.packed_group + m * p.D;
+          const T* from = x + row * p.source.row + v * p.source.step;
+          const int64_t pixels = min(width, p.source.V - v);
+          if (pixels <= 0) continue;
+          if (channels > W)
+            by_pixels<T, 2>(pixels, p, from, weights, sums + f * height, count * height);
+          else
+            by_pixels<T, 1>(pixels, p, from, weights, sums + f * height, count * height);
+        }
+        turn(sums, height, min(count * width, all - count * v), channels,
+             start ? start + m : nullptr, y + count * v, s.out_channel);
+      }
+    }
+  }
+}
+
+template void conv_channels<float>(const ConvProduct* const*, const void* const*, int,
+                                   const ConvBlock&, const void*, const void*, void*);
+template void conv_channels<double>(const ConvProduct* const*, const void* const*, int,
+                                    const ConvBlock&, const void*, const void*, void*);
+
+}  // namespace dlx::DLX_ISA
