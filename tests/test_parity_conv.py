@@ -231,8 +231,8 @@ def gradients(loss, *networks):
     return {key: np.array(p.grad.numpy(), np.float64) for key, p in named}
 
 
-def assert_gradients(ours, theirs, exact):
-    """|g - g64| / |g64| <= 3 times PyTorch's own figure, for each parameter.
+def assert_gradients(ours, theirs, exact, times=3):
+    """|g - g64| / |g64| <= so many times PyTorch's own figure, for each parameter.
 
     A figure below 2^-24, the rounding of the result itself, is luck: it happens to single numbers.
     """
@@ -240,16 +240,20 @@ def assert_gradients(ours, theirs, exact):
     for key, want in exact.items():
         error, own = (np.linalg.norm(g[key] - want) for g in (ours, theirs))
         own = max(own, 2.0**-24 * np.linalg.norm(want))
-        assert error <= 3 * own, (key, error / own, own / np.linalg.norm(want))
+        assert error <= times * own, (key, error / own, own / np.linalg.norm(want))
 
 
 def assert_first_loss(ours, exact):
     assert abs(ours.item() / exact.item() - 1) <= 1e-5
 
 
+# Winograd's F(4x4), which only the default allows, rounds 1.5 times as much in the median here.
+@pytest.mark.parametrize(("precision", "times"), [("exact", 3), ("fp32", 6)])
 @pytest.mark.parametrize("seed", [1, 3])
-def test_the_first_step_of_resnet_in_float32(seed):
+def test_the_first_step_of_resnet_in_float32(seed, precision, times, request):
     """Few rows: see test_losses_of_lenet_and_autoencoder."""
+    request.addfinalizer(lambda: dlx.set_precision("fp32"))
+    dlx.set_precision(precision)
     dlx.seed(seed)
     ((x, y),) = batches(1, 2, 32, 3, "float32")
     ours, theirs = pair(lambda: models.resnet(20), "float32")
@@ -258,7 +262,7 @@ def test_the_first_step_of_resnet_in_float32(seed):
     _, loss = classify(copy.deepcopy(ours).to(dtype=dlx.float64), exact, x.astype(np.float64), y)
     assert_first_loss(our_loss, loss)
     found = ((our_loss, ours), (their_loss, theirs), (loss, exact))
-    assert_gradients(*(gradients(*each) for each in found))
+    assert_gradients(*(gradients(*each) for each in found), times=times)
 
 
 @pytest.mark.parametrize("which", ["discriminator", "generator"])
