@@ -127,6 +127,7 @@ namespace {
 
 constexpr int64_t kGrain = 32768;  // elements a chunk: 10-100 us
 constexpr int64_t kBlock = 1024;   // elements gathered at a time: three operands of 8 bytes fit L1
+constexpr int64_t kStreamBlock = 256;  // of a result that streams: loads and stores stay mixed
 
 Choice stores("pointwise", {"cached", "streamed"});
 
@@ -188,7 +189,8 @@ struct BlockLoop {
     const DType y_dtype = s.output_dtype();
     const int64_t y_width = size_of(y_dtype);
     for (int64_t at = begin, n; at < end; at += n) {
-      n = std::min(kBlock, end - at);
+      n = std::min(streams ? kStreamBlock : kBlock, end - at);
+      if (streams) prefetch(at + n, n);
       for (int k = 0; k < inputs; ++k)
         if (layout[k].period) n = std::min(n, kBlock - at % layout[k].period);
       for (int k = 0; k < inputs; ++k) {
@@ -211,6 +213,16 @@ struct BlockLoop {
   }
 
  private:
+  // While a block's result leaves, the next one's operands come.
+  void prefetch(int64_t at, int64_t n) const {
+    for (int k = 0; k < s.info().inputs; ++k) {
+      if (!layout[k].dense) continue;
+      const int64_t width = size_of(s.input_dtype(k));
+      const char* x = static_cast<const char*>(buffers[k]) + at * width;
+      for (int64_t byte = 0; byte < n * width; byte += 64) __builtin_prefetch(x + byte);
+    }
+  }
+
   void convert(DType from, DType to, const void* x, void* out, int64_t n) const {
     table.convert[static_cast<int>(from)][static_cast<int>(to)](x, out, n);
   }
