@@ -440,6 +440,21 @@ def test_accumulator_starts_where_it_is_told(device):
         np.testing.assert_allclose(p.numpy(), b - g / np.sqrt(3 + g * g), rtol=1e-14)
 
 
+@pytest.mark.parametrize(("dtype", "steps"), [("float32", 1500), ("float64", 8000)])
+def test_the_mean_of_a_gradient_gone_to_zero_does_not_end_among_denormals(device, dtype, steps):
+    param = dlx.zeros((40,), dtype=dtype, device=device)
+    param.requires_grad = True
+    opt = optim.Adam([param])
+    param.grad = dlx.ones((40,), dtype=dtype, device=device)
+    opt.step()
+    param.grad = dlx.zeros((40,), dtype=dtype, device=device)
+    for _ in range(steps):
+        opt.step()
+    state = opt.state_dict()["state"][0]
+    assert state["exp_avg"].numpy().max() == 0
+    assert state["exp_avg_sq"].numpy().min() > 0
+
+
 def test_amsgrad_keeps_nan(device):
     params = make_params(device)
     opt = optim.Adam(params, amsgrad=True)

@@ -11,7 +11,8 @@ constexpr int kMaxOptimizerTensors = 63;
 
 // lr, weight_decay: (G,) float64, by group  grad_scale: () float32, a factor of every gradient
 // skip: () bool, true: nothing changes  step: () int64, steps done before this one
-// g[i], p[i], states[i]: any shapes of sizes[i] elements, all of one dtype.
+// g[i], p[i], states[i]: any shapes of sizes[i] elements, all of one dtype. Denormal numbers count
+// as zero: the means of a gradient that has gone to zero decay to it, and do not end among those.
 // States, in this order: SGD with momentum: momentum_buffer. Adam: exp_avg, exp_avg_sq, with
 // amsgrad max_exp_avg_sq. RMSprop: square_avg, with momentum momentum_buffer, centered grad_avg.
 // Adagrad: sum. Adadelta: square_avg, acc_delta.

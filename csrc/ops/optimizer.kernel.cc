@@ -1,6 +1,6 @@
 // One step of an optimizer over one run of memory, for one instruction set. The order of operations
-// is PyTorch's (torch/optim/*.py; lerp, addcmul and addcdiv of ATen), so that float64 agrees with
-// it to the last digits.
+// is PyTorch's (torch/optim/*.py; lerp, addcmul and addcdiv of ATen) but for Adam's corrections, so
+// that float64 agrees with it to the last digits.
 #include "ops/optimizer_table.h"
 
 namespace dlx::DLX_ISA {
@@ -17,6 +17,26 @@ void choose(const F& f) {
 template <bool... known, class F, class... Rest>
 void choose(const F& f, bool flag, Rest... rest) {
   flag ? choose<known..., true>(f, rest...) : choose<known..., false>(f, rest...);
+}
+
+// body(i) for 0 <= i < n, in vectors. While it works on one block, the caches are asked for the
+// lines of the first `count` arrays kAhead further on: the hardware's prefetchers stay too close
+// behind so many streams, and stop at every page.
+template <int count, class T, class F>
+inline void stream(const T* const* arrays, int64_t n, const F& body) {
+  constexpr int kLine = 64, kAhead = 2048;                                 // bytes
+  constexpr int64_t kBlock = 4 * kLine / static_cast<int64_t>(sizeof(T));  // elements
+  int64_t i = 0;
+  for (; i + kBlock <= n; i += kBlock) {
+    for (int k = 0; k < count; ++k) {
+      const char* const here = reinterpret_cast<const char*>(arrays[k] + i);
+      for (int line = 0; line < 4; ++line) __builtin_prefetch(here + kAhead + line * kLine);
+    }
+#pragma GCC ivdep
+    for (int64_t j = i; j < i + kBlock; ++j) body(j);
+  }
+#pragma GCC ivdep
+  for (; i < n; ++i) body(i);
 }
 
 // g scaled, with the weight decay.
@@ -57,19 +77,19 @@ void sgd(const OptimizerNumbers& numbers, void* pv, const void* gv, void* const*
   T* const p = static_cast<T*>(pv);
   const T* const g = static_cast<const T*>(gv);
   T* const b = static_cast<T*>(states[0]);
+  const T* const arrays[] = {p, g, b};
   const T lr = static_cast<T>(numbers.lr), undampened = static_cast<T>(numbers.undampened);
   const T momentum = static_cast<T>(numbers.momentum);
   const auto run = [&]<bool decays, bool has_momentum, bool first, bool nesterov>() {
     const Gradient<T, decays> gradient(numbers);
-#pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) {
+    stream<2 + has_momentum>(arrays, n, [=](int64_t i) {
       T d = gradient(g[i], p[i]);
       if constexpr (has_momentum) {
         b[i] = first ? d : b[i] * momentum + undampened * d;
         d = nesterov ? d + momentum * b[i] : b[i];
       }
       p[i] = p[i] - lr * d;
-    }
+    });
   };
   choose(run, numbers.weight_decay != 0, numbers.momentum_kind != Momentum::none,
          numbers.momentum_kind == Momentum::first, numbers.nesterov);
@@ -84,21 +104,21 @@ void adam(const OptimizerNumbers& numbers, void* pv, const void* gv, void* const
   T* const m = static_cast<T*>(states[0]);
   T* const v = static_cast<T*>(states[1]);
   T* const most = static_cast<T*>(states[2]);
+  const T* const arrays[] = {p, g, m, v, most};
   const T decay = static_cast<T>(numbers.decay), lr = static_cast<T>(numbers.lr);
-  const T eps = static_cast<T>(numbers.eps), root = static_cast<T>(numbers.root_of_correction);
+  const T eps = static_cast<T>(numbers.eps);
   const MeanSquare<T> mean_square(numbers);
   const auto run = [&]<bool decays, bool from_m, bool amsgrad>() {
     const Gradient<T, decays> gradient(numbers);
     const Mean<T, from_m> mean(numbers.beta1);
-#pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) {
+    stream<4 + amsgrad>(arrays, n, [=](int64_t i) {
       const T d = gradient(g[i], p[i]);
       m[i] = mean(m[i], d);
       v[i] = mean_square(v[i], d);
       T square = v[i];
       if constexpr (amsgrad) most[i] = square = most[i] >= square ? most[i] : square;  // NaN stays
-      p[i] = p[i] * decay - lr * m[i] / (square_root(square) / root + eps);
-    }
+      p[i] = p[i] * decay - lr * m[i] / (square_root(square) + eps);
+    });
   };
   choose(run, numbers.weight_decay != 0, from_mean(numbers.beta1), numbers.amsgrad);
 }
@@ -113,14 +133,14 @@ void rmsprop(const OptimizerNumbers& numbers, void* pv, const void* gv, void* co
   T* const square = static_cast<T*>(states[0]);
   T* const b = static_cast<T*>(states[1]);
   T* const mean = static_cast<T*>(states[with_momentum ? 2 : 1]);
+  const T* const arrays[] = {p, g, square, static_cast<T*>(states[1]), static_cast<T*>(states[2])};
   const T lr = static_cast<T>(numbers.lr), eps = static_cast<T>(numbers.eps);
   const T momentum = static_cast<T>(numbers.momentum);
   const MeanSquare<T> mean_square(numbers);
   const auto run = [&]<bool decays, bool has_momentum, bool centered, bool from_m>() {
     const Gradient<T, decays> gradient(numbers);
     const Mean<T, from_m> mean_of(numbers.beta2);
-#pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) {
+    stream<3 + has_momentum + centered>(arrays, n, [=](int64_t i) {
       const T d = gradient(g[i], p[i]);
       square[i] = mean_square(square[i], d);
       T spread = square[i];
@@ -135,7 +155,7 @@ void rmsprop(const OptimizerNumbers& numbers, void* pv, const void* gv, void* co
       } else {
         p[i] = p[i] - lr * d / divisor;
       }
-    }
+    });
   };
   choose(run, numbers.weight_decay != 0, with_momentum, numbers.centered, from_mean(numbers.beta2));
 }
@@ -147,15 +167,15 @@ void adagrad(const OptimizerNumbers& numbers, void* pv, const void* gv, void* co
   T* const p = static_cast<T*>(pv);
   const T* const g = static_cast<const T*>(gv);
   T* const sum = static_cast<T*>(states[0]);
+  const T* const arrays[] = {p, g, sum};
   const T lr = static_cast<T>(numbers.lr), eps = static_cast<T>(numbers.eps);
   const auto run = [&]<bool decays>() {
     const Gradient<T, decays> gradient(numbers);
-#pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) {
+    stream<3>(arrays, n, [=](int64_t i) {
       const T d = gradient(g[i], p[i]);
       sum[i] = sum[i] + d * d;
       p[i] = p[i] - lr * d / (square_root(sum[i]) + eps);
-    }
+    });
   };
   choose(run, numbers.weight_decay != 0);
 }
@@ -168,18 +188,18 @@ void adadelta(const OptimizerNumbers& numbers, void* pv, const void* gv, void* c
   const T* const g = static_cast<const T*>(gv);
   T* const square = static_cast<T*>(states[0]);
   T* const moved = static_cast<T*>(states[1]);
+  const T* const arrays[] = {p, g, square, moved};
   const T lr = static_cast<T>(numbers.lr), eps = static_cast<T>(numbers.eps);
   const MeanSquare<T> mean_square(numbers);
   const auto run = [&]<bool decays>() {
     const Gradient<T, decays> gradient(numbers);
-#pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) {
+    stream<4>(arrays, n, [=](int64_t i) {
       const T d = gradient(g[i], p[i]);
       square[i] = mean_square(square[i], d);
       const T delta = square_root(moved[i] + eps) / square_root(square[i] + eps) * d;
       moved[i] = mean_square(moved[i], delta);
       p[i] = p[i] - lr * delta;
-    }
+    });
   };
   choose(run, numbers.weight_decay != 0);
 }

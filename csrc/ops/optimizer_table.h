@@ -13,12 +13,13 @@ enum class Momentum : uint8_t { none, first, running };  // first: the buffer st
 struct OptimizerNumbers {
   double grad_scale;    // g is multiplied by it; negative to maximize
   double weight_decay;  // of p, added to g; 0: left out
-  double lr;            // of this step, bias corrections and decays included
+  double lr;            // of this step, bias corrections and decays included: Adam's is
+                        // lr root / (1 - beta1^t), with root = sqrt(1 - beta2^t)
   Momentum momentum_kind;
   bool nesterov, amsgrad, centered;
   double momentum, undampened;  // undampened = 1 - dampening
-  double beta1, beta2, eps;     // beta2: of the mean of g^2, whatever the optimizer calls it
-  double root_of_correction;    // Adam's sqrt(1 - beta2^t)
+  double beta1, beta2;          // beta2: of the mean of g^2, whatever the optimizer calls it
+  double eps;    // Adam's is eps root: root m / (sqrt(v) + eps root) has one division
   double decay;  // Adam multiplies p by it first: AdamW's 1 - lr * weight_decay, else 1
 };
 
