@@ -450,9 +450,9 @@ def test_the_mean_of_a_gradient_gone_to_zero_does_not_end_among_denormals(device
     param.grad = dlx.zeros((40,), dtype=dtype, device=device)
     for _ in range(steps):
         opt.step()
-    state = opt.state_dict()["state"][0]
-    assert state["exp_avg"].numpy().max() == 0
-    assert state["exp_avg_sq"].numpy().min() > 0
+    mean = opt.state_dict()["state"][0]["exp_avg"].numpy()
+    tiny = np.finfo(dtype).tiny
+    assert ((mean == 0) | ((tiny <= mean) & (mean < 100 * tiny))).all()
 
 
 def test_amsgrad_keeps_nan(device):

@@ -71,48 +71,48 @@ class enable_grad(_GradMode):
 # ---------------------------------------------------------------------------------------- reverse
 
 
-def _add(total, gradient):
-    return gradient if total is None else total + gradient
-
-
 def _walk_back(pairs, create_graph, keep, stop=()):
     """Carries gradients down from (root, gradient) pairs, over nodes in falling order of creation.
 
     Returns {(node, output index): gradient} for leaves and for the nodes in `stop`, below which it
     does not go."""
-    pending, order, results = {}, [], {}
-
-    def send(node, index, gradient):
-        slots = pending.get(node)
-        if slots is None:
-            slots = pending[node] = [None] * (node.num_outputs or 1)
-            heappush(order, (-node.sequence, node))
-        slots[index] = _add(slots[index], gradient)
-
-    for root, gradient in pairs:
-        send(root.node, root.output_index, gradient)
-    while order:
-        node = heappop(order)[1]
-        gradients = pending.pop(node)
+    results = {}
+    # Of the nodes that a gradient has reached: -sequence, as a heap, and {-sequence: (node,
+    # gradients of its outputs)}.
+    order, pending = [], {}
+    arrived = (((root.node, root.output_index), gradient) for root, gradient in pairs)
+    while True:
+        for place, gradient in arrived:
+            if place is None or gradient is None:
+                continue
+            node, index = place
+            if node.rule is None or node in stop:
+                before = results.get(place)
+                results[place] = gradient if before is None else before + gradient
+                continue
+            key = -node.sequence
+            if key not in pending:
+                pending[key] = node, [None] * node.num_outputs
+                heappush(order, key)
+            gradients = pending[key][1]
+            before = gradients[index]
+            gradients[index] = gradient if before is None else before + gradient
+        if not order:
+            return results
+        node, gradients = pending.pop(heappop(order))
         rule = node.rule
-        if rule is None or node in stop:
-            results.update({(node, i): g for i, g in enumerate(gradients) if g is not None})
-            continue
         if node.released:
             raise RuntimeError(
                 f"backward: an earlier backward freed this graph (at {rule.name}); "
                 "give retain_graph=True there"
             )
-        edges = node.edges
         if len(gradients) > 1:
             gradients = [_zeros(y) if g is None else g for g, y in zip(gradients, node.outputs)]
+        edges = node.edges
         needed = [edge is not None for edge in edges]
-        for edge, gradient in zip(edges, rule.vjp(node, tuple(gradients), needed, create_graph)):
-            if edge is not None and gradient is not None:
-                send(edge[0], edge[1], gradient)
+        arrived = zip(edges, rule.vjp(node, tuple(gradients), needed, create_graph))
         if not keep:
             node.release()
-    return results
 
 
 def _zeros(like):
@@ -147,9 +147,7 @@ def backward(y, gradient=None, retain_graph=None, create_graph=False):
             raise ValueError(
                 f"backward: expected one element or a gradient argument, got shape {y.shape}"
             )
-        from dlx.ops.creation import ones
-
-        gradient = ones(y.shape, dtype=y.dtype, device=y.device)
+        gradient = _core.full("ones", y.shape, 1, y.dtype, y._device_code)
     elif not isinstance(gradient, _core.TensorBase):
         raise TypeError(f"backward: expected a Tensor as gradient, got {type(gradient).__name__}")
     elif gradient.shape != y.shape:
@@ -159,10 +157,12 @@ def backward(y, gradient=None, retain_graph=None, create_graph=False):
     before = _core.set_recording(bool(create_graph))
     try:
         keep = create_graph if retain_graph is None else retain_graph
+        share = alias if create_graph else _core.detach
         for (node, _), g in _walk_back([(y, gradient)], create_graph, keep).items():
             leaf = node.leaf
             if leaf is not None:
-                leaf.grad = alias(g) if leaf.grad is None else leaf.grad + g
+                total = leaf.grad
+                leaf.grad = share(g) if total is None else total + g
     finally:
         _core.set_recording(before)
 

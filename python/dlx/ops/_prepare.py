@@ -29,16 +29,19 @@ def prepare(op, *tensors, dtypes=None, promote=False):
                 "dlx.asarray makes Tensors of arrays"
             )
     if len(tensors) > 1:
-        common = tensors[0].dtype
-        if promote:
+        common, device = tensors[0].dtype, tensors[0]._device_code
+        mixed = apart = False
+        for x in tensors:
+            mixed = mixed or x.dtype is not common
+            apart = apart or x._device_code != device
+        if mixed and promote:
             for x in tensors[1:]:
                 common = _core.promote(common, x.dtype)
             tensors = tuple(x if x.dtype is common else x.astype(common) for x in tensors)
-        elif any(x.dtype is not common for x in tensors):
+        elif mixed:
             names = ", ".join(x.dtype.name for x in tensors)
             raise TypeError(f"{op}: expected one dtype, got {names}; {_cast(tensors)}")
-        device = tensors[0]._device_code
-        if any(x._device_code != device for x in tensors):
+        if apart:
             raise RuntimeError(
                 f"{op}: expected one device, got {', '.join(str(x.device) for x in tensors)}"
             )

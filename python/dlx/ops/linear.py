@@ -6,7 +6,7 @@ from dlx import _core
 from dlx.autodiff import primitive, record
 from dlx.ops._broadcast import sum_to_shape
 from dlx.ops.matmul import matmul
-from dlx.ops.shape import broadcast_to, permute_dims, reshape
+from dlx.ops.shape import broadcast_to, permuted, reshape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def _by_input(g, y, x, w, *b):
 
 
 def _by_weight(g, y, x, w, *b):
-    return matmul(permute_dims(_rows(g), (1, 0)), _rows(x))
+    return matmul(permuted(_rows(g), (1, 0)), _rows(x))
 
 
 def _by_bias(g, y, x, w, b):
@@ -40,9 +40,9 @@ def _by_bias(g, y, x, w, b):
 
 def _linear_jvp(tangents, y, x, w, *b):
     dx, dw, *db = tangents
-    terms = [] if dx is None else [matmul(dx, permute_dims(w, (1, 0)))]
+    terms = [] if dx is None else [matmul(dx, permuted(w, (1, 0)))]
     if dw is not None:
-        terms.append(matmul(x, permute_dims(dw, (1, 0))))
+        terms.append(matmul(x, permuted(dw, (1, 0))))
     terms += [d for d in db if d is not None]
     total = terms[0]
     for term in terms[1:]:

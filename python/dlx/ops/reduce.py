@@ -38,7 +38,11 @@ def _kept(y, x, axes):
 def sum(x, axis=None, keepdims=False) -> Tensor:
     """The sum over `axis`, 0 for nothing. Integers and bools add up in int64, wrapping around."""
     (x,) = prepare("sum", x)
-    axes, keepdims = normalize_axes("sum", axis, x.ndim), bool(keepdims)
+    return summed(x, normalize_axes("sum", axis, x.ndim), bool(keepdims))
+
+
+def summed(x, axes, keepdims=False):
+    """sum of a Tensor over axes that are known to be a sorted tuple from 0 to x.ndim - 1."""
     return record(_sum_rule, (x,), _core.sum(x, axes, keepdims), (axes, keepdims))
 
 
