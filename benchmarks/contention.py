@@ -1,56 +1,66 @@
 """Two training processes on the same cores: does each get its half?
 
 r1 is the steps per second of one process alone on 2 threads, r2 that of each of two copies started
-together. Promised: r2 >= 0.77 * r1 / 2 for both, in the median of the trials. What costs the rest
-is the sharing itself: caches, and threads that wait for one that is not running.
+together. Promised: r2 >= 0.77 * r1 / 2 for both, in the median of the trials, for every step. What
+costs the rest is the sharing itself: caches, and threads that wait for one that is not running.
+PyTorch, where it is installed, does the same beside it.
 
-    python benchmarks/contention.py [--trials 5] [--seconds 5] [--threads 2]
+    python benchmarks/contention.py [--trials 5] [--seconds 10] [--threads 2] [--steps LeNet]
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import statistics
 import subprocess
 import sys
 import time
 
 PROMISE = 0.77
+STEPS = {  # name: a row of dlx._bench.steps
+    "MLP": "MLP 784-128-10 (b64)",
+    "LeNet": "LeNet (b64)",
+    "ResNet-20": "ResNet-20 32x32 (b64)",
+}
+WARM_UP = 2.0  # seconds
 
 
-def work(threads, seconds, hook):
-    """Trains an MLP until the time is up, from the moment that stdin closes; prints steps/s."""
+def work(library_name, name, threads, seconds, hook):
+    """Trains until the time is up, from the moment that stdin closes; prints steps/s."""
     import dlx
-    from dlx import nn, optim
+    from dlx._bench.steps import ROWS
 
-    dlx.set_num_threads(threads)
-    x, y = dlx.random.normal((256, 512)), dlx.random.randint(0, 10, (256,))
-    model = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
-    optimizer = optim.SGD(model.parameters(), lr=1e-3)
+    if library_name == "dlx":
+        library = dlx
+        dlx.set_num_threads(threads)
+    else:
+        import torch as library
 
-    def step():
-        loss = nn.functional.cross_entropy(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
+        library.set_num_threads(threads)
+    step = ROWS[STEPS[name]](library)
     broken = getattr(dlx.testing, hook)() if hook else contextlib.nullcontext()
     with broken:
-        for _ in range(20):
-            step()
+        rate(step, min(WARM_UP, seconds))
         print("ready", flush=True)
         sys.stdin.read()
-        start, steps = time.perf_counter(), 0
-        while time.perf_counter() - start < seconds:
-            step()
-            steps += 1
-        print(steps / (time.perf_counter() - start))
+        print(rate(step, seconds))
 
 
-def rates(copies, threads, seconds, hook=""):
+def rate(step, seconds):
+    """Steps/s over some time, of one step at least."""
+    start, steps = time.perf_counter(), 0
+    while steps == 0 or time.perf_counter() - start < seconds:
+        step()
+        steps += 1
+    return steps / (time.perf_counter() - start)
+
+
+def rates(copies, threads, seconds, hook="", name="MLP", library="dlx"):
     """Steps/s of each of some copies that start together."""
-    command = [sys.executable, __file__, "--work", str(threads), str(seconds), hook]
+    arguments = library, name, str(threads), str(seconds), hook
+    command = [sys.executable, __file__, "--work", *arguments]
     pipe = subprocess.PIPE
     running = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(copies)]
     try:
@@ -67,35 +77,55 @@ def rates(copies, threads, seconds, hook=""):
             process.stdout.close()
 
 
-def share(threads, seconds, hook=""):
+def share(threads, seconds, hook="", name="MLP", library="dlx"):
     """(r1, r2 of both, the smaller r2 / (r1 / 2)) of one trial."""
-    (alone,) = rates(1, threads, seconds, hook)
-    together = rates(2, threads, seconds, hook)
+    (alone,) = rates(1, threads, seconds, hook, name, library)
+    together = rates(2, threads, seconds, hook, name, library)
     return alone, together, min(together) / (alone / 2)
+
+
+def median_share(trials, threads, seconds, hook, name, library):
+    """The median of some trials, each printed."""
+    shares = []
+    for trial in range(trials):
+        alone, together, got = share(threads, seconds, hook, name, library)
+        shares.append(got)
+        both = " and ".join(f"{r:.4g}" for r in together)
+        print(
+            f"{name}, {library}, trial {trial + 1}: r1 {alone:.4g} steps/s, r2 {both}: "
+            f"{got:.2f} of r1/2",
+            flush=True,
+        )
+    median = statistics.median(shares)
+    promised = f" (promised: {PROMISE})" if library == "dlx" else ""
+    print(f"{name}, {library}, median: {median:.2f} of r1/2{promised}", flush=True)
+    return median
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--hook", default="", help="a lever of dlx.testing, e.g. disable_parking")
     options = parser.parse_args()
-    shares = []
-    for trial in range(options.trials):
-        alone, together, got = share(options.threads, options.seconds, options.hook)
-        shares.append(got)
-        both = " and ".join(f"{r:.0f}" for r in together)
-        print(
-            f"trial {trial + 1}: r1 {alone:.0f} steps/s, r2 {both}: {got:.2f} of r1/2", flush=True
-        )
-    median = statistics.median(shares)
-    print(f"median: {median:.2f} of r1/2 (promised: {PROMISE})")
-    return 0 if median >= PROMISE else 1
+    libraries = ["dlx"]
+    if not options.hook and importlib.util.find_spec("torch"):
+        libraries.append("torch")
+    kept = True
+    for name in options.steps:
+        for library in libraries:
+            median = median_share(
+                options.trials, options.threads, options.seconds, options.hook, name, library
+            )
+            kept = kept and (library != "dlx" or median >= PROMISE)
+    return 0 if kept else 1
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--work"]:
-        work(int(sys.argv[2]), float(sys.argv[3]), sys.argv[4])
+        library, name, threads, seconds, hook = sys.argv[2:]
+        work(library, name, int(threads), float(seconds), hook)
     else:
         sys.exit(main())

@@ -81,7 +81,7 @@ def test_without_parking_they_do():
 
 @pytest.mark.slow
 def test_two_processes_on_the_same_cores_get_their_halves():
-    """benchmarks/contention.py in short: the figure of record takes 5 trials of 5 s."""
+    """benchmarks/contention.py in short: the figure of record takes 5 trials of 10 s."""
     benchmarks = HERE.parent / "benchmarks"
     if not benchmarks.is_dir():
         pytest.skip("benchmarks/ is not here: an installed wheel")
