@@ -59,9 +59,12 @@ def problem(request):
 def test_four_by_four_tiles_keep_the_bound(problem, draw):
     solve, padding = problem
     arrays, exact, terms = solve(draw)
-    with testing.force("conv2d", "winograd4") as taken:
+    with (
+        testing.force("conv2d", "winograd4") as taken,
+        testing.force("conv2d_backward_weight", "winograd4") as taken_by_weights,
+    ):
         found = results(arrays, padding, "float32")
-    assert taken[0] > 0
+    assert taken[0] > 0 and taken_by_weights[0] > 0
     for actual, expected, sums in zip(found, exact, terms, strict=True):
         assert_winograd(actual, expected, sums, "float32", "F(4x4)")
 
@@ -99,6 +102,9 @@ def test_exact_precision_leaves_four_by_four_tiles_out(precision):
     exact = results(arrays, 1, "float32")
     with testing.force("conv2d", "winograd4") as taken:
         forced = results(arrays, 1, "float32")
+    assert taken[0] == 0
+    with testing.force("conv2d_backward_weight", "winograd4") as taken:
+        results(arrays, 1, "float32")
     assert taken[0] == 0
     with testing.force("conv2d", "winograd2"):
         two = results(arrays, 1, "float32")

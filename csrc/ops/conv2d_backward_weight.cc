@@ -6,6 +6,7 @@
 #include "core/choice.h"
 #include "core/cpu_features.h"
 #include "ops/conv_outer.h"
+#include "ops/conv_winograd_weight.h"
 
 namespace dlx {
 namespace {
@@ -54,17 +55,22 @@ Plan make_plan(const Conv2dShape& s) {
 
 bool is_empty(const Conv2dShape& s) { return s.w_size() == 0 || s.y_size() == 0; }
 
-enum Algorithm { kDots, kLanesOfX, kLanesOfDy };
-Choice choice("conv2d_backward_weight", {"dots", "lanes_of_x", "lanes_of_dy"});
+enum Algorithm { kDots, kLanesOfX, kLanesOfDy, kWinograd4 };
+Choice choice("conv2d_backward_weight", {"dots", "lanes_of_x", "lanes_of_dy", "winograd4"});
+
+constexpr double kWinogradPays = 0.9;  // of the plain time, which is known no better
 
 int algorithm_for(const Conv2dShape& s) {
   if (!conv_outer_applies(s)) return kDots;
+  const bool winograd = winograd_weight_applies(s);
   const int64_t width = conv_table().width[s.dtype == DType::float64];
   const int64_t C = s.C / s.groups, K = s.K / s.groups;
   int chosen = kDots;
   if (C >= width && K >= 4) chosen = kLanesOfX;
   if (K >= width && C >= 6 && (chosen == kDots || (s.R * s.S == 1 && K < C))) chosen = kLanesOfDy;
-  return choice.pick(chosen, 1 << kDots | 1 << kLanesOfX | 1 << kLanesOfDy);
+  if (winograd && winograd_weight_ratio(s) < kWinogradPays) chosen = kWinograd4;
+  return choice.pick(chosen,
+                     1 << kDots | 1 << kLanesOfX | 1 << kLanesOfDy | winograd << kWinograd4);
 }
 
 }  // namespace
@@ -72,8 +78,9 @@ int algorithm_for(const Conv2dShape& s) {
 int64_t conv2d_backward_weight_workspace(const void* shape) {
   const auto& s = *static_cast<const Conv2dShape*>(shape);
   if (is_empty(s)) return 0;
-  if (const int algorithm = algorithm_for(s); algorithm != kDots)
-    return conv_outer_workspace(plan_conv_outer(s, algorithm == kLanesOfX));
+  const int algorithm = algorithm_for(s);
+  if (algorithm == kWinograd4) return winograd_weight_workspace(s);
+  if (algorithm != kDots) return conv_outer_workspace(plan_conv_outer(s, algorithm == kLanesOfX));
   const Plan plan = make_plan(s);
   return plan.parts_bytes + num_threads() * plan.scratch_bytes + plan.images.bytes(s.dtype);
 }
@@ -88,7 +95,9 @@ void conv2d_backward_weight(Ctx&, const void* shape, void* const* buffers, void*
     std::memset(dw, 0, static_cast<size_t>(dw_bytes));
     return;
   }
-  if (const int algorithm = algorithm_for(s); algorithm != kDots)
+  const int algorithm = algorithm_for(s);
+  if (algorithm == kWinograd4) return run_winograd_weight(s, buffers[0], buffers[1], dw, workspace);
+  if (algorithm != kDots)
     return run_conv_outer(plan_conv_outer(s, algorithm == kLanesOfX), buffers[0], buffers[1], dw,
                           workspace);
   const Plan plan = make_plan(s);

@@ -36,11 +36,14 @@ constexpr double kPays = 0.9;   // of the plain algorithms' cost, which is known
 // Time in that of a multiply-add at the peak, fitted to float32 on AVX-512: what products take
 // beyond their number, what each channel of x and of the result costs beside them.
 double winograd_cost(const WinogradShape& s, DType t, int tile) {
-  constexpr double kProduct = 1.3, kImage = 33, kResult = 27, kWeights = 25;  // for each point
+  constexpr double kProduct = 1.3, kImage = 33, kResult = 27;               // for each point
+  constexpr double kWeights = 25, kFarWeights = 80, kNearBytes = 16 << 20;  // near: left in L3
   const auto D = static_cast<double>(s.D), M = static_cast<double>(s.M);
   const int64_t tiles = s.N * ceil_div(s.P, tile) * ceil_div(s.Q, tile);
   const auto lanes = static_cast<double>(round_up(tiles, gemm_tiles(t).nr / 2));
-  return points(tile) * (lanes * (kProduct * D * M + kImage * D + kResult * M) + kWeights * D * M);
+  const double bytes = points(tile) * D * M * static_cast<double>(s.groups * size_of(t));
+  const double weights = bytes > kNearBytes ? kFarWeights : kWeights;
+  return points(tile) * (lanes * (kProduct * D * M + kImage * D + kResult * M) + weights * D * M);
 }
 
 double plain_cost(const WinogradShape& s) {

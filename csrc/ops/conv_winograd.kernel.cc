@@ -2,22 +2,12 @@
 // micro-kernel. The transforms write the panels that it reads, so nothing is packed a second time.
 #include "gemm/pack.h"
 #include "gemm/ukernel.h"
+#include "ops/conv_winograd_images.h"
 #include "ops/conv_winograd_table.h"
-#include "ops/conv_winograd_transforms.h"
 
 namespace dlx::DLX_ISA {
 
 namespace {
-
-int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
-int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
-
-// Tiles of one row of tiles of one image: `count` of them from lane `lane` of the block on.
-struct Run {
-  int64_t lane, count, n, row, col;
-};
 
 // Where the parts of a task's scratch lie, in elements.
 template <class T, int O>
@@ -90,107 +80,26 @@ void weights(const WinogradShape& s, const void* w, int64_t begin, int64_t end, 
 
 // -------------------------------------------------------------------------------------- images
 
-int64_t find_runs(const WinogradShape& s, int64_t t0, int64_t t1, Run* runs) {
-  int64_t count = 0;
-  for (int64_t t = t0; t < t1; t += runs[count++].count) {
-    const int64_t row = t / s.cols, col = t % s.cols;
-    runs[count] = {t - t0, min(s.cols - col, t1 - t), row / s.rows, row % s.rows, col};
-  }
-  return count;
-}
-
-// B^T down the columns of pixels that a run sees, in the image's own order. Tile i of the run reads
-// columns i O to i O + O + 1: lines[k][i O + j], j < O, and next_lines[k][i O + j], j < 2, which
-// are the first of the next tile. What lies beyond the image is zero in the lines already, except
-// where the vectors of the run after this one, done before, have reached back into its last tile.
-template <class T, int O, bool WHOLE>
-void transform_columns(const WinogradShape& s, const Run& run, const T* plane, int64_t pitch,
-                       T* lines, T* next_lines) {
-  constexpr int A = O + 2, W = Vec<T>::kWidth;
-  const int64_t top = run.row * O - s.top, left = run.col * O - s.left, width = run.count * O;
-  const int64_t begin = max(0, -left), end = min(width + 2, s.W - left);
-  const T* row[A];
-  bool inside[A];
-  for (int r = 0; r < A; ++r) {
-    inside[r] = WHOLE || (top + r >= 0 && top + r < s.H);
-    row[r] = plane + (inside[r] ? top + r : 0) * s.W + left;
-  }
-  lines += run.lane * O;
-  next_lines += run.lane * O;
-  for (int64_t p = begin; p < end; p += W) {
-    const int n = static_cast<int>(min(W, end - p));
-    const int n_here = static_cast<int>(max(0, min(n, width - p)));
-    Vec<T> d[A], v[A];
-    for (int r = 0; r < A; ++r) d[r] = inside[r] ? Vec<T>::load(row[r] + p, n) : Vec<T>::zero();
-    Winograd<T, O>::image(d, v);
-    for (int k = 0; k < A; ++k) {
-      v[k].store(lines + k * pitch + p, n_here);
-      v[k].store(next_lines + k * pitch + p - O, n);
-    }
-  }
-  const int64_t last = max(max(0, end) - O, width - O);
-  if (const int n = static_cast<int>(width - last); n > 0)
-    for (int k = 0; k < A; ++k) Vec<T>::zero().store(next_lines + k * pitch + last, n < W ? n : W);
-}
-
-// Every O-th element: d[j] = x[j + O i], j < COUNT, i < width.
-template <class T, int O, int COUNT>
-void split(const T* x, Vec<T>* d) {
-  using S = Shuffle<T>;
-  constexpr int W = Vec<T>::kWidth;
-  const Vec<T> x0 = Vec<T>::load(x), x1 = Vec<T>::load(x + W);
-  if constexpr (O == 2) {
-    d[0] = S::even(x0, x1);
-    d[1] = S::odd(x0, x1);
-  } else {
-    const Vec<T> x2 = Vec<T>::load(x + 2 * W), x3 = Vec<T>::load(x + 3 * W);
-    const Vec<T> even0 = S::even(x0, x1), even1 = S::even(x2, x3);
-    const Vec<T> odd0 = S::odd(x0, x1), odd1 = S::odd(x2, x3);
-    d[0] = S::even(even0, even1);
-    d[1] = S::even(odd0, odd1);
-    if constexpr (COUNT == 4) {
-      d[2] = S::odd(even0, even1);
-      d[3] = S::odd(odd0, odd1);
-    }
-  }
-}
-
-template <class T, int O>
-void transform_rows(const Layout<T, O>& at, const T* lines, int64_t tiles, int64_t depth, T* y) {
-  constexpr int A = O + 2, W = Vec<T>::kWidth, NR = kTiles<T>.nr;
-  const T* next_lines = lines + A * at.pitch + at.kLine;
-  for (int64_t t = 0; t < tiles; t += W) {
-    T* to = y + t / NR * depth * NR + t % NR;
-    for (int k = 0; k < A; ++k) {
-      Vec<T> in[A], out[A];
-      split<T, O, O>(lines + k * at.pitch + t * O, in);
-      split<T, O, 2>(next_lines + k * at.pitch + t * O, in + O);
-      Winograd<T, O>::image(in, out);
-      for (int j = 0; j < A; ++j, to += at.image_point) out[j].store(to);
-    }
-  }
-}
-
-// images (point, panel, channel, nr), channels [d0, d0 + depth) of a group
+// images (point, panel, channel, nr), the `depth` channels of a group from x on. The lines of a
+// channel are read while those of the next are written: loads that span several stores wait.
 template <class T, int O>
 void transform_images(const WinogradShape& s, const Layout<T, O>& at, const Run* runs,
                       int64_t run_count, int64_t tiles, const T* x, int64_t depth, T* scratch) {
-  constexpr int A = O + 2, NR = kTiles<T>.nr;
+  constexpr int W = Vec<T>::kWidth, NR = kTiles<T>.nr;
+  using Map = ImageMap<T, O>;
+  const int64_t next = (O + 2) * at.pitch + at.kLine;
   for (int64_t d = 0; d <= depth; ++d) {
     T* lines = scratch + at.lines + d % 2 * at.buffer;
-    for (int64_t i = run_count - 1; i >= 0 && d < depth; --i) {
-      const Run& run = runs[i];
-      const T* plane = x + (run.n * s.groups * s.D + d) * s.H * s.W;
-      const int64_t top = run.row * O - s.top;
-      T* next_lines = lines + A * at.pitch + at.kLine;
-      if (top >= 0 && top + A <= s.H)
-        transform_columns<T, O, true>(s, run, plane, at.pitch, lines, next_lines);
-      else
-        transform_columns<T, O, false>(s, run, plane, at.pitch, lines, next_lines);
+    if (d < depth)
+      transform_columns<T, O, Map>(s, runs, run_count, x + d * s.H * s.W,
+                                   s.groups * s.D * s.H * s.W, at.pitch, lines, lines + next);
+    if (d == 0) continue;
+    lines = scratch + at.lines + (d - 1) % 2 * at.buffer;
+    for (int64_t t = 0; t < tiles; t += W) {
+      T* y = scratch + (t / NR * depth + d - 1) * NR + t % NR;
+      transform_rows<T, O, Map>(lines, lines + next, at.pitch, t,
+                                [&](int point, Vec<T> v) { v.store(y + point * at.image_point); });
     }
-    if (d > 0)
-      transform_rows<T, O>(at, scratch + at.lines + (d - 1) % 2 * at.buffer, tiles, depth,
-                           scratch + (d - 1) * NR);
   }
 }
 

@@ -38,6 +38,9 @@ template <class T>
 struct Winograd<T, 4> {  // points 0, a, -a, b, -b, infinity
   using V = Vec<T>;
   static constexpr T a = T(0.75), b = T(1.5), aa = a * a, bb = b * b;
+  // 1 / the product of a point's distances from the others
+  static constexpr T at_0 = 1 / (aa * bb), at_a = 1 / (2 * aa * (aa - bb));
+  static constexpr T at_b = 1 / (2 * bb * (bb - aa));
 
   static void image(const V* d, V* v) {
     const V minus_aa = V::broadcast(-aa), minus_bb = V::broadcast(-bb);
@@ -52,8 +55,7 @@ struct Winograd<T, 4> {  // points 0, a, -a, b, -b, infinity
     v[5] = fma(product, d[1], fma(minus_sum, d[3], d[5]));
   }
   static void weights(const V* g, V* u) {
-    constexpr T at_a = T(1) / (2 * aa * (aa - bb)), at_b = T(1) / (2 * bb * (bb - aa));
-    u[0] = V::broadcast(T(1) / (aa * bb)) * g[0];
+    u[0] = V::broadcast(at_0) * g[0];
     const V even_a = fma(V::broadcast(at_a * aa), g[2], V::broadcast(at_a) * g[0]);
     u[1] = fma(V::broadcast(at_a * a), g[1], even_a);
     u[2] = fma(V::broadcast(-at_a * a), g[1], even_a);
@@ -61,6 +63,24 @@ struct Winograd<T, 4> {  // points 0, a, -a, b, -b, infinity
     u[3] = fma(V::broadcast(at_b * b), g[1], even_b);
     u[4] = fma(V::broadcast(-at_b * b), g[1], even_b);
     u[5] = g[2];
+  }
+  // The weight gradient correlates with tiles of 4, for 3 results: their transform and its inverse.
+  static void tile(const V* d, V* v) {
+    const V even_a = fma(V::broadcast(aa), d[2], d[0]), odd_a = fma(V::broadcast(aa), d[3], d[1]);
+    const V even_b = fma(V::broadcast(bb), d[2], d[0]), odd_b = fma(V::broadcast(bb), d[3], d[1]);
+    v[0] = d[0];
+    v[1] = fma(V::broadcast(a), odd_a, even_a);
+    v[2] = fma(V::broadcast(-a), odd_a, even_a);
+    v[3] = fma(V::broadcast(b), odd_b, even_b);
+    v[4] = fma(V::broadcast(-b), odd_b, even_b);
+    v[5] = d[3];
+  }
+  static void gradient(const V* m, V* y) {
+    const V sum_a = V::broadcast(at_a) * (m[1] + m[2]), odd_a = V::broadcast(at_a) * (m[1] - m[2]);
+    const V sum_b = V::broadcast(at_b) * (m[3] + m[4]), odd_b = V::broadcast(at_b) * (m[3] - m[4]);
+    y[0] = fma(V::broadcast(at_0), m[0], sum_a + sum_b);
+    y[1] = fma(V::broadcast(b), odd_b, V::broadcast(a) * odd_a);
+    y[2] = fma(V::broadcast(bb), sum_b, fma(V::broadcast(aa), sum_a, m[5]));
   }
   static void result(const V* m, V* y) {
     const V sum_a = m[1] + m[2], odd_a = m[1] - m[2], sum_b = m[3] + m[4], odd_b = m[3] - m[4];
@@ -90,5 +110,19 @@ template <class T, int... I>
 struct ShufflesOf<T, 0, I...> : Shuffles<T, I...> {};
 template <class T>
 using Shuffle = ShufflesOf<T, Vec<T>::kWidth>;
+
+// v[i][j] = the old v[j][i]: each round interleaves the first half of the vectors with the second.
+template <class T>
+void transpose(Vec<T>* v) {
+  constexpr int W = Vec<T>::kWidth;
+  for (int round = 1; round < W; round *= 2) {
+    Vec<T> u[W];
+    for (int i = 0; i < W / 2; ++i) {
+      u[2 * i] = Shuffle<T>::low(v[i], v[i + W / 2]);
+      u[2 * i + 1] = Shuffle<T>::high(v[i], v[i + W / 2]);
+    }
+    for (int i = 0; i < W; ++i) v[i] = u[i];
+  }
+}
 
 }  // namespace dlx::DLX_ISA

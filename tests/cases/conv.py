@@ -120,6 +120,7 @@ CASES = [
     weight((2, 3, 9, 40), (2, 70, 9, 40), 3, padding=1, name="row_blocks"),
     weight((1, 40, 5, 6), (1, 6, 5, 6), 3, padding=1, name="column_blocks"),
     weight((8, 16, 20, 20), (8, 24, 20, 20), 3, padding=1, name="threads", winograd=True),
+    weight((12, 96, 12, 11), (12, 98, 12, 11), 3, padding=1, winograd=True),
     # 2 * 2 * 4 * (2*2) * 3 * (2*2) flops; x, dy, dw: 54 + 32 + 48.
     weight((2, 3, 3, 3), (2, 4, 2, 2), 2, flops=768, bytes=536, counts="conv2d_backward_weight",
            name="cost"),
