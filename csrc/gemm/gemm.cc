@@ -43,23 +43,36 @@ GemmPlan make_plan(const GemmShape& shape) {
   const bool by_threads = hooks::split_by_threads.load(std::memory_order_relaxed);  // tests only
   const int64_t share = by_threads ? ceil_div(s.k, num_threads()) : s.k;
   plan.kc = even_split(s.k, std::min<int64_t>(t.kc, share), 4);
-  plan.share_b = s.m > t.mc;
-  // Rows are cut where B is shared, or too narrow to cut columns. Otherwise they stay whole, so
-  // that the task which packs a panel of B is the only one to need it.
-  const bool cut_rows = plan.share_b || s.n <= kGemmMinCols;
-  plan.mc = cut_rows ? even_split(s.m, kGemmTaskRows, t.mr) : round_up(s.m, t.mr);
-  plan.row_tasks = ceil_div(s.m, plan.mc);
-  plan.nc = plan.share_b ? even_split(s.n, kGemmSharedCols, t.nr) : s.n;
-  const int64_t depth = plan.share_b ? plan.kc : s.k;
-  const double flops_per_col = 2.0 * static_cast<double>(plan.mc) * static_cast<double>(depth);
-  const auto wanted = static_cast<int64_t>(std::min(kGemmTaskFlops / flops_per_col, 1e9));
-  plan.cols = even_split(plan.nc, std::max(wanted, kGemmMinCols), t.nr);
-  plan.grain =
-      static_cast<int64_t>(kGemmChunkFlops / (flops_per_col * static_cast<double>(plan.cols))) + 1;
+  const auto wanted = [&](double flops, int64_t size, int64_t depth) {
+    return static_cast<int64_t>(flops / (2.0 * static_cast<double>(size * depth)));
+  };
+  if (s.m <= t.mc) {
+    // Few rows stay whole: packing them once more in each task costs less than a pass for it.
+    // Columns too few to be cut leave the rows to cut.
+    const bool cut_rows = s.n <= kGemmMinCols;
+    plan.rows = cut_rows ? even_split(s.m, kGemmTaskRows, t.mr) : round_up(s.m, t.mr);
+    plan.cols =
+        even_split(s.n, std::max(wanted(kGemmTaskFlops, plan.rows, s.k), kGemmMinCols), t.nr);
+  } else {
+    const int64_t in_l2 = kGemmL2Bytes / (plan.kc * size_of(s.dtype));
+    plan.cols = even_split(s.n, std::max(in_l2, kGemmMinCols), t.nr);
+    plan.rows = std::clamp<int64_t>(wanted(kGemmTaskFlops, plan.cols, plan.kc) / t.mr, 1,
+                                    kGemmTaskRows / t.mr) *
+                t.mr;
+    plan.share_a = s.n > plan.cols;
+    plan.share_b = true;
+  }
+  plan.m_step = plan.share_a ? even_split(s.m, kGemmSharedRows, plan.rows) : s.m;
+  plan.n_step = plan.share_b ? even_split(s.n, kGemmSharedCols, plan.cols) : s.n;
+  plan.grain = wanted(kGemmChunkFlops, plan.rows * plan.cols, plan.share_b ? plan.kc : s.k) + 1;
 
-  const int64_t size = size_of(s.dtype);
-  plan.shared_bytes = plan.share_b ? round_up(plan.kc * round_up(plan.nc, t.nr) * size, 64) : 0;
-  plan.private_bytes = round_up((plan.mc + t.nr) * plan.kc * size, 64);
+  const auto bytes = [&](int64_t elements) { return round_up(elements * size_of(s.dtype), 64); };
+  const int64_t a_rows = round_up(std::min(plan.m_step, s.m), t.mr);
+  const int64_t b_cols = round_up(std::min(plan.n_step, s.n), t.nr);
+  plan.shared_a_bytes = plan.share_a ? bytes(a_rows * plan.kc) : 0;
+  plan.shared_b_bytes = plan.share_b ? bytes(b_cols * plan.kc) : 0;
+  plan.private_bytes =
+      bytes(((plan.share_a ? 0 : plan.rows) + (plan.share_b ? 0 : plan.cols)) * plan.kc);
   return plan;
 }
 
@@ -92,7 +105,7 @@ int64_t gemm_workspace(const GemmShape& shape) {
   const GemmAlgorithm algorithm = choose_gemm(plan.shape);
   if (algorithm != GemmAlgorithm::packed)
     return num_threads() * make_thin_plan(plan.shape, algorithm).private_bytes;
-  return plan.shared_bytes + num_threads() * plan.private_bytes;
+  return plan.shared_a_bytes + plan.shared_b_bytes + num_threads() * plan.private_bytes;
 }
 
 void gemm(const GemmShape& shape, const void* a, const void* b, void* c, void* workspace,

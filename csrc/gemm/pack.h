@@ -1,8 +1,10 @@
-// Packing: a strip of a matrix with any strides becomes a dense panel, in the order in which the
-// micro-kernel reads it.
+// Packing: a strip of a matrix with any strides becomes dense panels, in the order in which the
+// micro-kernel reads them.
 #pragma once
 #include <stdint.h>
 #include <string.h>
+
+#include "core/simd.h"
 
 namespace dlx::DLX_ISA {
 
@@ -23,24 +25,86 @@ inline void transpose_4x4(const T* src, int64_t src_row, T* dst, int64_t ld) {
   for (int p = 0; p < 4; ++p) memcpy(dst + p * ld, &r[p], sizeof(Quad));
 }
 
+// The same of eight rows: two transposes side by side in the 128-bit lanes, which no shuffle
+// crosses; the lanes are put together as they are loaded.
+inline void transpose_8x4(const float* src, int64_t src_row, float* dst, int64_t ld) {
+  typedef float Quad __attribute__((vector_size(16)));
+  typedef float Eight __attribute__((vector_size(32)));
+  Eight r[4];
+  for (int i = 0; i < 4; ++i) {
+    Quad above, below;
+    memcpy(&above, src + i * src_row, sizeof(Quad));
+    memcpy(&below, src + (i + 4) * src_row, sizeof(Quad));
+    r[i] = __builtin_shufflevector(above, below, 0, 1, 2, 3, 4, 5, 6, 7);
+  }
+  const Eight lo02 = __builtin_shufflevector(r[0], r[2], 0, 8, 1, 9, 4, 12, 5, 13);
+  const Eight lo13 = __builtin_shufflevector(r[1], r[3], 0, 8, 1, 9, 4, 12, 5, 13);
+  const Eight hi02 = __builtin_shufflevector(r[0], r[2], 2, 10, 3, 11, 6, 14, 7, 15);
+  const Eight hi13 = __builtin_shufflevector(r[1], r[3], 2, 10, 3, 11, 6, 14, 7, 15);
+  r[0] = __builtin_shufflevector(lo02, lo13, 0, 8, 1, 9, 4, 12, 5, 13);
+  r[1] = __builtin_shufflevector(lo02, lo13, 2, 10, 3, 11, 6, 14, 7, 15);
+  r[2] = __builtin_shufflevector(hi02, hi13, 0, 8, 1, 9, 4, 12, 5, 13);
+  r[3] = __builtin_shufflevector(hi02, hi13, 2, 10, 3, 11, 6, 14, 7, 15);
+  for (int p = 0; p < 4; ++p) memcpy(dst + p * ld, &r[p], sizeof(Eight));
+}
+
+// dst[p * W + i] = src[i * src_row + p], i < width, p < depth; returns how many p are done.
+template <class T, int W>
+int64_t transpose_rows(const T* src, int64_t src_row, int64_t width, int64_t depth, T* dst) {
+  constexpr bool kTwoLanes = sizeof(T) == 4 && kVecBytes >= 32 && W >= 8;
+  constexpr int kRows = kTwoLanes ? 8 : 4;
+  constexpr int kLine = 64 / sizeof(T);  // a whole line of each row at once: rows 4 KB apart share
+                                         // a cache set, and would not stay for a second visit
+  if (width < kRows) return 0;
+  int64_t p = 0;
+  for (int64_t step; p + 4 <= depth; p += step) {
+    step = p + kLine <= depth ? kLine : 4;
+    for (int64_t i = 0; i < width; i += kRows) {
+      // The last rows once more, whole: cheaper than single elements.
+      const int64_t first = i + kRows <= width ? i : width - kRows;
+      for (int64_t q = p; q < p + step; q += 4) {
+        const T* from = src + first * src_row + q;
+        if constexpr (kTwoLanes) {
+          transpose_8x4(from, src_row, dst + q * W + first, W);
+        } else {
+          transpose_4x4(from, src_row, dst + q * W + first, W);
+        }
+      }
+    }
+  }
+  return p;
+}
+
 // src: element (i, p) at src[i * across + p * along], i < width <= W, p < depth
 // dst: (depth, W), zero for i >= width: those lanes of the micro-tile are computed and never stored
 template <class T, int W>
 void pack_panel(const T* src, int64_t across, int64_t along, int64_t width, int64_t depth, T* dst) {
-  int64_t p = 0;
   if (width == W && across == 1) {
-    for (; p < depth; ++p) memcpy(dst + p * W, src + p * along, W * sizeof(T));
-  } else if (width == W && along == 1) {
-    for (; p + 4 <= depth; p += 4) {
-      for (int i = 0; i + 4 <= W; i += 4)
-        transpose_4x4(src + i * across + p, across, dst + p * W + i, W);
-      if constexpr (W % 4 != 0) {  // the last four once more, whole: cheaper than single elements
-        transpose_4x4(src + (W - 4) * across + p, across, dst + p * W + W - 4, W);
-      }
+    for (int64_t p = 0; p < depth; ++p) memcpy(dst + p * W, src + p * along, W * sizeof(T));
+    return;
+  }
+  if (width < W) memset(dst, 0, depth * W * sizeof(T));
+  const int64_t done = along == 1 ? transpose_rows<T, W>(src, across, width, depth, dst) : 0;
+  for (int64_t p = done; p < depth; ++p) {
+    for (int64_t i = 0; i < width; ++i) dst[p * W + i] = src[i * across + p * along];
+  }
+}
+
+// The same for any width: panels of W, the one of src's i at dst + i * depth.
+template <class T, int W>
+void pack_panels(const T* src, int64_t across, int64_t along, int64_t width, int64_t depth,
+                 T* dst) {
+  int64_t i = 0;
+  if (across == 1) {  // all panels side by side: the rows of src in pieces as long as possible
+    i = width / W * W;
+    for (int64_t p = 0; p < depth; ++p) {
+      for (int64_t j = 0; j < i; j += W)
+        memcpy(dst + j * depth + p * W, src + j + p * along, W * sizeof(T));
     }
   }
-  for (; p < depth; ++p) {  // partial panels, other strides, the last rows of a transpose
-    for (int64_t i = 0; i < W; ++i) dst[p * W + i] = i < width ? src[i * across + p * along] : T(0);
+  for (; i < width; i += W) {
+    pack_panel<T, W>(src + i * across, across, along, W < width - i ? W : width - i, depth,
+                     dst + i * depth);
   }
 }
 

@@ -6,9 +6,9 @@
 namespace dlx {
 
 // (mr, nr): the micro-tile of C held in registers while k runs.
-// kc: depth of a packed block, enough to amortise reading and writing C once per block; the (kc,nr)
-//     panel of B, 48 KB at most, streams from L2 past the (mr,kc) panels of A.
-// mc: most rows of A packed at once: (mc,kc) fills half of a 1 MB L2.
+// kc: depth of a packed block, enough to amortise reading and writing C once per block: the (kc,nr)
+//     panels of B, 48 KB at most, stream from L2 past an (mr,kc) panel of A, 21 KB at most.
+// mc: most rows that a task packs for itself: (mc,kc) fills half of a 1 MB L2.
 struct GemmTiles {
   int mr, nr, kc, mc;
 };
@@ -27,17 +27,20 @@ constexpr GemmTiles kGemmTiles[kNumIsas][2] = {
 };
 // clang-format on
 
-// Rows of a task where rows are cut: whole panels, and several tasks for each thread.
+// Flops of a task: 40 to 80 us on one AVX-512 core, so that no thread waits long for the last one.
+constexpr double kGemmTaskFlops = 10e6;
+// Most rows of a task where rows are cut.
 constexpr int64_t kGemmTaskRows = 84;
-// Columns of B packed at once: 3 MB of float32 at full depth, a fair share of L3.
-constexpr int64_t kGemmSharedCols = 2048;
-// Fewest columns of a task: packing its A costs 0.3 cycles an element, using it 8 for 128 columns.
+// Bytes of B that a task reads for each of its panels of A: they stay in an L2 cache of 2 MB.
+constexpr int64_t kGemmL2Bytes = 1536 << 10;
+// Fewest columns of a task: packing its A costs 0.8 cycles an element, using it 8 for 128 columns.
 constexpr int64_t kGemmMinCols = 128;
-// Flops of a task: 150 us on one AVX-512 core of 110 GFLOP/s.
-constexpr double kGemmTaskFlops = 16e6;
-// Flops of a chunk: 20 us. Smaller tasks are claimed several at a time.
+// Rows of A and columns of B packed at once where tasks share them: with 384 deep, 1.5 and 3 MB of
+// float32, a fair share of L3.
+constexpr int64_t kGemmSharedRows = 1024, kGemmSharedCols = 2048;
+// Flops of a chunk: 10 us. Smaller tasks are claimed several at a time.
 constexpr double kGemmChunkFlops = 2e6;
-// Panels of B in a chunk of packing: about 20 us.
-constexpr int64_t kGemmPackPanels = 4;
+// Panels in a chunk of packing: 5 to 10 us.
+constexpr int kGemmStripPanels = 4;
 
 }  // namespace dlx

@@ -17,7 +17,11 @@ void micro_tile(int64_t k, const T* a, const T* b, T* c, int64_t c_row, int tail
   Vec<T> sum[ROWS][NRV];
 #pragma GCC unroll 14
   for (int i = 0; i < ROWS; ++i) {
-    for (int v = 0; v < NRV; ++v) sum[i][v] = Vec<T>::zero();
+    for (int v = 0; v < NRV; ++v) {
+      sum[i][v] = Vec<T>::zero();
+      // C is wanted at the end, long after. A prefetch of what lies beyond C does no harm.
+      __builtin_prefetch(c + i * c_row + v * W, 1);
+    }
   }
   for (int64_t p = 0; p < k; ++p, a += kTiles<T>.mr, b += kTiles<T>.nr) {
     Vec<T> row[NRV];

@@ -187,16 +187,20 @@ template <class T>
 void beyond_one_block() {
   const GemmTiles t =
       kGemmTiles[static_cast<int>(current_isa())][static_cast<int>(DTypeOf<T>::value)];
+  // The fewest columns of which not all stay in L2: A is shared as well as B.
+  const int64_t wide = kGemmL2Bytes / (t.kc * static_cast<int64_t>(sizeof(T))) + 1;
   for (int layout = 0; layout < 4; ++layout) {
     const bool ta = layout & 1, tb = layout & 2;
     check<T>(make_shape(t.mc, 131, 40, ta, tb), true);  // the most rows with B packed by each task
     check<T>(make_shape(t.mc + 1, 131, 40, ta, tb), true);  // the fewest with a shared B
     check<T>(make_shape(t.mc + 61, t.nr, t.kc + 1, ta, tb), true);
+    check<T>(make_shape(t.mc + 1, wide, t.kc, ta, tb), true);
     check<T>(make_shape(t.mr + 1, 2 * kGemmMinCols + 1, 3 * t.kc - 1, ta, tb), true);
     check<T>(make_shape(1, 301, 2 * t.kc + 3, ta, tb), true);
     check<T>(make_shape(601, 1, t.kc, ta, tb), true);
   }
   check<T>(make_shape(t.mc + 2, kGemmSharedCols + 5, 9), true);
+  check<T>(make_shape(kGemmSharedRows + 5, wide, t.kc), true);
   check<T>(make_shape(2, 3, 5000), true);
 }
 
