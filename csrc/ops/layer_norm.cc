@@ -62,11 +62,11 @@ LayerNormShape LayerNormShape::make(const char* op, const Array& x, int dims, co
   return s;
 }
 
-// Two sums per column and block, and what the kernel keeps of rows.
+// Two sums per column and block; of float64 also their errors.
 int64_t layer_norm_backward_workspace(const void* shape) {
   const auto& s = *static_cast<const LayerNormShape*>(shape);
-  const int64_t numbers = 2 * s.D + kLayerNormWork * rows_of_block(s);
-  return blocks(s) * numbers * static_cast<int64_t>(sizeof(double));
+  const int64_t sums = s.dtype == DType::float64 ? 4 : 2;
+  return sums * blocks(s) * s.D * static_cast<int64_t>(sizeof(double));
 }
 
 namespace cpu {
@@ -126,7 +126,7 @@ void layer_norm_backward(Ctx&, const void* shape, void* const* buffers, void* wo
   const void* gamma = s.has_gamma ? *buffers++ : nullptr;
   void* dx = buffers[0];
   auto* dgamma = static_cast<double*>(workspace);
-  double *dbeta = dgamma + blocks(s) * s.D, *work = dbeta + blocks(s) * s.D;
+  double *dbeta = dgamma + blocks(s) * s.D, *errors = dbeta + blocks(s) * s.D;
   const int64_t rows = rows_of_block(s);
   parallel_for(blocks(s), 1, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
@@ -134,7 +134,8 @@ void layer_norm_backward(Ctx&, const void* shape, void* const* buffers, void* wo
       const char *from = at(dy, first * s.D, s.dtype), *of = at(x, first * s.D, s.dtype);
       table.layer_norm_backward[by_dtype(s.dtype)](
           n, s.D, from, of, mean + first, rstd + first, gamma, at(dx, first * s.D, s.dtype),
-          dgamma + b * s.D, dbeta + b * s.D, work + b * rows * kLayerNormWork);
+          dgamma + b * s.D, dbeta + b * s.D,
+          errors + (s.dtype == DType::float64 ? 2 * b * s.D : 0));
     }
   });
   add_blocks(s, dgamma, buffers[1]);

@@ -69,53 +69,96 @@ void row_sums(int64_t d, const T* dy, const T* x, const T* gamma, const Mean<T>&
   *sum = rounded(sums.join()), *product = rounded(products.join());
 }
 
-// Of each row: dx = ((g - mean_g) - d slope) rstd.
+// What neighbouring rows need: dx = ((g - mean_g) - d slope) rstd.
 template <class T>
 struct Rows {
-  T *hi, *lo, *mean_g, *slope, *rstd;
-  Rows(void* work, int64_t rows)
-      : hi(static_cast<T*>(work)),
-        lo(hi + rows),
-        mean_g(lo + rows),
-        slope(mean_g + rows),
-        rstd(slope + rows) {}
-  [[gnu::always_inline]] T centered(T x, int64_t r) const { return (x - hi[r]) - lo[r]; }
+  T hi[kRowsAtOnce], lo[kRowsAtOnce], mean_g[kRowsAtOnce], slope[kRowsAtOnce], rstd[kRowsAtOnce];
 };
 
-// Rows first, then columns, while the cache still has them: dx = rstd (g - mean(g) - d rstd^2
-// mean(g d)), dgamma = sum of dy d rstd, dbeta = sum of dy.
+// One sum for each column; error as in lanes.h, for float64.
+struct ColumnTotals {
+  double *sum, *error;
+
+  template <class T>
+  [[gnu::always_inline]] void add(int64_t j, typename Vec<T>::Raw terms, int n) const {
+    constexpr int V = Vec<T>::kWidth, W = Vec<double>::kWidth;
+    alignas(64) T lanes[V];
+    memcpy(lanes, &terms, sizeof lanes);
+#pragma GCC unroll 2
+    for (int k = 0; k < V; k += W) {
+      const int some = n - k < W ? n - k : W;
+      if (some <= 0) return;
+      DoubleVec total = Vec<double>::load(sum + j + k, some).raw, lost = {};
+      if (kIsDouble<T>) lost = Vec<double>::load(error + j + k, some).raw;
+      add_term<kIsDouble<T>>(total, lost, load_as<double>(lanes + k));
+      Vec<double>{total}.store(sum + j + k, some);
+      if (kIsDouble<T>) Vec<double>{lost}.store(error + j + k, some);
+    }
+  }
+};
+
+// dx of kRows rows, and what they add to the parameters' gradients: as a tree, then in float64.
+template <int kRows, class T>
+void gradient_of_rows(int64_t d, const T* dy, const T* x, const T* gamma, const Rows<T>& row, T* dx,
+                      const ColumnTotals& products, const ColumnTotals& sums) {
+  using Raw = typename Vec<T>::Raw;
+  constexpr int V = Vec<T>::kWidth;
+  for (int64_t j = 0; j < d; j += V) {
+    const int n = static_cast<int>(d - j < V ? d - j : V);
+    const Raw scale = gamma ? Vec<T>::load(gamma + j, n).raw : Vec<T>::broadcast(1).raw;
+    Raw g[kRows], product[kRows];
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      g[r] = Vec<T>::load(dy + r * d + j, n).raw;
+      const Raw centered = (Vec<T>::load(x + r * d + j, n).raw - row.hi[r]) - row.lo[r];
+      const Raw result = ((g[r] * scale - row.mean_g[r]) - centered * row.slope[r]) * row.rstd[r];
+      Vec<T>{result}.store(dx + r * d + j, n);
+      product[r] = g[r] * (centered * row.rstd[r]);
+    }
+    products.add<T>(j, tree_sum<kRows>([&](int r) { return product[r]; }), n);
+    sums.add<T>(j, tree_sum<kRows>([&](int r) { return g[r]; }), n);
+  }
+}
+
+// dx = rstd (g - mean(g) - d rstd^2 mean(g d)), dgamma = sum of dy d rstd, dbeta = sum of dy.
 template <class T>
 void layer_norm_backward(int64_t rows, int64_t d, const void* dy0, const void* x0,
                          const double* mean, const double* rstd, const void* gamma0, void* dx0,
-                         double* dgamma, double* dbeta, void* work) {
+                         double* dgamma, double* dbeta, double* errors) {
   const T *dy = static_cast<const T*>(dy0), *x = static_cast<const T*>(x0),
           *gamma = static_cast<const T*>(gamma0);
   T* dx = static_cast<T*>(dx0);
   const double n = static_cast<double>(d);
-  const Rows<T> row(work, rows);
-  for (int64_t r = 0; r < rows; ++r) {
-    double sum, product;
-    const Mean<T> m(mean[r]);
-    row_sums(d, dy + r * d, x + r * d, gamma, m, &sum, &product);
-    row.hi[r] = m.hi, row.lo[r] = m.lo;
-    row.mean_g[r] = static_cast<T>(sum / n);
-    row.slope[r] = static_cast<T>(product / n * rstd[r] * rstd[r]);
-    row.rstd[r] = static_cast<T>(rstd[r]);
+  const ColumnTotals products{dgamma, errors}, sums{dbeta, errors + d};
+  for (int64_t j = 0; j < d; ++j) dgamma[j] = dbeta[j] = 0;
+  for (int64_t j = 0; kIsDouble<T> && j < 2 * d; ++j) errors[j] = 0;
+  for (int64_t first = 0; first < rows; first += kRowsAtOnce) {
+    const int64_t count = rows - first < kRowsAtOnce ? rows - first : kRowsAtOnce;
+    const T *dy_rows = dy + first * d, *x_rows = x + first * d;
+    Rows<T> row;
+    for (int64_t r = 0; r < count; ++r) {
+      double sum, product;
+      const Mean<T> m(mean[first + r]);
+      row_sums(d, dy_rows + r * d, x_rows + r * d, gamma, m, &sum, &product);
+      const double s = rstd[first + r];
+      row.hi[r] = m.hi, row.lo[r] = m.lo;
+      row.mean_g[r] = static_cast<T>(sum / n);
+      row.slope[r] = static_cast<T>(product / n * s * s);
+      row.rstd[r] = static_cast<T>(s);
+    }
+    if (count == kRowsAtOnce) {
+      gradient_of_rows<kRowsAtOnce>(d, dy_rows, x_rows, gamma, row, dx + first * d, products, sums);
+      continue;
+    }
+    for (int64_t r = 0; r < count; ++r) {
+      const Rows<T> one{{row.hi[r]}, {row.lo[r]}, {row.mean_g[r]}, {row.slope[r]}, {row.rstd[r]}};
+      gradient_of_rows<1>(d, dy_rows + r * d, x_rows + r * d, gamma, one, dx + (first + r) * d,
+                          products, sums);
+    }
   }
-  for (int64_t first = 0; first < d; first += kNormTile) {
-    const int64_t count = d - first < kNormTile ? d - first : kNormTile;
-    alignas(64) T scale[kNormTile];
-    for (int64_t j = 0; j < count; ++j) scale[j] = gamma ? gamma[first + j] : T{1};
-    ColumnSums<T> products, sums;
-    products.add(rows, count, [&](int64_t r, int64_t j) {
-      const int64_t at = r * d + first + j;
-      const T centered = row.centered(x[at], r);
-      dx[at] = ((dy[at] * scale[j] - row.mean_g[r]) - centered * row.slope[r]) * row.rstd[r];
-      return dy[at] * (centered * row.rstd[r]);
-    });
-    sums.add(rows, count, [&](int64_t r, int64_t j) { return dy[r * d + first + j]; });
-    products.store(count, dgamma + first);
-    sums.store(count, dbeta + first);
+  for (int64_t j = 0; kIsDouble<T> && j < d; ++j) {
+    dgamma[j] = rounded({dgamma[j], errors[j]});
+    dbeta[j] = rounded({dbeta[j], errors[d + j]});
   }
 }
 

@@ -4,8 +4,7 @@
 
 namespace dlx {
 
-constexpr int64_t kNormTile = 64;  // columns at a time
-constexpr int64_t kLayerNormWork = 5;
+constexpr int64_t kNormTile = 64;      // columns at a time
 constexpr int64_t kNormGather = 1024;  // elements of short planes brought together for one sum
 
 // Values of one channel: `planes` vectors of `length` elements, `stride` apart. With several of
@@ -63,10 +62,10 @@ struct LayerNormTable {
   // x, y: (rows, d)  gamma, beta: (d) or null  mean, rstd: (rows)
   void (*layer_norm[2])(int64_t rows, int64_t d, double eps, const void* x, const void* gamma,
                         const void* beta, void* y, double* mean, double* rstd);
-  // dx: (rows, d)  dgamma, dbeta: (d), sums over the rows  work: kLayerNormWork numbers for a row
+  // dx: (rows, d)  dgamma, dbeta: (d), sums over the rows  errors: (2, d), scratch of float64
   void (*layer_norm_backward[2])(int64_t rows, int64_t d, const void* dy, const void* x,
                                  const double* mean, const double* rstd, const void* gamma,
-                                 void* dx, double* dgamma, double* dbeta, void* work);
+                                 void* dx, double* dgamma, double* dbeta, double* errors);
 };
 
 }  // namespace dlx
