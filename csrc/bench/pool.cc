@@ -20,9 +20,21 @@ void max_forward(benchmark::State& state, const Row& row, const Dims& shape) {
   const Array x = random(shape);
   Dims pooled;
   const MaxPoolShape s =
-      MaxPoolShape::make("max_pool2d", shape, x.dtype, row.options(), {}, &pooled);
-  Array y = empty(pooled, x.dtype, {}), nowhere = empty({0}, DType::uint8, {});
-  run(state, ops::max_pool2d, s, {&x}, {&y, &nowhere}, {1, 1});
+      MaxPoolShape::make("max_pool2d", shape, x.dtype, row.options(), Places::bytes, &pooled);
+  Array y = empty(pooled, x.dtype, {}), places = empty(pooled, s.places_dtype(), {});
+  run(state, ops::max_pool2d, s, {&x}, {&y, &places}, {1, 1});
+}
+
+void max_backward(benchmark::State& state, const Row& row, const Dims& shape) {
+  const Array x = random(shape);
+  Dims pooled;
+  const MaxPoolShape s =
+      MaxPoolShape::make("max_pool2d", shape, x.dtype, row.options(), Places::bytes, &pooled);
+  const Array dy = random(pooled);
+  Array y = empty(pooled, x.dtype, {}), places = empty(pooled, s.places_dtype(), {});
+  launch(current_ctx(), ops::max_pool2d, s, {&x}, {&y, &places});
+  Array dx = empty(shape, x.dtype, {});
+  run(state, ops::max_pool2d_backward, s, {&dy, &places}, {&dx}, {1, 1});
 }
 
 PoolShape average(const Row& row, const Dims& shape, Dims* pooled) {
@@ -58,6 +70,7 @@ void add_pool() {
             [=](benchmark::State& state) { f(state, row, shape); });
       };
       add_row("max", max_forward);
+      add_row("max_backward", max_backward);
       add_row("avg", avg_forward);
       add_row("avg_backward", avg_backward);
     }
