@@ -14,7 +14,7 @@ Array transposed(Array a) {
 
 void multiply(benchmark::State& state, const Array& a, const Array& b, Mix mix) {
   Dims shape;
-  const MatmulShape s = MatmulShape::make(a, b, &shape);
+  const MatmulShape s = MatmulShape::make(a, b, nullptr, &shape);
   Array c = empty(shape, a.dtype, {});
   run(state, ops::matmul, s, {&a, &b}, {&c}, mix);
 }
