@@ -70,11 +70,15 @@ void pack(const ConvProduct& s, const ConvWeights& weights, const void* w, int64
         pack_panel<T, MR>(a + p, weights.a_row, 1, rows, depth, panel);
         continue;
       }
-      for (int64_t d = 0; d < depth; ++d)
-        for (int64_t m = 0; m < height; ++m) {
-          const int64_t at = weights.offset ? weights.offset[p + d] : p + d;
-          panel[d * height + m] = m < rows ? a[m * weights.a_row + at] : T(0);
-        }
+      if (height == 2 * Vec<T>::kWidth && !weights.offset) {
+        pack_panel<T, 2 * Vec<T>::kWidth>(a + p, weights.a_row, 1, rows, depth, panel);
+        continue;
+      }
+      for (int64_t d = 0; d < depth; ++d) {
+        const T* from = a + (weights.offset ? weights.offset[p + d] : p + d);
+        for (int64_t m = 0; m < rows; ++m) panel[d * height + m] = from[m * weights.a_row];
+        for (int64_t m = rows; m < height; ++m) panel[d * height + m] = T(0);
+      }
     }
   }
 }

@@ -38,17 +38,6 @@ void join_rows(ConvSource& source, int64_t out_row, int64_t out_col) {
   source.U = 1;
 }
 
-// Whether conv_direct serves: it wastes the lanes of a row's last vector, conv_multiply's gathering
-// takes the time of about five rows of the result.
-bool is_direct(const ConvProduct& c, DType t, bool gathers) {
-  constexpr int64_t kFew = 4, kMostRows = 64, kMostDepth = 512;
-  const int64_t lanes = round_up(c.source.V, conv_table().width[t == DType::float64]);
-  const bool pays = c.M <= kFew || (gathers && c.M <= kMostRows && c.D <= kMostDepth &&
-                                    c.M * (lanes - c.source.V) < 5 * c.source.V);
-  return conv_choice.pick(pays ? kConvDirect : kConvPanels, 1 << kConvPanels | 1 << kConvDirect) ==
-         kConvDirect;
-}
-
 // Numbers of tasks and panels, once M, D and the strides are known.
 void set_tiles(ConvPlan& plan, ConvPhase& phase) {
   const GemmTiles t = kGemmTiles[static_cast<int>(current_isa())][static_cast<int>(plan.dtype)];
@@ -84,6 +73,25 @@ void set_tasks(const ConvPlan& plan, ConvPhase& phase) {
 }
 
 }  // namespace
+
+ConvAlgorithm conv_algorithm(const ConvProduct& c, DType t, bool gathers, bool channels) {
+  // conv_direct wastes the lanes of a row's last vector; conv_multiply's gathering takes the time
+  // of about five rows of the result.
+  constexpr int64_t kFew = 4, kMostRows = 64, kMostDepth = 512;
+  // conv_channels wants its lanes filled, pixels enough in a row to hide the latency of an fma, and
+  // more products for a pixel than turning its sums takes.
+  constexpr int64_t kLeastPixels = 5, kLeastDepth = 32;
+  const int64_t width = conv_table().width[t == DType::float64], V = c.source.V;
+  const int64_t unused = round_up(V, width) - V;
+  ConvAlgorithm chosen = kConvPanels;
+  if (c.M <= kFew || (gathers && c.M <= kMostRows && c.D <= kMostDepth && c.M * unused < 5 * V))
+    chosen = kConvDirect;
+  if (channels && gathers && 4 * c.M >= 3 * round_up(c.M, width) && V >= kLeastPixels &&
+      c.D >= kLeastDepth)
+    chosen = kConvChannels;
+  const uint32_t applicable = 1 << kConvPanels | 1 << kConvDirect | channels << kConvChannels;
+  return static_cast<ConvAlgorithm>(conv_choice.pick(chosen, applicable));
+}
 
 std::vector<StridePhase> stride_phases(int64_t stride, int64_t dil, int64_t taps, int64_t pad,
                                        int64_t size) {
@@ -169,7 +177,7 @@ ConvPlan plan_conv2d(const Conv2dShape& s) {
   ConvProduct& c = phase.product;
   c.M = s.K / s.groups, c.D = s.C / s.groups * s.R * s.S;
   c.source.V = s.Q;
-  plan.direct = is_direct(c, s.dtype, s.R * s.S > 1);
+  plan.direct = conv_algorithm(c, s.dtype, s.R * s.S > 1, !conv2d_samples(s)) == kConvDirect;
   plan.images = conv2d_images(s, plan.direct);
   plan.offsets = conv2d_offsets(s, plan.images);
   c.source = conv2d_source(s, plan.images);
@@ -195,7 +203,7 @@ ConvPlan plan_conv_transpose2d(const Conv2dShape& s) {
   ConvProduct first{};
   first.M = M, first.D = ceil_div(K * taps, s.stride_h * s.stride_w);
   first.source.V = cols[0].count;
-  plan.direct = is_direct(first, s.dtype, taps > 1);
+  plan.direct = conv_algorithm(first, s.dtype, taps > 1, cols.size() <= kConvPhases) == kConvDirect;
   ConvImages& images = plan.images;
   ConvCopy& copy = images.copy;
   images.channels = s.K;

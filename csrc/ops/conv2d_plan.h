@@ -15,6 +15,10 @@ namespace dlx {
 enum ConvAlgorithm { kConvPanels, kConvDirect, kConvWinograd2, kConvWinograd4, kConvChannels };
 extern Choice conv_choice;
 
+// Which of panels, direct and channels computes this product (its M, D and V), `channels` where it
+// applies. gathers: whether conv_multiply would copy what it could otherwise read in place.
+ConvAlgorithm conv_algorithm(const ConvProduct&, DType, bool gathers, bool channels);
+
 // The images an op reads: x, or dy of conv_transpose2d.
 struct ConvImages {
   ConvCopy copy;

@@ -11,19 +11,6 @@ constexpr int64_t kTasks = 24;             // enough for the threads of a small 
 constexpr double kTaskFlops = 2e6;         // least of a chunk of tasks: 10 us on one AVX-512 core
 constexpr int64_t kPackGrain = 16384;
 
-// Whether lanes are filled, a row's pixels hide the latency of an fma, and the products of a pixel
-// are more than the turning of its sums.
-bool pays(const ConvProduct& c, DType t) {
-  constexpr int64_t kLeastPixels = 5, kLeastDepth = 32;
-  const int64_t width = conv_table().width[t == DType::float64];
-  return 4 * c.M >= 3 * round_up(c.M, width) && c.source.V >= kLeastPixels && c.D >= kLeastDepth;
-}
-
-bool chosen(const ConvProduct& c, DType t) {
-  const uint32_t all = 1 << kConvPanels | 1 << kConvDirect | 1 << kConvChannels;
-  return conv_choice.pick(pays(c, t) ? kConvChannels : kConvPanels, all) == kConvChannels;
-}
-
 // What follows from the channels, the rows read and the pixels: `span` rows beyond one for each
 // step of `step` rows of the block.
 void set_blocks(ConvChannelsPlan& plan, int64_t U, int64_t step, int64_t span) {
@@ -32,7 +19,7 @@ void set_blocks(ConvChannelsPlan& plan, int64_t U, int64_t step, int64_t span) {
   ConvLanes& rows = plan.rows;
   check_extents({plan.C + width, rows.width, span, U, step}, "conv2d: with its padding");
   plan.row_step = step;
-  plan.lanes = 2 * plan.C > width;  // else most lanes would be empty
+  plan.lanes = !plan.direct && 2 * plan.C > width;  // else most lanes would be empty
   const int64_t channels = plan.lanes ? round_up(plan.C, width) : plan.C;
   const int64_t row_bytes = channels * rows.width * size;
   const int64_t most = std::max<int64_t>((kCopyBytes / (row_bytes + 1) - span) / step, 1);
@@ -43,10 +30,14 @@ void set_blocks(ConvChannelsPlan& plan, int64_t U, int64_t step, int64_t span) {
   rows.channels = plan.C;
   rows.rows = (plan.block - 1) * step + span;
   plan.copy_bytes = round_up(rows.rows * row_bytes, 64) + kConvSlack;
-  const int64_t height = plan.M > width ? 2 * width : width, panels = ceil_div(plan.M, height);
+  plan.height = plan.direct      ? ceil_div(plan.M, ceil_div(plan.M, conv_table().direct_rows))
+                : plan.M > width ? 2 * width
+                                 : width;
+  const int64_t panels = ceil_div(plan.M, plan.height);
   const int64_t parts =
-      std::min(panels, ceil_div(kTasks, std::max<int64_t>(images * plan.blocks, 1)));
-  plan.task_channels = even_split(panels, ceil_div(panels, parts), 1) * height;
+      plan.direct ? 1
+                  : std::min(panels, ceil_div(kTasks, std::max<int64_t>(images * plan.blocks, 1)));
+  plan.task_channels = even_split(panels, ceil_div(panels, parts), 1) * plan.height;
   plan.channel_tasks = ceil_div(plan.M, plan.task_channels);
 }
 
@@ -58,9 +49,8 @@ int64_t place(const ConvChannelsPlan& plan, int64_t c, int64_t r, int64_t t) {
 }
 
 void add_product(ConvChannelsPlan& plan, ConvProduct& c, int64_t out_first) {
-  const int64_t width = conv_table().width[plan.dtype == DType::float64];
   c.M = plan.M;
-  c.mr = c.height = c.M > width ? 2 * width : width;
+  c.mr = c.height = plan.height;
   c.kc = std::max<int64_t>(c.D, 1);
   c.packed_group = round_up(c.M, c.height) * c.D;
   plan.out_first.push_back(out_first);
@@ -78,7 +68,9 @@ std::optional<ConvChannelsPlan> plan_channels_conv2d(const Conv2dShape& s) {
   plan.dtype = s.dtype, plan.N = s.N, plan.groups = s.groups;
   plan.C = s.C / s.groups, plan.M = c.M = s.K / s.groups;
   c.D = plan.C * s.R * s.S, c.source.U = s.P, c.source.V = s.Q;
-  if (!chosen(c, s.dtype)) return {};
+  const ConvAlgorithm algorithm = conv_algorithm(c, s.dtype, s.R * s.S > 1, true);
+  plan.direct = algorithm == kConvDirect && s.stride_w == 1;
+  if (algorithm != kConvChannels && !plan.direct) return {};
   plan.rows = {plan.C,
                s.H,
                s.W,
@@ -112,7 +104,9 @@ std::optional<ConvChannelsPlan> plan_channels_conv_transpose2d(const Conv2dShape
   ConvProduct first{};
   first.M = plan.M, first.D = ceil_div(plan.C * taps, s.stride_h * s.stride_w);
   first.source.U = rows[0].count, first.source.V = cols[0].count;
-  if (!chosen(first, s.dtype)) return {};
+  const ConvAlgorithm algorithm = conv_algorithm(first, s.dtype, taps > 1, true);
+  plan.direct = algorithm == kConvDirect && cols.size() == 1;
+  if (algorithm != kConvChannels && !plan.direct) return {};
   ConvLanes& copy = plan.rows;
   copy.H = s.P, copy.W = s.Q;
   int64_t span = 0;
@@ -212,8 +206,11 @@ void run_channels(const ConvChannelsPlan& plan, const void* images, const void* 
         const ConvProduct& c = products[f];
         b.j1 = std::min(plan.block, c.source.U - u);
         const int64_t first = n * c.out_image + plan.out_first[f] + u * c.out_row;
-        conv_table().channels[type](phases, weights, plan.joined, b, copy, bias,
-                                    static_cast<char*>(out) + first * size);
+        char* y = static_cast<char*>(out) + first * size;
+        if (plan.direct)
+          conv_table().direct[type](c, b, copy, weights[0], bias, y);
+        else
+          conv_table().channels[type](phases, weights, plan.joined, b, copy, bias, y);
       }
     }
   });

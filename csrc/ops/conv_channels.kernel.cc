@@ -63,17 +63,20 @@ using Quad __attribute__((vector_size(4 * sizeof(T)))) = T;
 template <class T>
 [[gnu::always_inline]] inline typename Vec<T>::Raw load_quads(const T* x, int64_t step) {
   constexpr int W = Vec<T>::kWidth;
-  Quad<T> q[W / 4];
-#pragma GCC unroll 4
-  for (int i = 0; i < W / 4; ++i) memcpy(&q[i], x + i * step, sizeof(Quad<T>));
+#if defined(__AVX512F__)
+  if constexpr (W == 16) {  // inserted as they are loaded: no shuffle but in the caller
+    __m512 q = _mm512_castps128_ps512(_mm_loadu_ps(x));
+    q = _mm512_insertf32x4(q, _mm_loadu_ps(x + step), 1);
+    q = _mm512_insertf32x4(q, _mm_loadu_ps(x + 2 * step), 2);
+    return _mm512_insertf32x4(q, _mm_loadu_ps(x + 3 * step), 3);
+  }
+#endif
+  Quad<T> q[2];
+  for (int i = 0; i < W / 4 && i < 2; ++i) memcpy(&q[i], x + i * step, sizeof(Quad<T>));
   if constexpr (W == 4)
     return q[0];
   else if constexpr (W == 8)
     return __builtin_shufflevector(q[0], q[1], 0, 1, 2, 3, 4, 5, 6, 7);
-  else
-    return __builtin_shufflevector(__builtin_shufflevector(q[0], q[1], 0, 1, 2, 3, 4, 5, 6, 7),
-                                   __builtin_shufflevector(q[2], q[3], 0, 1, 2, 3, 4, 5, 6, 7), 0,
-                                   1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 }
 
 // Each quad's elements first, first + 1 of a and of b in turn.
