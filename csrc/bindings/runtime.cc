@@ -34,6 +34,7 @@ void bind_runtime(py::module_& m) {
     py::dict d;
     d["gflops_float32"] = limits.gflops_f32;
     d["gflops_float64"] = limits.gflops_f64;
+    d["gflops_bfloat16"] = limits.gflops_bf16;
     d["copy_gbs"] = limits.copy_gbs;
     d["threads"] = limits.threads;
     d["isa"] = kIsaName[static_cast<int>(limits.isa)];

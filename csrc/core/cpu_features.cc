@@ -1,5 +1,8 @@
 #include "core/cpu_features.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <sched.h>
 
 #include <algorithm>
@@ -79,6 +82,25 @@ void set_isa(const char* name) {
     throw std::invalid_argument("DLX_ISA=" + wanted + ": this CPU supports up to " +
                                 kIsaName[best]);
   __atomic_store_n(&detail::chosen_isa, isa, __ATOMIC_RELAXED);
+}
+
+bool has_bf16() {
+#if defined(__x86_64__)
+  static const bool present = __builtin_cpu_supports("avx512bf16");
+  return present && current_isa() == Isa::avx512;
+#else
+  return false;
+#endif
+}
+
+bool has_fast_bf16() {
+#if defined(__x86_64__)
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  static const bool amx = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1);  // AMX-BF16
+  return has_bf16() && !amx;
+#else
+  return false;
+#endif
 }
 
 Isa detail::choose_isa() {

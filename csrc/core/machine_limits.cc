@@ -90,9 +90,14 @@ double measure_bandwidth(int reads, int writes, int64_t array_bytes, bool stream
 
 MachineLimits measure_machine_limits() {
   const LimitKernels& kernels = DLX_SELECT_ISA(limit_kernels);
-  return {gflops(kernels.fma_f32, kernels.flops_per_round_f32),
+  const double f32 = gflops(kernels.fma_f32, kernels.flops_per_round_f32);
+  const double bf16 = has_bf16() ? gflops(kernels.fma_bf16, 2 * kernels.flops_per_round_f32) : 0;
+  return {f32,
           gflops(kernels.fma_f64, kernels.flops_per_round_f64),
-          measure_bandwidth(1, 1, 2 * cache_bytes(), false), num_threads(), current_isa()};
+          std::max(f32, bf16),
+          measure_bandwidth(1, 1, 2 * cache_bytes(), false),
+          num_threads(),
+          current_isa()};
 }
 
 const MachineLimits& machine_limits() {

@@ -73,6 +73,23 @@ void fma_loop(int64_t rounds) {
 }
 
 #if defined(__AVX512F__)
+// Products of pairs of zeros, added to independent sums.
+[[gnu::target("avx512bf16")]] void fma_bf16(int64_t rounds) {
+  __m512 sum[kSums] = {};
+  __m512i pairs = {};
+  asm volatile("" : "+m"(pairs));
+  for (int64_t i = 0; i < rounds; ++i)
+#pragma GCC unroll 12
+    for (int k = 0; k < kSums; ++k)
+      sum[k] = _mm512_dpbf16_ps(sum[k], (__m512bh)pairs, (__m512bh)pairs);
+#pragma GCC unroll 12
+  for (int k = 0; k < kSums; ++k) asm volatile("" : : "m"(sum[k]));
+}
+#else
+constexpr void (*fma_bf16)(int64_t) = nullptr;
+#endif
+
+#if defined(__AVX512F__)
 void stream(char* p, Vector<float> v) { _mm512_stream_ps(reinterpret_cast<float*>(p), v); }
 #elif defined(__AVX__)
 void stream(char* p, Vector<float> v) { _mm256_stream_ps(reinterpret_cast<float*>(p), v); }
@@ -129,8 +146,12 @@ template <class T>
 constexpr int64_t flops_per_round = 2 * kSums * (kBytes / static_cast<int>(sizeof(T)));
 
 constexpr LimitKernels make_kernels() {
-  LimitKernels k{
-      flops_per_round<float>, flops_per_round<double>, fma_loop<float>, fma_loop<double>, {}};
+  LimitKernels k{flops_per_round<float>,
+                 flops_per_round<double>,
+                 fma_loop<float>,
+                 fma_loop<double>,
+                 fma_bf16,
+                 {}};
   set_moves<0, 1>(k);
   return k;
 }

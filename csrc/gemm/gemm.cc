@@ -8,6 +8,7 @@
 #include "core/parallel.h"
 #include "core/rounding.h"
 #include "core/test_hooks.h"
+#include "gemm/half.h"
 #include "gemm/plan.h"
 #include "gemm/thin.h"
 #include "gemm/tiles.h"
@@ -97,9 +98,33 @@ void fill_empty_sums(const GemmShape& s, int64_t batches, T* c, const T* bias) {
   }
 }
 
+bool is_half(const GemmShape& s) { return s.dtype == DType::bfloat16 || s.dtype == DType::float16; }
+
+bool has_extent_0(const GemmShape& s) {
+  bool found = s.m == 0 || s.n == 0 || s.k == 0;
+  for (int d = 0; d < s.batch_ndim; ++d) found |= s.batch[d] == 0;
+  return found;
+}
+
+void gemm_of_halves(const GemmShape& shape, const void* a, const void* b, void* c, void* workspace,
+                    const void* bias) {
+  GemmShape s = shape;
+  fold_batch_into_rows(s);
+  if (!has_extent_0(s)) return half_gemm(s, a, b, c, bias, workspace);
+  int64_t batches = 1;
+  for (int d = 0; d < s.batch_ndim; ++d) batches *= s.batch[d];
+  // As integers: 0 is all bits 0, and what is negative is so by its first bit.
+  fill_empty_sums(s, batches, static_cast<int16_t*>(c), static_cast<const int16_t*>(bias));
+}
+
 }  // namespace
 
 int64_t gemm_workspace(const GemmShape& shape) {
+  if (is_half(shape)) {
+    GemmShape s = shape;
+    fold_batch_into_rows(s);
+    return has_extent_0(s) ? 0 : half_workspace(s);
+  }
   const GemmPlan plan = make_plan(shape);
   if (is_empty(plan)) return 0;
   const GemmAlgorithm algorithm = choose_gemm(plan.shape);
@@ -110,6 +135,7 @@ int64_t gemm_workspace(const GemmShape& shape) {
 
 void gemm(const GemmShape& shape, const void* a, const void* b, void* c, void* workspace,
           const void* bias) {
+  if (is_half(shape)) return gemm_of_halves(shape, a, b, c, workspace, shape.bias ? bias : nullptr);
   const GemmPlan plan = make_plan(shape);
   const GemmShape& s = plan.shape;
   if (plan.batches == 0 || s.m == 0 || s.n == 0) return;

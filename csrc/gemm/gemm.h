@@ -1,4 +1,4 @@
-// C[b] (m,n) = A[b] (m,k) @ B[b] (k,n) for float32 and float64, after the five loops of BLIS (Van
+// C[b] (m,n) = A[b] (m,k) @ B[b] (k,n) for floating dtypes, after the five loops of BLIS (Van
 // Zee and van de Geijn, 2015). Every element of C is summed over k in one order that depends on the
 // shape alone, never on the threads.
 #pragma once
@@ -13,7 +13,7 @@ constexpr int kMaxBatchDims = 6;
 // Every matrix has element strides of its own, of any sign; C's columns are contiguous. A batch
 // stride of 0 broadcasts an operand. Any of m, n, k and the batch may be 0.
 struct GemmShape {
-  DType dtype;  // float32 or float64
+  DType dtype;  // floating; halves: half.h
   int64_t m, n, k;
   int64_t a_row, a_col, b_row, b_col, c_row;
   int batch_ndim;

@@ -11,8 +11,7 @@ MatmulShape MatmulShape::make(const Array& a, const Array& b, const Array* bias,
   const auto shapes = [&] { return message("; a=", a.shape, " b=", b.shape); };
   DLX_CHECK_AS(TypeError, a.dtype == b.dtype, "matmul: expected one dtype, got a ", a.dtype,
                " and b ", b.dtype);
-  DLX_CHECK_AS(TypeError, a.dtype == DType::float32 || a.dtype == DType::float64,
-               "matmul: expected float32 or float64, got ", a.dtype);
+  DLX_CHECK_AS(TypeError, is_floating(a.dtype), "matmul: expected a floating dtype, got ", a.dtype);
   DLX_CHECK(a.shape.ndim > 0 && b.shape.ndim > 0, "matmul: expected at least 1 dimension",
             shapes());
 

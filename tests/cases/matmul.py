@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cases._case import Case, normal
+from cases._case import HALF, Case, normal
 
 MNK = [
     (1, 1, 1),
@@ -55,14 +55,14 @@ BATCHED = [
     ((2, 2, 1, 2, 3), (2, 1, 3, 2)),
 ]
 _CASES = [
-    *[Case("matmul", (normal(m, k), normal(k, n))) for m, n, k in MNK],
-    *[Case("matmul", (normal(*a), normal(*b))) for a, b in BATCHED],
+    *[Case("matmul", (normal(m, k), normal(k, n)), dtypes=HALF) for m, n, k in MNK],
+    *[Case("matmul", (normal(*a), normal(*b)), dtypes=HALF) for a, b in BATCHED],
     Case("matmul", (normal(512, 64), normal(64, 600)), name="threads"),
     Case("nn.functional.linear", (normal(512, 64), normal(600, 64), normal(600)), name="threads"),
     # 2 m n k flops; A, B and C once each: 4 (5*7 + 7*3 + 5*3) bytes.
     Case("matmul", (normal(5, 7), normal(7, 3)), flops=210, bytes=284, name="cost"),
     *[
-        Case("nn.functional.linear", (normal(*x), normal(o, x[-1]), *bias))
+        Case("nn.functional.linear", (normal(*x), normal(o, x[-1]), *bias), dtypes=HALF)
         for x, o in [
             ((5, 7), 3),
             ((7,), 3),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dlx.ops import conv, elementwise, loss
 from dlx.ops import random as random_ops
-from dlx.ops._prepare import FLOATING, prepare
+from dlx.ops._prepare import FLOATING_OR_HALF, prepare
 from dlx.ops.activation import (
     elu,
     gelu,
@@ -112,13 +112,14 @@ __all__ = [
 def linear(input, weight, bias=None) -> Tensor:
     """y = x Wᵀ + b.
 
-    input: (..., I), weight: (O, I), bias: (O,) or None; all of one dtype, float32 or float64.
-    Returns (..., O). Raises ValueError on shapes that do not fit, TypeError on mixed dtypes.
+    input: (..., I), weight: (O, I), bias: (O,) or None; all of one floating dtype.
+    Returns (..., O); bfloat16 and float16 are summed in float32 and rounded once. Raises ValueError
+    on shapes that do not fit, TypeError on mixed dtypes.
     """
     if bias is None:
-        input, weight = prepare("linear", input, weight, dtypes=FLOATING)
+        input, weight = prepare("linear", input, weight, dtypes=FLOATING_OR_HALF)
     else:
-        input, weight, bias = prepare("linear", input, weight, bias, dtypes=FLOATING)
+        input, weight, bias = prepare("linear", input, weight, bias, dtypes=FLOATING_OR_HALF)
     shape, expected = input.shape, weight.shape
     if len(expected) != 2:
         raise ValueError(f"linear: weight must have shape (out, in), got {expected}")

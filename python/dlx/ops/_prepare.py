@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dlx import _core
 
-__all__ = ["FLOATING", "NUMERIC", "normalize_axes", "normalize_axis", "prepare"]
+__all__ = ["FLOATING", "FLOATING_OR_HALF", "NUMERIC", "normalize_axes", "normalize_axis", "prepare"]
 
 FLOATING = ("float32", "float64")
+FLOATING_OR_HALF = ("float32", "float64", "bfloat16", "float16")
 NUMERIC = ("float32", "float64", "bfloat16", "float16", "int32", "int64", "uint8")
 
 
