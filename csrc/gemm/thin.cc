@@ -17,8 +17,10 @@ Choice choice("matmul", {"packed", "direct", "dot"});
 constexpr int64_t kDirectUnit = 32, kDotUnit = 8;
 // Rows of a task, likewise.
 constexpr int64_t kThinRows = 24;
-// Columns of a task where rows of B pass by: 1 KB of each, so that the hardware prefetches.
-constexpr int64_t kPassingCols = 256;
+// Columns of a task where rows of B pass by: longer pieces of a row where they come from memory, as
+// the hardware prefetches within a page.
+constexpr int64_t kPassingCols = 256, kPassingColsFar = 1024;
+constexpr int64_t kNearBytes = 4 << 20;
 constexpr int64_t kOneTile = 8, kFewRows = 16, kLongSum = 128;
 // An element of B costs at least as much as so many flops: it comes from memory once.
 constexpr int64_t kFlopsOfAnElement = 24;
@@ -74,8 +76,9 @@ ThinPlan make_thin_plan(const GemmShape& shape, GemmAlgorithm algorithm) {
     return static_cast<double>(n) * static_cast<double>(std::max(s.k, kLeastDepth)) *
            static_cast<double>(std::max(2 * m, kFlopsOfAnElement));
   };
+  const bool far = s.k * s.n * size_of(s.dtype) > kNearBytes;
   const int64_t unit = algorithm == GemmAlgorithm::dot ? kDotUnit
-                       : s.m == 1 && s.b_col == 1      ? kPassingCols
+                       : s.m == 1 && s.b_col == 1      ? (far ? kPassingColsFar : kPassingCols)
                                                        : kDirectUnit;
   const auto pieces = [](double most) {
     return static_cast<int64_t>(std::min(kGemmChunkFlops / most, 1e9));
