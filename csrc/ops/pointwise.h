@@ -73,6 +73,8 @@ struct Exp : Row<"exp", floating> {
 };
 struct Log : Row<"log", floating> {
   template <class T> static T apply(T x) { return math::log(x); }
+  static bool is_near(float x) { return math::is_normal(x); }
+  static float apply_near(float x) { return math::log_normal(x); }
 };
 struct Sqrt : Row<"sqrt", floating> {
   template <class T> static T apply(T x) { return math::sqrt(x); }
@@ -117,13 +119,15 @@ struct EluBackward : Row<"elu_backward", floating, 4> {
 };
 struct Gelu : Row<"gelu", floating, 3> {
   template <class T> static T apply(T x) {
-    return x * math::normal_cdf(x, math::exp(T(-0.5) * x * x));
+    const auto n = math::normal(x);
+    return math::fma(-n.size, n.above, T(-0.) > x ? T(-0.) : x);  // the sign of -0 stays
   }
 };
 struct GeluBackward : Row<"gelu_backward", floating, 7> {
   template <class T> static T apply(T g, T x) {
-    const T density = math::exp(T(-0.5) * x * x);
-    return g * (math::normal_cdf(x, density) + x * (density * T(0.39894228040143268)));
+    const auto n = math::normal(x);
+    const T below = x < 0 ? n.above : 1 - n.above;
+    return g * math::fma(x, n.density * T(0.39894228040143268), below);
   }
 };
 // Hendrycks and Gimpel 2016: x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2.

@@ -43,13 +43,16 @@ void uniform(const RandomRange& r, double low, double width, double last, void* 
   });
 }
 
+inline float log_of(float x) { return math::log<false>(x); }
+inline double log_of(double x) { return math::log(x); }
+
 // G. Box, M. Muller, "A note on the generation of random normal deviates" (1958): two from two.
 // 1 - u0 is exact and never 0.
 template <class T>
 void normal(const RandomRange& r, double mean, double std, void* out) {
   const T m = static_cast<T>(mean), s = static_cast<T>(std);
   const auto pair = [m, s](const uint32_t* words, T& even, T& odd) {
-    const T radius = math::sqrt(T{-2} * math::log(T{1} - unit(words, T{})));
+    const T radius = math::sqrt(T{-2} * log_of(T{1} - unit(words, T{})));
     T sine, cosine;
     math::sincos_turns(unit(words + kWords<T>, T{}), sine, cosine);
     even = m + s * (radius * cosine);
