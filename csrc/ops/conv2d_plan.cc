@@ -7,7 +7,8 @@
 
 namespace dlx {
 
-Choice conv_choice("conv2d", {"panels", "direct", "winograd2", "winograd4", "channels"});
+Choice conv_choice("conv2d",
+                   {"panels", "direct", "winograd2", "winograd4", "channels", "pointwise"});
 
 namespace {
 

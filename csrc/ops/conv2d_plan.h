@@ -12,7 +12,14 @@
 namespace dlx {
 
 // The algorithms of conv2d and of its input gradient.
-enum ConvAlgorithm { kConvPanels, kConvDirect, kConvWinograd2, kConvWinograd4, kConvChannels };
+enum ConvAlgorithm {
+  kConvPanels,
+  kConvDirect,
+  kConvWinograd2,
+  kConvWinograd4,
+  kConvChannels,
+  kConvPointwise,
+};
 extern Choice conv_choice;
 
 // Which of panels, direct and channels computes this product (its M, D and V), `channels` where it
