@@ -5,6 +5,7 @@
 #include "core/cpu_features.h"
 #include "ops/conv2d_plan.h"
 #include "ops/conv_channels.h"
+#include "ops/conv_depthwise.h"
 #include "ops/conv_pointwise.h"
 #include "ops/conv_winograd.h"
 
@@ -110,6 +111,7 @@ void run_conv_plan(const ConvPlan& plan, const void* images, const void* w, cons
 int64_t conv2d_workspace(const void* shape) {
   if (const auto plan = plan_pointwise_conv2d(shape_of(shape))) return gemm_workspace(*plan);
   if (const auto plan = plan_winograd_conv2d(shape_of(shape))) return winograd_workspace(*plan);
+  if (const auto plan = plan_depthwise_conv2d(shape_of(shape))) return depthwise_workspace(*plan);
   if (const auto plan = plan_channels_conv2d(shape_of(shape))) return channels_workspace(*plan);
   return conv_plan_workspace(plan_conv2d(shape_of(shape)));
 }
@@ -118,6 +120,8 @@ int64_t conv_transpose2d_workspace(const void* shape) {
     return gemm_workspace(*plan);
   if (const auto plan = plan_winograd_conv_transpose2d(shape_of(shape)))
     return winograd_workspace(*plan);
+  if (const auto plan = plan_depthwise_conv_transpose2d(shape_of(shape)))
+    return depthwise_workspace(*plan);
   if (const auto plan = plan_channels_conv_transpose2d(shape_of(shape)))
     return channels_workspace(*plan);
   return conv_plan_workspace(plan_conv_transpose2d(shape_of(shape)));
@@ -133,6 +137,8 @@ void conv2d(Ctx&, const void* shape, void* const* buffers, void* workspace) {
     run_pointwise(*plan, buffers[0], buffers[1], bias, y, workspace);
   else if (const auto plan = plan_winograd_conv2d(s))
     run_winograd(*plan, buffers[0], buffers[1], bias, y, workspace);
+  else if (const auto plan = plan_depthwise_conv2d(s))
+    run_depthwise(*plan, buffers[0], buffers[1], bias, y, workspace);
   else if (const auto plan = plan_channels_conv2d(s))
     run_channels(*plan, buffers[0], buffers[1], bias, y, workspace);
   else
@@ -146,6 +152,8 @@ void conv_transpose2d(Ctx&, const void* shape, void* const* buffers, void* works
     run_pointwise(*plan, buffers[0], buffers[1], bias, dx, workspace);
   else if (const auto plan = plan_winograd_conv_transpose2d(s))
     run_winograd(*plan, buffers[0], buffers[1], bias, dx, workspace);
+  else if (const auto plan = plan_depthwise_conv_transpose2d(s))
+    run_depthwise(*plan, buffers[0], buffers[1], bias, dx, workspace);
   else if (const auto plan = plan_channels_conv_transpose2d(s))
     run_channels(*plan, buffers[0], buffers[1], bias, dx, workspace);
   else

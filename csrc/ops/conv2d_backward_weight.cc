@@ -5,6 +5,7 @@
 
 #include "core/choice.h"
 #include "core/cpu_features.h"
+#include "ops/conv_depthwise.h"
 #include "ops/conv_outer.h"
 #include "ops/conv_winograd_weight.h"
 
@@ -55,22 +56,24 @@ Plan make_plan(const Conv2dShape& s) {
 
 bool is_empty(const Conv2dShape& s) { return s.w_size() == 0 || s.y_size() == 0; }
 
-enum Algorithm { kDots, kLanesOfX, kLanesOfDy, kWinograd4 };
-Choice choice("conv2d_backward_weight", {"dots", "lanes_of_x", "lanes_of_dy", "winograd4"});
+enum Algorithm { kDots, kLanesOfX, kLanesOfDy, kWinograd4, kDepthwise };
+Choice choice("conv2d_backward_weight",
+              {"dots", "lanes_of_x", "lanes_of_dy", "winograd4", "depthwise"});
 
 constexpr double kWinogradPays = 0.9;  // of the plain time, which is known no better
 
 int algorithm_for(const Conv2dShape& s) {
   if (!conv_outer_applies(s)) return kDots;
-  const bool winograd = winograd_weight_applies(s);
+  const bool winograd = winograd_weight_applies(s), depthwise = depthwise_applies(s);
   const int64_t width = conv_table().width[s.dtype == DType::float64];
   const int64_t C = s.C / s.groups, K = s.K / s.groups;
   int chosen = kDots;
   if (C >= width && K >= 4) chosen = kLanesOfX;
   if (K >= width && C >= 6 && (chosen == kDots || (s.R * s.S == 1 && K < C))) chosen = kLanesOfDy;
   if (winograd && winograd_weight_ratio(s) < kWinogradPays) chosen = kWinograd4;
-  return choice.pick(chosen,
-                     1 << kDots | 1 << kLanesOfX | 1 << kLanesOfDy | winograd << kWinograd4);
+  if (depthwise) chosen = kDepthwise;
+  return choice.pick(chosen, 1 << kDots | 1 << kLanesOfX | 1 << kLanesOfDy |
+                                 winograd << kWinograd4 | depthwise << kDepthwise);
 }
 
 }  // namespace
@@ -80,6 +83,7 @@ int64_t conv2d_backward_weight_workspace(const void* shape) {
   if (is_empty(s)) return 0;
   const int algorithm = algorithm_for(s);
   if (algorithm == kWinograd4) return winograd_weight_workspace(s);
+  if (algorithm == kDepthwise) return depthwise_weight_workspace(s);
   if (algorithm != kDots) return conv_outer_workspace(plan_conv_outer(s, algorithm == kLanesOfX));
   const Plan plan = make_plan(s);
   return plan.parts_bytes + num_threads() * plan.scratch_bytes + plan.images.bytes(s.dtype);
@@ -97,6 +101,8 @@ void conv2d_backward_weight(Ctx&, const void* shape, void* const* buffers, void*
   }
   const int algorithm = algorithm_for(s);
   if (algorithm == kWinograd4) return run_winograd_weight(s, buffers[0], buffers[1], dw, workspace);
+  if (algorithm == kDepthwise)
+    return run_depthwise_weight(s, buffers[0], buffers[1], dw, workspace);
   if (algorithm != kDots)
     return run_conv_outer(plan_conv_outer(s, algorithm == kLanesOfX), buffers[0], buffers[1], dw,
                           workspace);

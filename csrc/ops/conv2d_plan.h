@@ -19,6 +19,7 @@ enum ConvAlgorithm {
   kConvWinograd4,
   kConvChannels,
   kConvPointwise,
+  kConvDepthwise,
 };
 extern Choice conv_choice;
 

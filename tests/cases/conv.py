@@ -36,6 +36,13 @@ CASES = [
     conv2d((2, 3, 4, 5), (3, 3, 6, 7), padding=1, name="kernel_is_padded_image"),
     conv2d((2, 4, 6, 5), (4, 1, 3, 3), padding=1, groups=4, name="depthwise"),
     conv2d((2, 3, 9, 35), (3, 1, 3, 5), padding=2, groups=3, dilation=2, name="depthwise"),
+    # Channels by themselves: vectors to spare, tiles of 4 rows and fewer, rows in blocks.
+    *[conv2d((2, 3, h, w), (3, 1, k, k), b=b, groups=3, dilation=d, padding=p, name="depthwise")
+      for h, w, k, d, p, b in [(11, 17, 3, 1, 0, True), (7, 16, 3, 1, 2, False),
+                               (13, 33, 3, (2, 1), 1, True), (9, 21, 3, (3, 2), (5, 0), False),
+                               (8, 9, 5, 1, 2, True), (15, 35, 5, 2, (4, 1), False),
+                               (6, 5, 5, 1, (0, 2), True), (67, 70, 5, 1, 2, True),
+                               (83, 90, 3, 2, 2, True)]],
     conv2d((2, 3, 9, 37), (6, 1, 3, 2), stride=2, padding=1, groups=3, name="two_of_each_channel"),
     conv2d((1, 4, 7, 6), (6, 2, 3, 3), padding=1, groups=2),
     conv2d((1, 6, 7, 6), (3, 2, 3, 3), stride=(1, 2), groups=3),
@@ -92,6 +99,7 @@ CASES = [
     transposed((2, 2, 3, 4), (2, 3, 2, 3), dilation=3, output_padding=2, padding=(2, 1)),
     transposed((1, 4, 3, 4), (4, 3, 3, 3), stride=(1, 2), groups=2),
     transposed((2, 4, 5, 4), (4, 1, 3, 3), stride=2, padding=1, groups=4, name="depthwise"),
+    transposed((2, 3, 10, 19), (3, 1, 5, 5), groups=3, padding=6, name="depthwise"),
     transposed((3, 4, 5), (3, 2, 2, 2), b=False, name="single"),
     transposed((0, 3, 4, 5), (3, 2, 3, 3), stride=2),
     transposed((2, 3, 4, 17), (3, 9, 4, 4), stride=2, padding=1, name="panels"),
@@ -112,6 +120,9 @@ CASES = [
     weight((2, 3, 5, 7), (2, 4, 3, 2), (3, 3), stride=(2, 3), padding=1, dilation=(1, 2)),
     weight((2, 4, 5, 7), (2, 6, 5, 7), 3, padding=1, groups=2),
     weight((2, 4, 5, 7), (2, 4, 5, 7), 3, padding="same", groups=4),
+    weight((3, 3, 37, 66), (3, 3, 37, 66), 3, padding="same", groups=3, name="depthwise"),
+    weight((2, 3, 15, 22), (2, 3, 13, 16), 5, padding=(3, 1), dilation=(2, 2), groups=3,
+           name="depthwise"),
     # PyTorch has no graph there.
     weight((0, 3, 5, 7), (0, 4, 3, 5), 3, name="by_no_image"),
     weight((3, 2, 8, 8), (3, 5, 8, 8), 2, padding=300, dilation=600, name="sampled"),
