@@ -6,7 +6,7 @@
 #include "ops/conv2d_plan.h"
 #include "ops/conv_channels.h"
 #include "ops/conv_depthwise.h"
-#include "ops/conv_pointwise.h"
+#include "ops/conv_matmul.h"
 #include "ops/conv_winograd.h"
 
 namespace dlx {
@@ -109,15 +109,14 @@ void run_conv_plan(const ConvPlan& plan, const void* images, const void* w, cons
 }
 
 int64_t conv2d_workspace(const void* shape) {
-  if (const auto plan = plan_pointwise_conv2d(shape_of(shape))) return gemm_workspace(*plan);
+  if (const auto plan = plan_matmul_conv2d(shape_of(shape))) return gemm_workspace(*plan);
   if (const auto plan = plan_winograd_conv2d(shape_of(shape))) return winograd_workspace(*plan);
   if (const auto plan = plan_depthwise_conv2d(shape_of(shape))) return depthwise_workspace(*plan);
   if (const auto plan = plan_channels_conv2d(shape_of(shape))) return channels_workspace(*plan);
   return conv_plan_workspace(plan_conv2d(shape_of(shape)));
 }
 int64_t conv_transpose2d_workspace(const void* shape) {
-  if (const auto plan = plan_pointwise_conv_transpose2d(shape_of(shape)))
-    return gemm_workspace(*plan);
+  if (const auto plan = plan_matmul_conv_transpose2d(shape_of(shape))) return gemm_workspace(*plan);
   if (const auto plan = plan_winograd_conv_transpose2d(shape_of(shape)))
     return winograd_workspace(*plan);
   if (const auto plan = plan_depthwise_conv_transpose2d(shape_of(shape)))
@@ -133,8 +132,8 @@ void conv2d(Ctx&, const void* shape, void* const* buffers, void* workspace) {
   const Conv2dShape& s = shape_of(shape);
   const void* bias = s.bias ? buffers[2] : nullptr;
   void* y = buffers[2 + s.bias];
-  if (const auto plan = plan_pointwise_conv2d(s))
-    run_pointwise(*plan, buffers[0], buffers[1], bias, y, workspace);
+  if (const auto plan = plan_matmul_conv2d(s))
+    run_matmul_conv2d(s, *plan, buffers[0], buffers[1], bias, y, workspace);
   else if (const auto plan = plan_winograd_conv2d(s))
     run_winograd(*plan, buffers[0], buffers[1], bias, y, workspace);
   else if (const auto plan = plan_depthwise_conv2d(s))
@@ -148,8 +147,8 @@ void conv_transpose2d(Ctx&, const void* shape, void* const* buffers, void* works
   const Conv2dShape& s = shape_of(shape);
   const void* bias = s.bias ? buffers[2] : nullptr;
   void* dx = buffers[2 + s.bias];
-  if (const auto plan = plan_pointwise_conv_transpose2d(s))
-    run_pointwise(*plan, buffers[0], buffers[1], bias, dx, workspace);
+  if (const auto plan = plan_matmul_conv_transpose2d(s))
+    run_matmul_conv_transpose2d(s, *plan, buffers[0], buffers[1], bias, dx, workspace);
   else if (const auto plan = plan_winograd_conv_transpose2d(s))
     run_winograd(*plan, buffers[0], buffers[1], bias, dx, workspace);
   else if (const auto plan = plan_depthwise_conv_transpose2d(s))

@@ -6,6 +6,7 @@
 #include "core/choice.h"
 #include "core/cpu_features.h"
 #include "ops/conv_depthwise.h"
+#include "ops/conv_matmul.h"
 #include "ops/conv_outer.h"
 #include "ops/conv_winograd_weight.h"
 
@@ -56,14 +57,16 @@ Plan make_plan(const Conv2dShape& s) {
 
 bool is_empty(const Conv2dShape& s) { return s.w_size() == 0 || s.y_size() == 0; }
 
-enum Algorithm { kDots, kLanesOfX, kLanesOfDy, kWinograd4, kDepthwise };
+enum Algorithm { kDots, kLanesOfX, kLanesOfDy, kWinograd4, kDepthwise, kMatmul };
 Choice choice("conv2d_backward_weight",
-              {"dots", "lanes_of_x", "lanes_of_dy", "winograd4", "depthwise"});
+              {"dots", "lanes_of_x", "lanes_of_dy", "winograd4", "depthwise", "matmul"});
 
 constexpr double kWinogradPays = 0.9;  // of the plain time, which is known no better
 
 int algorithm_for(const Conv2dShape& s) {
-  if (!conv_outer_applies(s)) return kDots;
+  const bool matmul = covers_image(s);
+  if (!conv_outer_applies(s))
+    return choice.pick(matmul ? kMatmul : kDots, 1 << kDots | matmul << kMatmul);
   const bool winograd = winograd_weight_applies(s), depthwise = depthwise_applies(s);
   const int64_t width = conv_table().width[s.dtype == DType::float64];
   const int64_t C = s.C / s.groups, K = s.K / s.groups;
@@ -72,8 +75,10 @@ int algorithm_for(const Conv2dShape& s) {
   if (K >= width && C >= 6 && (chosen == kDots || (s.R * s.S == 1 && K < C))) chosen = kLanesOfDy;
   if (winograd && winograd_weight_ratio(s) < kWinogradPays) chosen = kWinograd4;
   if (depthwise) chosen = kDepthwise;
+  if (matmul) chosen = kMatmul;
   return choice.pick(chosen, 1 << kDots | 1 << kLanesOfX | 1 << kLanesOfDy |
-                                 winograd << kWinograd4 | depthwise << kDepthwise);
+                                 winograd << kWinograd4 | depthwise << kDepthwise |
+                                 matmul << kMatmul);
 }
 
 }  // namespace
@@ -82,6 +87,7 @@ int64_t conv2d_backward_weight_workspace(const void* shape) {
   const auto& s = *static_cast<const Conv2dShape*>(shape);
   if (is_empty(s)) return 0;
   const int algorithm = algorithm_for(s);
+  if (algorithm == kMatmul) return gemm_workspace(matmul_backward_weight(s));
   if (algorithm == kWinograd4) return winograd_weight_workspace(s);
   if (algorithm == kDepthwise) return depthwise_weight_workspace(s);
   if (algorithm != kDots) return conv_outer_workspace(plan_conv_outer(s, algorithm == kLanesOfX));
@@ -100,6 +106,8 @@ void conv2d_backward_weight(Ctx&, const void* shape, void* const* buffers, void*
     return;
   }
   const int algorithm = algorithm_for(s);
+  if (algorithm == kMatmul)
+    return gemm(matmul_backward_weight(s), buffers[1], buffers[0], dw, workspace);
   if (algorithm == kWinograd4) return run_winograd_weight(s, buffers[0], buffers[1], dw, workspace);
   if (algorithm == kDepthwise)
     return run_depthwise_weight(s, buffers[0], buffers[1], dw, workspace);

@@ -7,7 +7,7 @@
 
 namespace dlx {
 
-Choice conv_choice("conv2d", {"panels", "direct", "winograd2", "winograd4", "channels", "pointwise",
+Choice conv_choice("conv2d", {"panels", "direct", "winograd2", "winograd4", "channels", "matmul",
                               "depthwise"});
 
 namespace {

@@ -18,7 +18,7 @@ enum ConvAlgorithm {
   kConvWinograd2,
   kConvWinograd4,
   kConvChannels,
-  kConvPointwise,
+  kConvMatmul,
   kConvDepthwise,
 };
 extern Choice conv_choice;
