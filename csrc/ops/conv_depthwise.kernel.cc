@@ -46,13 +46,27 @@ void copy_rows(const DepthwiseShape& s, const T* plane, int64_t p0, int64_t rows
   }
 }
 
-// Where a tile finds its rows: distances of neighbours.
+// Where a tile finds its rows: distances of neighbours. COL: x_col if it is known, else 0.
 struct Steps {
   int64_t x_row, x_col, y_row;
 };
+template <int COL>
+int64_t col_step(const Steps& step) {
+  return COL ? COL : step.x_col;
+}
+
+// Puts v into a register: the compiler would rather load it anew for every use.
+template <class T>
+[[gnu::always_inline]] inline void hold(Vec<T>& v) {
+#if defined(__SSE2__)
+  asm("" : "+v"(v.raw));
+#else
+  asm("" : "+w"(v.raw));
+#endif
+}
 
 // ROWS rows of Q pixels.
-template <class T, int K, int ROWS>
+template <class T, int K, int COL, int ROWS>
 void multiply_rows(int64_t Q, const Steps& step, const T* x, const T* taps, T bias, T* y) {
   constexpr int W = Vec<T>::kWidth;
   Vec<T> w[K * K];
@@ -63,11 +77,13 @@ void multiply_rows(int64_t Q, const Steps& step, const T* x, const T* taps, T bi
     Vec<T> sum[ROWS];
 #pragma GCC unroll 4
     for (int p = 0; p < ROWS; ++p) sum[p] = Vec<T>::zero();
+    const T* from = x + q;
 #pragma GCC unroll 8
-    for (int i = 0; i < ROWS + K - 1; ++i)
+    for (int i = 0; i < ROWS + K - 1; ++i, from += step.x_row)
 #pragma GCC unroll 5
       for (int t = 0; t < K; ++t) {
-        const Vec<T> v = Vec<T>::load(x + q + i * step.x_row + t * step.x_col);
+        Vec<T> v = Vec<T>::load(from + t * col_step<COL>(step));
+        hold(v);
 #pragma GCC unroll 4
         for (int p = 0; p < ROWS; ++p)
           if (p <= i && i - p < K) sum[p] = fma(w[(i - p) * K + t], v, sum[p]);
@@ -80,7 +96,7 @@ void multiply_rows(int64_t Q, const Steps& step, const T* x, const T* taps, T bi
 
 // sums[r, t] += the products of ROWS rows of Q pixels of dy with x, by lanes. The lanes beyond a
 // row are zeros of both: elsewhere x may be infinite.
-template <class T, int K, int ROWS>
+template <class T, int K, int COL, int ROWS>
 void weight_rows(int64_t Q, const Steps& step, const T* x, const T* dy, Vec<T>* sums) {
   constexpr int W = Vec<T>::kWidth;
   Vec<T> sum[K * K];
@@ -90,11 +106,13 @@ void weight_rows(int64_t Q, const Steps& step, const T* x, const T* dy, Vec<T>* 
     Vec<T> d[ROWS];
 #pragma GCC unroll 4
     for (int p = 0; p < ROWS; ++p) d[p] = load(dy + q + p * step.y_row);
+    const T* from = x + q;
 #pragma GCC unroll 8
-    for (int i = 0; i < ROWS + K - 1; ++i)
+    for (int i = 0; i < ROWS + K - 1; ++i, from += step.x_row)
 #pragma GCC unroll 5
       for (int t = 0; t < K; ++t) {
-        const Vec<T> v = load(x + q + i * step.x_row + t * step.x_col);
+        Vec<T> v = load(from + t * col_step<COL>(step));
+        hold(v);
 #pragma GCC unroll 4
         for (int p = 0; p < ROWS; ++p)
           if (p <= i && i - p < K) sum[(i - p) * K + t] = fma(d[p], v, sum[(i - p) * K + t]);
@@ -136,7 +154,7 @@ void each_task(const DepthwiseShape& s, int64_t begin, int64_t end, const T* x, 
   }
 }
 
-template <class T, int K>
+template <class T, int K, int COL>
 void multiply_taps(const DepthwiseShape& s, int64_t begin, int64_t end, const T* x, const T* w,
                    const T* bias, T* copy, T* y) {
   const Steps step = {s.dil_h * s.pitch, s.dil_w, s.dil_h * s.Q};
@@ -146,8 +164,8 @@ void multiply_taps(const DepthwiseShape& s, int64_t begin, int64_t end, const T*
     for (int i = 0; i < K * K; ++i) taps[i] = w[c * K * K + (s.flipped ? K * K - 1 - i : i)];
     T* out = y + (plane * s.P + p0) * s.Q;
     each_tile(rows, s.dil_h, [&](int64_t p, auto height) {
-      multiply_rows<T, K, decltype(height)::value>(s.Q, step, copy + p * s.pitch, taps,
-                                                   bias ? bias[c] : T(0), out + p * s.Q);
+      multiply_rows<T, K, COL, decltype(height)::value>(s.Q, step, copy + p * s.pitch, taps,
+                                                        bias ? bias[c] : T(0), out + p * s.Q);
     });
   });
 }
@@ -155,13 +173,14 @@ void multiply_taps(const DepthwiseShape& s, int64_t begin, int64_t end, const T*
 template <class T>
 void multiply(const DepthwiseShape& s, int64_t begin, int64_t end, const void* x, const void* w,
               const void* bias, void* scratch, void* y) {
-  (s.R == 3 ? multiply_taps<T, 3>
-            : multiply_taps<T, 5>)(s, begin, end, static_cast<const T*>(x),
+  const auto dense = s.R == 3 ? multiply_taps<T, 3, 1> : multiply_taps<T, 5, 1>;
+  const auto dilated = s.R == 3 ? multiply_taps<T, 3, 0> : multiply_taps<T, 5, 0>;
+  (s.dil_w == 1 ? dense : dilated)(s, begin, end, static_cast<const T*>(x),
                                    static_cast<const T*>(w), static_cast<const T*>(bias),
                                    static_cast<T*>(scratch), static_cast<T*>(y));
 }
 
-template <class T, int K>
+template <class T, int K, int COL>
 void weight_taps(const DepthwiseShape& s, int64_t begin, int64_t end, const T* x, const T* dy,
                  T* copy, T* parts) {
   constexpr int W = Vec<T>::kWidth;
@@ -171,8 +190,8 @@ void weight_taps(const DepthwiseShape& s, int64_t begin, int64_t end, const T* x
     for (Vec<T>& sum : sums) sum = Vec<T>::zero();
     const T* from = dy + (plane * s.P + p0) * s.Q;
     each_tile(rows, s.dil_h, [&](int64_t p, auto height) {
-      weight_rows<T, K, decltype(height)::value>(s.Q, step, copy + p * s.pitch, from + p * s.Q,
-                                                 sums);
+      weight_rows<T, K, COL, decltype(height)::value>(s.Q, step, copy + p * s.pitch, from + p * s.Q,
+                                                      sums);
     });
     for (int i = 0; i < K * K; ++i) {
       T lanes[W];
@@ -187,9 +206,11 @@ void weight_taps(const DepthwiseShape& s, int64_t begin, int64_t end, const T* x
 template <class T>
 void weight(const DepthwiseShape& s, int64_t begin, int64_t end, const void* x, const void* dy,
             void* scratch, void* parts) {
-  (s.R == 3 ? weight_taps<T, 3>
-            : weight_taps<T, 5>)(s, begin, end, static_cast<const T*>(x), static_cast<const T*>(dy),
-                                 static_cast<T*>(scratch), static_cast<T*>(parts));
+  const auto dense = s.R == 3 ? weight_taps<T, 3, 1> : weight_taps<T, 5, 1>;
+  const auto dilated = s.R == 3 ? weight_taps<T, 3, 0> : weight_taps<T, 5, 0>;
+  (s.dil_w == 1 ? dense : dilated)(s, begin, end, static_cast<const T*>(x),
+                                   static_cast<const T*>(dy), static_cast<T*>(scratch),
+                                   static_cast<T*>(parts));
 }
 
 }  // namespace
