@@ -23,6 +23,7 @@ USERS = {
     "max_pool2d": ("max_pool",),
     "max_pool2d_backward": ("max_pool",),
     "matmul": ("matmul", "linear"),
+    "copy": ("permute",),
 }
 ELSEWHERE = {"half_matmul"}  # test_half_matmul.py
 ALGORITHMS = [(op, a) for op, names in testing.algorithms().items() if op in USERS for a in names]

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/choice.h"
+#include "core/machine_limits.h"
 #include "core/parallel.h"
 #include "ops/element_bits.h"
 #include "ops/strided.h"
+#include "ops/transpose_table.h"
 
 namespace dlx {
 
@@ -55,12 +58,105 @@ void copy_elements(const CopyShape& s, const T* x, T* y, int64_t begin, int64_t 
                });
 }
 
+Choice choice("copy", {"plain", "tiled"});
+
+// A copy between arrays whose dense axes differ: blocks of (y's axis, x's axis) are transposed.
+struct Tiles {
+  int width_axis = -1, depth_axis = -1;  // dense in y, dense in x
+  int64_t width = 0, depth = 0;          // of a block
+  int64_t wide = 0, deep = 0;            // blocks along the axes
+  int64_t blocks = 0;                    // in all
+
+  explicit Tiles(const CopyShape& s) {
+    for (int i = 0; i < s.ndim; ++i) {
+      if (s.y_stride[i] == 1) width_axis = i;
+      if (s.x_stride[i] == 1) depth_axis = i;
+    }
+    if (!apply(s)) return;
+    // 64 x 64, or all of a short axis and more of the other. Rows of y that begin anywhere in a
+    // line are written in long pieces: each has two borders.
+    constexpr int64_t kSide = 64, kLong = 256, kLineBytes = 64;
+    const bool lines = s.y_stride[depth_axis] * s.element_bytes % kLineBytes == 0;
+    const int64_t most = s.extent[width_axis] <= kLong || !lines ? kLong : kSide;
+    width = side(s.extent[width_axis],
+                 std::max(most, kTransposeBlock / std::min(s.extent[depth_axis], kSide)));
+    depth = side(s.extent[depth_axis], kTransposeBlock / width);
+    wide = (s.extent[width_axis] + width - 1) / width;
+    deep = (s.extent[depth_axis] + depth - 1) / depth;
+    blocks = wide * deep;
+    for (int i = 0; i < s.ndim; ++i)
+      if (i != width_axis && i != depth_axis) blocks *= s.extent[i];
+  }
+  bool apply(const CopyShape& s) const {
+    return width_axis >= 0 && depth_axis >= 0 && width_axis != depth_axis &&
+           s.x_stride[width_axis] > 1 && s.y_stride[depth_axis] > 1;
+  }
+  // Few tiny matrices are as fast element by element.
+  bool pay(const CopyShape& s) const {
+    return apply(s) && s.extent[width_axis] * s.extent[depth_axis] >= 16;
+  }
+
+ private:
+  // Of the fewest blocks of at most `most`, each about as long, in whole tiles of registers.
+  static int64_t side(int64_t extent, int64_t most) {
+    constexpr int64_t kLine = 16;
+    if (extent <= most) return extent;
+    most = most / kLine * kLine;
+    const int64_t count = (extent + most - 1) / most;
+    return ((extent + count - 1) / count + kLine - 1) / kLine * kLine;
+  }
+};
+
+void copy_tiles(const CopyShape& s, const Tiles& tiles, const char* x, char* y) {
+  const TransposeTable& table = DLX_SELECT_ISA(transpose_table);
+  const int size = s.element_bytes == 1   ? 0
+                   : s.element_bytes == 2 ? 1
+                   : s.element_bytes == 4 ? 2
+                                          : 3;
+  int64_t n = 2 * s.element_bytes;
+  for (int i = 0; i < s.ndim; ++i) n *= s.extent[i];
+  // Rows of y that lie apart go past the caches sooner: reading their lines first, from all over y,
+  // costs more. Pieces of fewer bytes than kPiece are mostly borders.
+  constexpr int64_t kPiece = 256;
+  const int w = tiles.width_axis, d = tiles.depth_axis;
+  const bool streams = s.y_stride[d] == tiles.width
+                           ? pays_to_stream(n)
+                           : pays_to_stream(4 * n) && tiles.width * s.element_bytes >= kPiece;
+  const TransposeFunction transpose = streams ? table.stream[size] : table.block[size];
+  const int64_t block = tiles.width * tiles.depth;
+  const int64_t grain = std::max<int64_t>(kCopyGrain / block, 1);
+  parallel_for(tiles.blocks, effective_grain(grain), [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) {
+      int64_t rest = b;
+      const int64_t p = rest % tiles.deep * tiles.depth;
+      rest /= tiles.deep;
+      const int64_t i = rest % tiles.wide * tiles.width;
+      rest /= tiles.wide;
+      int64_t from = i * s.x_stride[w] + p, to = p * s.y_stride[d] + i;
+      for (int axis = s.ndim - 1; axis >= 0; --axis) {
+        if (axis == w || axis == d) continue;
+        from += rest % s.extent[axis] * s.x_stride[axis];
+        to += rest % s.extent[axis] * s.y_stride[axis];
+        rest /= s.extent[axis];
+      }
+      transpose(x + from * s.element_bytes, s.x_stride[w], y + to * s.element_bytes, s.y_stride[d],
+                std::min(tiles.width, s.extent[w] - i), std::min(tiles.depth, s.extent[d] - p));
+    }
+    if (streams) table.end_stream();
+  });
+}
+
 }  // namespace
 
 void copy(Ctx&, const void* shape, void* const* buffers, void*) {
   const auto& s = *static_cast<const CopyShape*>(shape);
   int64_t n = 1;
   for (int i = 0; i < s.ndim; ++i) n *= s.extent[i];
+  if (n == 0) return;
+  const Tiles tiles(s);
+  if (choice.pick(tiles.pay(s) ? 1 : 0, tiles.apply(s) ? 3 : 1) == 1)
+    return copy_tiles(s, tiles, static_cast<const char*>(buffers[0]),
+                      static_cast<char*>(buffers[1]));
   parallel_for(n, effective_grain(kCopyGrain), [&](int64_t begin, int64_t end) {
     with_bits(s.element_bytes, [&]<class T>(T) {
       copy_elements(s, static_cast<const T*>(buffers[0]), static_cast<T*>(buffers[1]), begin, end);

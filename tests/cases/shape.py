@@ -34,6 +34,18 @@ MOVES = [
     ("broadcast_to", (1, 3), {"shape": (0, 3)}),
     ("broadcast_to", (2, 3), {"shape": (2, 3)}),
 ]
+# Copies: blocks of 64 x 64 or, along a short axis, longer ones.
+COPIED = [
+    ((13, 31), (1, 0)),
+    ((65, 67), (1, 0)),
+    ((5, 66, 3), (2, 1, 0)),
+    ((2, 3, 7, 11), (0, 2, 3, 1)),
+    ((2, 7, 11, 3), (0, 3, 1, 2)),
+    ((2, 9, 5, 4), (3, 0, 2, 1)),
+    ((3, 18, 23), (2, 0, 1)),
+    ((2100, 2), (1, 0)),
+    ((2, 2100), (1, 0)),
+]
 JOINED = [
     ("concat", ((2, 3), (4, 3)), {"axis": 0}),
     ("concat", ((2, 3), (2, 1), (2, 0)), {"axis": 1}),
@@ -123,8 +135,17 @@ def joined(op):
     return {"call": call, "twin": twin}
 
 
+def copied(x, axes):
+    return dlx.permute_dims(x, axes).contiguous()
+
+
 CASES = [
     *[Case(op, (normal(*shape),), attrs, kink=LINEAR, dtypes=ANY) for op, shape, attrs in MOVES],
+    *[
+        Case("permute_dims", (normal(*s),), {"axes": axes}, kink=LINEAR, dtypes=ANY, call=copied,
+             name="copied")
+        for s, axes in COPIED
+    ],
     *[
         Case(op, tuple(normal(*s) for s in shapes), attrs, kink=LINEAR, dtypes=ANY, **joined(op))
         for op, shapes, attrs in JOINED
