@@ -1,5 +1,6 @@
 // Block functions of the pointwise list and of the casts, for one instruction set.
 #include "core/simd.h"
+#include "gemm/half_numbers.h"
 #include "ops/map_table.h"
 
 namespace dlx::DLX_ISA {
@@ -147,12 +148,6 @@ constexpr Table<sizeof...(R)> make_rows(pointwise::RowList<R...>) {
 }
 constexpr auto rows = make_rows(pointwise::Rows{});
 constexpr int row_count = sizeof rows.row / sizeof rows.row[0];
-
-#if defined(__ARM_FP16_FORMAT_IEEE)
-using Half = __fp16;  // gcc 12 knows _Float16 in C++ on x86 only
-#else
-using Half = _Float16;
-#endif
 
 // bfloat16 keeps float32's upper half, rounded to nearest even; NaN stays NaN.
 inline float widen(bfloat16_t x) {

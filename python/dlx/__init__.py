@@ -309,7 +309,8 @@ def get_num_threads():
 def set_precision(precision):
     """How exactly float32 is computed: "fp32", the start, or "exact", which leaves out algorithms
     that lose more than a sum in another order does: Winograd's F(4x4, 3x3) of convolutions, whose
-    error is at most 4e-6 of the largest sum of |terms|.
+    error is at most 4e-6 of the largest sum of |terms|. In either mode an infinity or NaN in an
+    image reaches all pixels of its tile of a 3x3 convolution, 4 x 4 at most.
 
     Raises ValueError for another name; "tf32" and "bf16" will be modes of CUDA devices."""
     if precision in ("tf32", "bf16"):
