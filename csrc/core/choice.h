@@ -29,6 +29,7 @@ class Choice {
   // How often the algorithm forced until now was taken; then forces `algorithm`, none if -1. Only
   // while no op runs: pick() must answer alike for a workspace and for the run in it.
   int64_t force(int algorithm);
+  int64_t taken() const { return taken_.load(std::memory_order_relaxed); }
 
   static const std::vector<Choice*>& all();
 

@@ -16,6 +16,12 @@ else:
 __all__ = ["Reducing"]
 
 
+def _with_indices(values, indices, x, axis, keepdims):
+    from dlx._results import MaxMin
+
+    return MaxMin(values(x, axis=axis, keepdims=keepdims), indices(x, axis=axis, keepdims=keepdims))
+
+
 class Reducing(TensorBase):
     """A part of the class Tensor."""
 
@@ -83,12 +89,8 @@ class Reducing(TensorBase):
                 axis=axis_of("max", dim, axis, None),
                 keepdims=keep_of("max", keepdim, keepdims),
             )
-        from dlx._results import MaxMin
-
         keep = keep_of("max", keepdim, keepdims)
-        return MaxMin(
-            reduce.max(self, axis=dim, keepdims=keep), reduce.argmax(self, axis=dim, keepdims=keep)
-        )
+        return _with_indices(reduce.max, reduce.argmax, self, dim, keep)
 
     def min(self, dim=EITHER, keepdim=EITHER, *, axis=EITHER, keepdims=EITHER):
         """Without dim the smallest element; with `dim` a pair (values, indices) as PyTorch; with
@@ -99,12 +101,8 @@ class Reducing(TensorBase):
                 axis=axis_of("min", dim, axis, None),
                 keepdims=keep_of("min", keepdim, keepdims),
             )
-        from dlx._results import MaxMin
-
         keep = keep_of("min", keepdim, keepdims)
-        return MaxMin(
-            reduce.min(self, axis=dim, keepdims=keep), reduce.argmin(self, axis=dim, keepdims=keep)
-        )
+        return _with_indices(reduce.min, reduce.argmin, self, dim, keep)
 
     def argmax(self, dim=EITHER, keepdim=EITHER, *, axis=EITHER, keepdims=EITHER) -> Tensor:
         """The position of the largest element (int64), the first among equals; over all elements

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 import dlx
-from dlx._bench.measure import DLX, EAGER, LAST, Row, Subject
+from dlx._bench.measure import DLX, EAGER, LAST, Row, Subject, gradients_of
 
 # name: (x, w, options); "transpose" is a transposed convolution.
 SHAPES = {
@@ -121,15 +121,7 @@ def backward(torch, x, w, options):
     def runner(function, tensors, gradient):
         for t in tensors:
             t.requires_grad = True
-        y = function(*tensors, **options)
-
-        def run():
-            for t in tensors:
-                t.grad = None
-            y.backward(gradient, retain_graph=True)
-            return tuple(t.grad for t in tensors)
-
-        return run
+        return gradients_of(function(*tensors, **options), tensors, gradient)
 
     y = getattr(dlx, name)(*ours, **options)
     dy = np.random.default_rng(1).normal(size=y.shape).astype(np.float32)

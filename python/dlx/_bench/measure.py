@@ -123,6 +123,18 @@ def _arrays(result):
     return [np.asarray(result.numpy() if hasattr(result, "numpy") else result)]
 
 
+def gradients_of(y, tensors, dy):
+    """A call that returns the gradients of `tensors`, given that of their result y."""
+
+    def run():
+        for t in tensors:
+            t.grad = None
+        y.backward(dy, retain_graph=True)
+        return tuple(t.grad for t in tensors)
+
+    return run
+
+
 def limit_of(subject, limits):
     """Seconds at the multiply-adds' peak or at the bandwidth of this mix, whichever is longer."""
     seconds = subject.flops / (limits[f"gflops_{subject.dtype}"] * 1e9)

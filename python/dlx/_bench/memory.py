@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 import dlx
-from dlx._bench.measure import DLX, EAGER, INTO, Row, Subject
+from dlx._bench.measure import DLX, EAGER, INTO, Row, Subject, gradients_of
 
 IMAGES = ((64, 64, 56, 56), (16, 64, 56, 56))
 ROWS_OF_CLASSES = (4096, 1000)
@@ -87,15 +87,6 @@ def _permute(torch, shape):
     return Subject(calls, traffic=(a.nbytes, a.nbytes))
 
 
-def _backward(y, x, dy):
-    def run():
-        x.grad = None
-        y.backward(dy, retain_graph=True)
-        return x.grad
-
-    return run
-
-
 def _pool(kind, backward):
     """2x2, stride 2."""
 
@@ -105,13 +96,13 @@ def _pool(kind, backward):
         function = getattr(dlx.nn.functional, f"{kind}_pool2d")
         y = function(x, 2)
         dy = _normal(y.shape, 1)
-        calls = {DLX: _backward(y, x, dlx.tensor(dy)) if backward else lambda: function(x, 2)}
+        calls = {DLX: gradients_of(y, [x], dlx.tensor(dy)) if backward else lambda: function(x, 2)}
         if torch is not None:
             xt = torch.from_numpy(a)
             xt.requires_grad = backward
             eager = getattr(torch.nn.functional, f"{kind}_pool2d")
             yt, dyt = eager(xt, 2), torch.from_numpy(dy)
-            calls[EAGER] = _backward(yt, xt, dyt) if backward else lambda: eager(xt, 2)
+            calls[EAGER] = gradients_of(yt, [xt], dyt) if backward else lambda: eager(xt, 2)
             calls[INTO] = _torch_pool(torch, kind, backward, xt.detach(), dyt)
         size, small = 4.0 * math.prod(shape), float(math.prod(y.shape))
         offsets = small if kind == "max" else 0.0  # one byte each, which the backward reads
@@ -153,7 +144,7 @@ def _batch_norm(backward):
 
         calls = {DLX: forward}
         if backward:
-            calls[DLX] = _backward_of_three(forward(), [x, *scale], dlx.tensor(dy))
+            calls[DLX] = gradients_of(forward(), [x, *scale], dlx.tensor(dy))
         if torch is not None:
             xt = torch.tensor(a, requires_grad=backward)
             scale_t = [torch.ones(shape[1], requires_grad=backward) for _ in range(2)]
@@ -165,7 +156,7 @@ def _batch_norm(backward):
             calls[EAGER] = theirs
             if backward:
                 dyt = torch.from_numpy(dy)
-                calls[EAGER] = _backward_of_three(theirs(), [xt, *scale_t], dyt)
+                calls[EAGER] = gradients_of(theirs(), [xt, *scale_t], dyt)
             else:
                 into = [torch.empty_like(xt)] + [torch.empty(shape[1]) for _ in range(2)]
                 run = torch.ops.aten.native_batch_norm.out
@@ -176,16 +167,6 @@ def _batch_norm(backward):
         return Subject(calls, traffic=(passes * a.nbytes, a.nbytes), tolerance=1e-3)
 
     return make
-
-
-def _backward_of_three(y, tensors, dy):
-    def run():
-        for t in tensors:
-            t.grad = None
-        y.backward(dy, retain_graph=True)
-        return tuple(t.grad for t in tensors)
-
-    return run
 
 
 def _softmax(torch, shape):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 import dlx
@@ -14,11 +16,19 @@ KINDS = {"SGD": ({"lr": 1e-3}, 2, 1), "Adam": ({"lr": 1e-3}, 4, 3)}
 
 
 def rows():
+    return [_row(kind, size) for kind in KINDS for size in SIZES]
+
+
+def drawn(rng, count):
+    """Of up to 10 million parameters."""
     return [
-        Row(f"{kind}, {size:,} parameters", lambda torch, k=kind, s=size: step(torch, k, s))
-        for kind in KINDS
-        for size in SIZES
+        _row(str(rng.choice(list(KINDS))), TENSORS * int(10 ** rng.uniform(1, 6)))
+        for _ in range(count)
     ]
+
+
+def _row(kind, size):
+    return Row(f"{kind}, {size:,} parameters", partial(step, kind=kind, size=size))
 
 
 def step(torch, kind, size):
