@@ -29,7 +29,12 @@ void set_blocks(ConvChannelsPlan& plan, int64_t U, int64_t step, int64_t span) {
   plan.blocks = ceil_div(U, plan.block);
   rows.channels = plan.C;
   rows.rows = (plan.block - 1) * step + span;
-  plan.copy_bytes = round_up(rows.rows * row_bytes, 64) + kConvSlack;
+  // conv_direct reads vectors, which may pass the image's end.
+  plan.in_place = !plan.lanes && !plan.direct && rows.first_row >= 0 && rows.first_col >= 0 &&
+                  rows.first_row + (U - 1) * step + span <= rows.H &&
+                  rows.first_col + rows.width <= rows.W;
+  if (plan.in_place) rows.rows = rows.H, rows.width = rows.W;
+  plan.copy_bytes = plan.in_place ? 0 : round_up(rows.rows * row_bytes, 64) + kConvSlack;
   plan.height = plan.direct      ? ceil_div(plan.M, ceil_div(plan.M, conv_table().direct_rows))
                 : plan.M > width ? 2 * width
                                  : width;
@@ -143,18 +148,16 @@ int64_t channels_workspace(const ConvChannelsPlan& plan) {
 
 namespace {
 
-// The rows of image n and of a group that pixels from row u on read.
-void copy_rows(const ConvChannelsPlan& plan, int64_t n, int64_t group, int64_t u,
-               const char* images, char* copy) {
+// The rows of `image`, of a group, that pixels from row u on read.
+void copy_rows(const ConvChannelsPlan& plan, const char* image, int64_t u, char* copy) {
   const int type = plan.dtype == DType::float64;
   ConvLanes l = plan.rows;
   l.first_row += u * plan.row_step;
-  const char* from = images + (n * plan.groups + group) * plan.C * l.H * l.W * size_of(plan.dtype);
   if (plan.lanes) {
-    conv_table().lanes[type](l, from, 0, l.vectors(conv_table().width[type]), copy);
+    conv_table().lanes[type](l, image, 0, l.vectors(conv_table().width[type]), copy);
   } else {
     const ConvCopy planes = {l.H, l.W, l.first_row, 1, 1, 1, l.rows, l.first_col, 1, 1, 1, l.width};
-    conv_table().copy[type](planes, from, 0, plan.C, copy);
+    conv_table().copy[type](planes, image, 0, plan.C, copy);
   }
 }
 
@@ -184,6 +187,7 @@ void run_channels(const ConvChannelsPlan& plan, const void* images, const void* 
   }
   const int64_t tasks = plan.N * plan.groups * plan.blocks * plan.channel_tasks;
   const auto grain = static_cast<int64_t>(kTaskFlops / flops * static_cast<double>(tasks)) + 1;
+  const int64_t image_bytes = plan.C * plan.rows.H * plan.rows.W * size;  // of a group
   parallel_workers(tasks, effective_grain(grain), [&](int64_t begin, int64_t end, int worker) {
     char* copy = copies + worker * plan.copy_bytes;
     for (int64_t task = begin; task < end; ++task) {
@@ -194,8 +198,14 @@ void run_channels(const ConvChannelsPlan& plan, const void* images, const void* 
       b.group = image % plan.groups;
       b.m0 = part * plan.task_channels;
       b.m1 = std::min(b.m0 + plan.task_channels, plan.M);
-      if (part == 0 || task == begin)
-        copy_rows(plan, n, b.group, u, static_cast<const char*>(images), copy);
+      const char* from = static_cast<const char*>(images) + image * image_bytes;
+      if (plan.in_place) {
+        from +=
+            ((plan.rows.first_row + u * plan.row_step) * plan.rows.W + plan.rows.first_col) * size;
+      } else {
+        if (part == 0 || task == begin) copy_rows(plan, from, u, copy);
+        from = copy;
+      }
       for (size_t f = 0; f < products.size(); f += static_cast<size_t>(plan.joined)) {
         const ConvProduct* phases[kConvPhases];
         const void* weights[kConvPhases];
@@ -208,9 +218,9 @@ void run_channels(const ConvChannelsPlan& plan, const void* images, const void* 
         const int64_t first = n * c.out_image + plan.out_first[f] + u * c.out_row;
         char* y = static_cast<char*>(out) + first * size;
         if (plan.direct)
-          conv_table().direct[type](c, b, copy, weights[0], bias, y);
+          conv_table().direct[type](c, b, from, weights[0], bias, y);
         else
-          conv_table().channels[type](phases, weights, plan.joined, b, copy, bias, y);
+          conv_table().channels[type](phases, weights, plan.joined, b, from, bias, y);
       }
     }
   });

@@ -13,6 +13,7 @@ struct ConvChannelsPlan {
   int64_t N, groups, C, M;  // C: channels of a group that are read, M: that are written
   bool direct;              // conv_direct computes: lanes are pixels, not channels
   int64_t height;           // channels of a panel of weights
+  bool in_place;            // the images are read where they lie: `rows` describes them
   bool lanes;               // rows are copied by vectors of channels, else as planes
   ConvLanes rows;           // the copy of a task whose pixels begin at u = 0
   int64_t copy_bytes;       // of one task

@@ -9,6 +9,7 @@ namespace dlx::DLX_ISA {
 namespace {
 
 // Pixels of a tile of two vectors of channels: two sums each, two vectors of weights, an element.
+// They are columns of one row, or of two where both fit: a load of weights then serves more.
 #if defined(__AVX512F__)
 constexpr int kMostPixels = 14;
 #elif defined(__AVX2__)
@@ -16,44 +17,72 @@ constexpr int kMostPixels = 6;
 #else
 constexpr int kMostPixels = 5;
 #endif
+constexpr int most_cols(int vectors, int rows) { return kMostPixels * (3 - vectors) / rows; }
 
 int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// y (PIXELS, VECTORS), rows y_row apart: a pixel's elements x + offset[d] times weights (D,
-// height).
-template <class T, int PIXELS, int VECTORS>
-void tile(const ConvProduct& s, const T* x, const T* weights, T* y, int64_t y_row) {
+// y (ROWS, COLS, VECTORS), pixels y_pixel apart, rows y_row: a pixel's elements x + offset[d] times
+// weights (D, height). STEP: s.source.step if it is known, else 0; sums of addresses would take the
+// ports of products.
+template <class T, int STEP, int ROWS, int COLS, int VECTORS>
+void tile(const ConvProduct& s, const T* x, const T* weights, T* y, int64_t y_pixel,
+          int64_t y_row) {
   constexpr int W = Vec<T>::kWidth;
-  Vec<T> sum[PIXELS][VECTORS];
+  Vec<T> sum[ROWS][COLS][VECTORS];
+#pragma GCC unroll 2
+  for (int r = 0; r < ROWS; ++r)
 #pragma GCC unroll 14
-  for (int i = 0; i < PIXELS; ++i)
-    for (int v = 0; v < VECTORS; ++v) sum[i][v] = Vec<T>::zero();
-  const int64_t step = s.source.step, height = s.height;
+    for (int i = 0; i < COLS; ++i)
+      for (int v = 0; v < VECTORS; ++v) sum[r][i][v] = Vec<T>::zero();
+  const int64_t step = STEP ? STEP : s.source.step, row = s.source.row, height = s.height;
   for (int64_t d = 0; d < s.D; ++d, weights += height) {
     Vec<T> w[VECTORS];
 #pragma GCC unroll 2
     for (int v = 0; v < VECTORS; ++v) w[v] = Vec<T>::load(weights + v * W);
-    const T* element = x + s.source.offset[d];
-#pragma GCC unroll 14
-    for (int i = 0; i < PIXELS; ++i) {
-      const Vec<T> factor = Vec<T>::broadcast(*element);
-      element += step;
 #pragma GCC unroll 2
-      for (int v = 0; v < VECTORS; ++v) sum[i][v] = fma(factor, w[v], sum[i][v]);
+    for (int r = 0; r < ROWS; ++r) {
+      const T* element = x + s.source.offset[d] + r * row;
+#pragma GCC unroll 14
+      for (int i = 0; i < COLS; ++i) {
+        const Vec<T> factor = Vec<T>::broadcast(*element);
+        element += step;
+#pragma GCC unroll 2
+        for (int v = 0; v < VECTORS; ++v) sum[r][i][v] = fma(factor, w[v], sum[r][i][v]);
+      }
     }
   }
-#pragma GCC unroll 14
-  for (int i = 0; i < PIXELS; ++i, y += y_row)
 #pragma GCC unroll 2
-    for (int v = 0; v < VECTORS; ++v) sum[i][v].store(y + v * W);
+  for (int r = 0; r < ROWS; ++r)
+#pragma GCC unroll 14
+    for (int i = 0; i < COLS; ++i)
+#pragma GCC unroll 2
+      for (int v = 0; v < VECTORS; ++v) sum[r][i][v].store(y + r * y_row + i * y_pixel + v * W);
 }
 
-template <class T, int VECTORS, int PIXELS = kMostPixels>
-void by_pixels(int64_t pixels, const ConvProduct& s, const T* x, const T* weights, T* y,
-               int64_t y_row) {
-  if (pixels == PIXELS) return tile<T, PIXELS, VECTORS>(s, x, weights, y, y_row);
-  if constexpr (PIXELS > 1) by_pixels<T, VECTORS, PIXELS - 1>(pixels, s, x, weights, y, y_row);
+template <class T>
+using Tile = void (*)(const ConvProduct&, const T* x, const T* weights, T* y, int64_t y_pixel,
+                      int64_t y_row);
+
+template <class T, int STEP, int ROWS, int VECTORS, int COLS = most_cols(VECTORS, ROWS)>
+Tile<T> tile_of(int64_t cols) {
+  if constexpr (COLS > 1)
+    if (cols < COLS) return tile_of<T, STEP, ROWS, VECTORS, COLS - 1>(cols);
+  return tile<T, STEP, ROWS, COLS, VECTORS>;
+}
+
+template <class T, int STEP>
+Tile<T> tile_of(int vectors, int64_t rows, int64_t cols) {
+  if (vectors == 1)
+    return rows == 1 ? tile_of<T, STEP, 1, 1, kMostPixels>(cols) : tile_of<T, STEP, 2, 1>(cols);
+  return rows == 1 ? tile_of<T, STEP, 1, 2>(cols) : tile_of<T, STEP, 2, 2>(cols);
+}
+
+template <class T>
+Tile<T> tile_of(int64_t step, int vectors, int64_t rows, int64_t cols) {
+  if (step == 1) return tile_of<T, 1>(vectors, rows, cols);
+  if (step == Vec<T>::kWidth) return tile_of<T, Vec<T>::kWidth>(vectors, rows, cols);
+  return tile_of<T, 0>(vectors, rows, cols);
 }
 
 template <class T>
@@ -135,30 +164,34 @@ void conv_channels(const ConvProduct* const* phases, const void* const* packed, 
   const T* x = static_cast<const T*>(rows);
   const T* start = bias ? static_cast<const T*>(bias) + block.group * s.M : nullptr;
   T* out = static_cast<T*>(result) + block.group * s.out_group;
-  alignas(64) T sums[(kConvPhases * kMostPixels + W) * 2 * W];
+  alignas(64) T sums[(kConvPhases * 2 * kMostPixels + W) * 2 * W];
   int64_t all = 0;  // pixels of a row of the result
   for (int f = 0; f < count; ++f) all += phases[f]->source.V;
   const int64_t tiles = ceil_div(s.source.V, kMostPixels), width = ceil_div(s.source.V, tiles);
   const int64_t height = s.height;
   for (int64_t m = block.m0; m < block.m1; m += height) {
     const int64_t channels = min(height, s.M - m);
-    for (int64_t row = block.j0; row < block.j1; ++row) {
+    const int vectors = channels > W ? 2 : 1;
+    const int64_t most_rows = width <= most_cols(vectors, 2) ? 2 : 1;
+    for (int64_t row = block.j0, together; row < block.j1; row += together) {
+      together = min(most_rows, block.j1 - row);
       T* y = out + m * s.out_channel + row * s.out_row;
       for (int64_t v = 0; v < s.source.V; v += width) {
+        const int64_t pixels = min(count * width, all - count * v);  // of a row
         for (int f = 0; f < count; ++f) {
           const ConvProduct& p = *phases[f];
           const T* weights =
               static_cast<const T*>(packed[f]) + block.group * p.packed_group + m * p.D;
           const T* from = x + row * p.source.row + v * p.source.step;
-          const int64_t pixels = min(width, p.source.V - v);
-          if (pixels <= 0) continue;
-          if (channels > W)
-            by_pixels<T, 2>(pixels, p, from, weights, sums + f * height, count * height);
-          else
-            by_pixels<T, 1>(pixels, p, from, weights, sums + f * height, count * height);
+          const int64_t cols = min(width, p.source.V - v);
+          if (cols > 0)
+            tile_of<T>(p.source.step, vectors, together, cols)(p, from, weights, sums + f * height,
+                                                               count * height, pixels * height);
         }
-        turn(sums, height, min(count * width, all - count * v), channels,
-             start ? start + m : nullptr, y + count * v, s.out_channel);
+        const bool joined = pixels == s.out_row;  // rows are neighbours in the result
+        for (int64_t r = 0; r < (joined ? 1 : together); ++r)
+          turn(sums + r * pixels * height, height, joined ? together * pixels : pixels, channels,
+               start ? start + m : nullptr, y + r * s.out_row + count * v, s.out_channel);
       }
     }
   }
