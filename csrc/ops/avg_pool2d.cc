@@ -1,19 +1,36 @@
 #include "ops/avg_pool2d.h"
 
+#include "core/choice.h"
 #include "core/cpu_features.h"
 #include "core/parallel.h"
 
 namespace dlx {
 
 DLX_EACH_ISA(extern const AvgPoolTable avg_pool_table;)
+DLX_EACH_ISA(extern const PoolPairsTable pool_pairs_table;)
 
 namespace cpu {
+namespace {
+
+// Any windows by sums of their rows, or windows of two columns beside one another.
+enum Algorithm { kRows, kPairs };
+Choice forward("avg_pool2d", {"rows", "pairs"});
+Choice backward("avg_pool2d_backward", {"rows", "pairs"});
+
+bool takes_pairs(Choice& choice, const PoolWindows& w) {
+  const bool apply = DLX_SELECT_ISA(pool_pairs_table).apply(w);
+  return choice.pick(apply ? kPairs : kRows, 1 << kRows | apply << kPairs) == kPairs;
+}
+
+}  // namespace
 
 void avg_pool2d(Ctx&, const void* shape, void* const* buffers, void*) {
   const auto& s = *static_cast<const PoolShape*>(shape);
   const PoolWindows& w = s.windows;
   if (s.y_size() == 0) return;
-  const auto f = DLX_SELECT_ISA(avg_pool_table).avg_pool2d[s.dtype == DType::float64];
+  const int t = s.dtype == DType::float64;
+  const auto f = takes_pairs(forward, w) ? DLX_SELECT_ISA(pool_pairs_table).avg[t]
+                                         : DLX_SELECT_ISA(avg_pool_table).avg_pool2d[t];
   const int64_t grain = pool_grain(w.columns.m * s.taps());
   parallel_for(w.planes * w.rows.m, grain, [&](int64_t begin, int64_t end) {
     f(w, s.divisor, begin, end, buffers[0], buffers[1]);
@@ -23,7 +40,9 @@ void avg_pool2d(Ctx&, const void* shape, void* const* buffers, void*) {
 void avg_pool2d_backward(Ctx&, const void* shape, void* const* buffers, void*) {
   const auto& s = *static_cast<const PoolShape*>(shape);
   const PoolWindows& w = s.windows;
-  const auto f = DLX_SELECT_ISA(avg_pool_table).avg_pool2d_backward[s.dtype == DType::float64];
+  const int t = s.dtype == DType::float64;
+  const auto f = takes_pairs(backward, w) ? DLX_SELECT_ISA(pool_pairs_table).avg_backward[t]
+                                          : DLX_SELECT_ISA(avg_pool_table).avg_pool2d_backward[t];
   parallel_for(w.planes * w.rows.n, pool_grain(2 * w.columns.n), [&](int64_t begin, int64_t end) {
     f(w, s.divisor, begin, end, buffers[0], buffers[1]);
   });

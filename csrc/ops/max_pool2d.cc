@@ -7,6 +7,7 @@
 namespace dlx {
 
 DLX_EACH_ISA(extern const MaxPoolTable max_pool_table;)
+DLX_EACH_ISA(extern const PoolPairsTable pool_pairs_table;)
 
 MaxPoolShape MaxPoolShape::make(const char* op, const Dims& x, DType dtype, const PoolOptions& o,
                                 Places places, Dims* y_shape) {
@@ -22,12 +23,14 @@ MaxPoolShape MaxPoolShape::make(const char* op, const Dims& x, DType dtype, cons
 namespace cpu {
 namespace {
 
-// The same numbers: blocks of windows, or one window after the other.
-enum Forward { kWindows, kBlocks };
-Choice forward("max_pool2d", {"windows", "blocks"});
-// Each window adds to an element, or each element gathers what its windows have for it.
-enum Backward { kScatter, kGather };
-Choice backward("max_pool2d_backward", {"scatter", "gather"});
+// The same numbers: one window after the other, blocks of windows, or, where they lie beside one
+// another and have two columns, those taken apart.
+enum Forward { kWindows, kBlocks, kPairs };
+Choice forward("max_pool2d", {"windows", "blocks", "pairs"});
+// Each window adds to an element; each element gathers what its windows have for it; or windows of
+// two columns write theirs.
+enum Backward { kScatter, kGather, kWritePairs };
+Choice backward("max_pool2d_backward", {"scatter", "gather", "pairs"});
 
 MaxPlaces places_at(const MaxPoolShape& s, void* places) {
   return {s.places == Places::bytes ? static_cast<uint8_t*>(places) : nullptr,
@@ -44,9 +47,15 @@ void max_pool2d(Ctx&, const void* shape, void* const* buffers, void*) {
   const MaxPoolTable& table = DLX_SELECT_ISA(max_pool_table);
   const int t = s.pool.dtype == DType::float64;
   const bool blocks = table.blocks_apply[t](w);
-  const int algorithm =
-      forward.pick(blocks ? kBlocks : kWindows, 1 << kWindows | blocks << kBlocks);
-  const auto f = algorithm == kBlocks ? table.blocks[t] : table.windows[t];
+  const PoolPairsTable& by_two = DLX_SELECT_ISA(pool_pairs_table);
+  const bool pairs = !places.indices && by_two.apply(w);
+  const int algorithm = forward.pick(pairs    ? kPairs
+                                     : blocks ? kBlocks
+                                              : kWindows,
+                                     1 << kWindows | blocks << kBlocks | pairs << kPairs);
+  const auto f = algorithm == kPairs    ? by_two.max[t]
+                 : algorithm == kBlocks ? table.blocks[t]
+                                        : table.windows[t];
   const int64_t grain = pool_grain(w.columns.m * s.pool.taps());
   parallel_for(w.planes * w.rows.m, grain, [&](int64_t begin, int64_t end) {
     f(w, begin, end, buffers[0], buffers[1], places);
@@ -60,9 +69,15 @@ void max_pool2d_backward(Ctx&, const void* shape, void* const* buffers, void*) {
   const MaxPoolTable& table = DLX_SELECT_ISA(max_pool_table);
   const int t = s.pool.dtype == DType::float64;
   const bool gather = places.bytes && table.gather_applies[t](w);
-  const int algorithm =
-      backward.pick(gather ? kGather : kScatter, 1 << kScatter | gather << kGather);
-  const auto f = algorithm == kGather ? table.gather[t] : table.scatter[t];
+  const PoolPairsTable& by_two = DLX_SELECT_ISA(pool_pairs_table);
+  const bool pairs = places.bytes && by_two.apply(w);
+  const int algorithm = backward.pick(pairs    ? kWritePairs
+                                      : gather ? kGather
+                                               : kScatter,
+                                      1 << kScatter | gather << kGather | pairs << kWritePairs);
+  const auto f = algorithm == kWritePairs ? by_two.max_backward[t]
+                 : algorithm == kGather   ? table.gather[t]
+                                          : table.scatter[t];
   parallel_for(w.planes * w.rows.n, pool_grain(w.columns.n), [&](int64_t begin, int64_t end) {
     f(w, begin, end, buffers[0], places, buffers[2]);
   });

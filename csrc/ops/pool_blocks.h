@@ -50,6 +50,14 @@ template <class T>
 #endif
   return lanes;
 }
+// The first n, 0 for the others.
+template <class T>
+[[gnu::always_inline]] inline typename Lanes<T>::IntVec load_bytes(const uint8_t* p, int n) {
+  if (n == Vec<T>::kWidth) return load_bytes<T>(p);
+  uint8_t bytes[Vec<T>::kWidth] = {};
+  for (int i = 0; i < n; ++i) bytes[i] = p[i];
+  return load_bytes<T>(bytes);
+}
 
 // The first n lanes.
 template <class T>

@@ -89,27 +89,36 @@ constexpr uint8_t kNoElement = 255;
 }
 
 // [0]: float32, [1]: float64. Rows [begin, end) are counted through all planes.
+// Forward: rows of y. Backward: rows of dx. Of the places both may be null.
+using MaxForward = void (*)(const PoolWindows&, int64_t begin, int64_t end, const void* x, void* y,
+                            const MaxPlaces&);
+using MaxBackward = void (*)(const PoolWindows&, int64_t begin, int64_t end, const void* dy,
+                             const MaxPlaces&, void* dx);
+using AvgForward = void (*)(const PoolWindows&, const PoolDivisor&, int64_t begin, int64_t end,
+                            const void* x, void* y);
+using AvgBackward = void (*)(const PoolWindows&, const PoolDivisor&, int64_t begin, int64_t end,
+                             const void* dy, void* dx);
+
 struct MaxPoolTable {
-  // rows of y; places may be null, both of them
-  using Forward = void (*)(const PoolWindows&, int64_t begin, int64_t end, const void* x, void* y,
-                           const MaxPlaces&);
-  Forward windows[2], blocks[2];
-  // rows of dx
-  using Backward = void (*)(const PoolWindows&, int64_t begin, int64_t end, const void* dy,
-                            const MaxPlaces&, void* dx);
-  Backward scatter[2], gather[2];  // gather: from bytes only
+  MaxForward windows[2], blocks[2];
+  MaxBackward scatter[2], gather[2];  // gather: from bytes only
   // which of these serve such windows
   bool (*blocks_apply[2])(const PoolWindows&);
   bool (*gather_applies[2])(const PoolWindows&);
 };
 
 struct AvgPoolTable {
-  // rows of y
-  void (*avg_pool2d[2])(const PoolWindows&, const PoolDivisor&, int64_t begin, int64_t end,
-                        const void* x, void* y);
-  // rows of dx
-  void (*avg_pool2d_backward[2])(const PoolWindows&, const PoolDivisor&, int64_t begin, int64_t end,
-                                 const void* dy, void* dx);
+  AvgForward avg_pool2d[2];
+  AvgBackward avg_pool2d_backward[2];
+};
+
+// For windows of two columns beside one another, over one row or two.
+struct PoolPairsTable {
+  bool (*apply)(const PoolWindows&);
+  AvgForward avg[2];
+  AvgBackward avg_backward[2];
+  MaxForward max[2];            // places as bytes, or none
+  MaxBackward max_backward[2];  // from bytes only
 };
 
 }  // namespace dlx
