@@ -9,11 +9,11 @@ import pytest
 import dlx
 import test_ops
 from _check import Problem, assert_case, solved, to_numpy
+from _levels import LEVELS, at_level
 from cases import CASES
 from dlx import _core, testing
 
 DEFAULT = _core.isa()
-LEVELS = ("portable", "x86-64-v2", "avx2", "avx512")
 # The cases whose forward or gradients launch the native op.
 USERS = {
     "batch_norm": ("batch_norm", "BatchNorm"),
@@ -32,12 +32,8 @@ ALGORITHMS = [(op, a) for op, names in testing.algorithms().items() if op in USE
 
 @pytest.fixture(params=LEVELS)
 def level(request):
-    if LEVELS.index(request.param) > LEVELS.index(_core.best_isa()):
-        pytest.skip(f"this CPU has no {request.param}")
-    before = _core.isa()
-    _core.set_isa(request.param)
-    yield
-    _core.set_isa(before)
+    with at_level(request.param):
+        yield
 
 
 def check_gradients(case, like, device, dtype):

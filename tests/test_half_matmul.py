@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import pathlib
-
 import numpy as np
 import pytest
 
 import dlx
 from _check import to_numpy, to_tensor
+from _levels import LEVELS, at_level, has
 from dlx import _core
 
-LEVELS = ("portable", "x86-64-v2", "avx2", "avx512")
 HALF_ULP = {"bfloat16": 2.0**-8, "float16": 2.0**-11}
-# Around the tile of pairs (14x32), its tasks of 84 rows, and the depth of a block (1024).
+# Around the tile of pairs (14x32), its tasks of 84 rows, and the depth of a block (1024); around
+# the panels of tiles (32x32, 512 deep), their stripes of columns and blocks of depth (2048).
 SIZES = [
     (1, 1, 1),
     (1, 70, 33),
@@ -24,27 +23,32 @@ SIZES = [
     (29, 1, 1027),
     (33, 65, 2049),
     (3, 2051, 5),
+    (34, 300, 2081),
+    (16, 16, 32),
+    (31, 17, 63),
 ]
 
 
-needs_pairs = pytest.mark.skipif(
-    "avx512_bf16" not in pathlib.Path("/proc/cpuinfo").read_text(), reason="no VDPBF16PS"
-)
+def only_where(flag):
+    return pytest.mark.skipif(not has(flag), reason=f"this machine has no {flag}")
 
 
-@pytest.fixture(params=[*LEVELS, pytest.param("pairs", marks=needs_pairs)])
+# Algorithms that the table does not choose everywhere.
+FORCED = [
+    pytest.param("pairs", marks=only_where("avx512_bf16")),
+    pytest.param("tiles", marks=only_where("amx_bf16")),
+]
+
+
+@pytest.fixture(params=[*LEVELS, *FORCED])
 def level(request):
-    """A level, or the best one where VDPBF16PS is taken even if it is slow."""
-    if request.param == "pairs":
-        with dlx.testing.force("half_matmul", "pairs"):
+    """As the table chooses at a level, or an algorithm of the best one."""
+    if request.param in LEVELS:
+        with at_level(request.param):
             yield
-        return
-    if LEVELS.index(request.param) > LEVELS.index(_core.best_isa()):
-        pytest.skip(f"this CPU has no {request.param}")
-    before = _core.isa()
-    _core.set_isa(request.param)
-    yield
-    _core.set_isa(before)
+    else:
+        with dlx.testing.force("half_matmul", request.param):
+            yield
 
 
 def check(y, dtype, a, b):
@@ -102,7 +106,7 @@ def test_nan_and_infinity_reach_their_elements_alone(level):
     assert np.array_equal(y, expected, equal_nan=True)
 
 
-@pytest.mark.parametrize("algorithm", ["widen", pytest.param("pairs", marks=needs_pairs)])
+@pytest.mark.parametrize("algorithm", ["widen", *FORCED])
 def test_an_algorithm_is_forced(algorithm):
     x = dlx.ones((3, 3)).astype("bfloat16")
     if _core.isa() != _core.best_isa():

@@ -2,6 +2,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 #include <sched.h>
 
@@ -15,6 +17,21 @@
 namespace dlx {
 
 namespace {
+
+#if defined(__x86_64__)
+// Of CPUID, leaf 7.
+bool cpu_has_amx_bf16() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1) && (d >> 24 & 1);
+}
+
+// Documentation/arch/x86/xstate.rst of Linux. A kernel without tiles, or a process whose signal
+// stacks are too small for them, gets no permission.
+bool may_use_tiles() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+#endif
 
 constexpr int kNoQuota = 1 << 20;
 
@@ -95,9 +112,18 @@ bool has_bf16() {
 
 bool has_fast_bf16() {
 #if defined(__x86_64__)
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  static const bool amx = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1);  // AMX-BF16
+  static const bool amx = cpu_has_amx_bf16();
   return has_bf16() && !amx;
+#else
+  return false;
+#endif
+}
+
+bool has_amx_bf16() {
+#if defined(__x86_64__)
+  if (!has_bf16()) return false;
+  static const bool usable = cpu_has_amx_bf16() && may_use_tiles();
+  return usable;
 #else
   return false;
 #endif

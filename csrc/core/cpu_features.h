@@ -31,6 +31,9 @@ bool has_bf16();
 // It does more multiply-adds than float32's. Not on cores with AMX: Granite Rapids has 125 GFLOP/s
 // of it beside 243 in float32.
 bool has_fast_bf16();
+// AMX's tiles of bfloat16, where avx512 is the level in use. The first call asks Linux to let this
+// process use them: it keeps 8 KB more of each thread that does.
+bool has_amx_bf16();
 
 namespace detail {
 extern int chosen_isa;  // -1: not chosen yet

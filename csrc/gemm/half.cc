@@ -6,11 +6,13 @@
 #include "core/choice.h"
 #include "core/parallel.h"
 #include "core/rounding.h"
+#include "gemm/half_tiles.h"
 
 namespace dlx {
 namespace {
 
-Choice choice("half_matmul", {"widen", "pairs"});
+enum Algorithm { widen_both, pairs, tiles };
+Choice choice("half_matmul", {"widen", "pairs", "tiles"});
 
 // Depth of a block: 512 pairs, whose panels of B (64 KB) stream from the L2 cache.
 constexpr int64_t kPairDepth = 1024;
@@ -28,9 +30,31 @@ int64_t elements(const GemmShape& s, const int64_t* strides, int64_t rows, int64
 
 int64_t bytes(int64_t floats) { return round_up(floats * int64_t{sizeof(float)}, 64); }
 
-bool use_pairs(const GemmShape& s) {
-  const bool can = s.dtype == DType::bfloat16 && has_bf16();
-  return choice.pick(can && has_fast_bf16(), can ? 0b11 : 0b01) == 1;
+Algorithm choose(const GemmShape& s) {
+  const bool bf16 = s.dtype == DType::bfloat16;
+  const bool can_pair = bf16 && has_bf16(), can_tile = bf16 && has_amx_bf16();
+  const Algorithm best = can_tile ? tiles : can_pair && has_fast_bf16() ? pairs : widen_both;
+  return static_cast<Algorithm>(
+      choice.pick(best, 1u << widen_both | can_pair << pairs | can_tile << tiles));
+}
+
+TilePlan make_tile_plan(const GemmShape& s) {
+  TilePlan plan{};
+  plan.shape = s;
+  plan.batches = 1;
+  for (int d = 0; d < s.batch_ndim; ++d) plan.batches *= s.batch[d];
+  plan.depth = even_split(s.k, kTileBlockDepth, 32);
+  plan.panel_depth = even_split(plan.depth, kTilePanelDepth, 32);
+  plan.cols = even_split(s.n, kTileBlockBytes / (2 * plan.depth), 32);
+  const int64_t row_panels = ceil_div(s.m, 32);
+  plan.task_cols = even_split(plan.cols, plan.cols * row_panels / kTileTasks, 32);
+  const double flops = 2.0 * 32 * static_cast<double>(plan.task_cols * plan.depth);
+  plan.task_grain = static_cast<int64_t>(kTileChunkFlops / flops) + 1;
+  plan.pack_grain = kTileChunkBytes / (64 * plan.depth) + 1;
+  plan.b_bytes = plan.cols * plan.depth * 2;
+  plan.sums_bytes = plan.depth < s.k ? bytes(row_panels * 32 * plan.cols) : 0;
+  plan.scratch_bytes = kTilePanelBytes + (plan.sums_bytes ? 0 : bytes(32 * plan.task_cols));
+  return plan;
 }
 
 PairPlan make_pair_plan(const GemmShape& s) {
@@ -123,9 +147,14 @@ void widen(const GemmShape& s, const int64_t* batch, const int64_t* wide_batch, 
 }  // namespace
 
 int64_t half_workspace(const GemmShape& s) {
-  if (use_pairs(s)) {
+  const Algorithm algorithm = choose(s);
+  if (algorithm == pairs) {
     const PairPlan plan = make_pair_plan(s);
     return plan.a_bytes + plan.b_bytes + plan.c_bytes;
+  }
+  if (algorithm == tiles) {
+    const TilePlan plan = make_tile_plan(s);
+    return plan.b_bytes + plan.sums_bytes + num_threads() * plan.scratch_bytes;
   }
   const Widened w = make_widened(s);
   return w.a_bytes + w.b_bytes + w.c_bytes + w.bias_bytes + gemm_workspace(w.shape);
@@ -134,7 +163,10 @@ int64_t half_workspace(const GemmShape& s) {
 void half_gemm(const GemmShape& s, const void* a, const void* b, void* c, const void* bias,
                void* workspace) {
   const HalfKernels& kernels = DLX_SELECT_ISA(half_kernels);
-  if (use_pairs(s)) return kernels.pairs(make_pair_plan(s), a, b, c, bias, workspace);
+  const Algorithm algorithm = choose(s);
+  if (algorithm == pairs) return kernels.pairs(make_pair_plan(s), a, b, c, bias, workspace);
+  if (algorithm == tiles)
+    return DLX_SELECT_ISA(tile_gemm)(make_tile_plan(s), a, b, c, bias, workspace);
   const Widened w = make_widened(s);
   const GemmShape& g = w.shape;
   char* memory = static_cast<char*>(workspace);

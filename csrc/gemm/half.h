@@ -1,8 +1,9 @@
 // GEMM of bfloat16 and float16: products are summed in float32 and rounded to nearest even once, at
-// the end. Two ways:
+// the end. Three ways:
 //   widen  both operands become float32 and GEMM of float32 multiplies them, on every CPU
 //   pairs  bfloat16 on AVX512-BF16, where that is fast: VDPBF16PS adds the products of two pairs to
 //          a float32 sum; it takes subnormal numbers for 0
+//   tiles  bfloat16 on AMX: half_tiles.h
 #pragma once
 #include "core/cpu_features.h"
 #include "gemm/gemm.h"
