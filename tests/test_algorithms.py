@@ -16,6 +16,8 @@ from dlx import _core, testing
 DEFAULT = _core.isa()
 # The cases whose forward or gradients launch the native op.
 USERS = {
+    "avg_pool2d": ("avg_pool",),
+    "avg_pool2d_backward": ("avg_pool",),
     "batch_norm": ("batch_norm", "BatchNorm"),
     "batch_norm_result": ("batch_norm", "BatchNorm"),
     "conv2d": ("conv", "Conv"),

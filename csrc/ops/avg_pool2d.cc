@@ -29,9 +29,10 @@ void avg_pool2d(Ctx&, const void* shape, void* const* buffers, void*) {
   const PoolWindows& w = s.windows;
   if (s.y_size() == 0) return;
   const int t = s.dtype == DType::float64;
-  const auto f = takes_pairs(forward, w) ? DLX_SELECT_ISA(pool_pairs_table).avg[t]
-                                         : DLX_SELECT_ISA(avg_pool_table).avg_pool2d[t];
-  const int64_t grain = pool_grain(w.columns.m * s.taps());
+  const bool pairs = takes_pairs(forward, w);
+  const auto f = pairs ? DLX_SELECT_ISA(pool_pairs_table).avg[t]
+                       : DLX_SELECT_ISA(avg_pool_table).avg_pool2d[t];
+  const int64_t grain = pool_grain(w.columns.m * s.taps(), pairs ? kPairsGrain : kPoolGrain);
   parallel_for(w.planes * w.rows.m, grain, [&](int64_t begin, int64_t end) {
     f(w, s.divisor, begin, end, buffers[0], buffers[1]);
   });
@@ -41,9 +42,11 @@ void avg_pool2d_backward(Ctx&, const void* shape, void* const* buffers, void*) {
   const auto& s = *static_cast<const PoolShape*>(shape);
   const PoolWindows& w = s.windows;
   const int t = s.dtype == DType::float64;
-  const auto f = takes_pairs(backward, w) ? DLX_SELECT_ISA(pool_pairs_table).avg_backward[t]
-                                          : DLX_SELECT_ISA(avg_pool_table).avg_pool2d_backward[t];
-  parallel_for(w.planes * w.rows.n, pool_grain(2 * w.columns.n), [&](int64_t begin, int64_t end) {
+  const bool pairs = takes_pairs(backward, w);
+  const auto f = pairs ? DLX_SELECT_ISA(pool_pairs_table).avg_backward[t]
+                       : DLX_SELECT_ISA(avg_pool_table).avg_pool2d_backward[t];
+  const int64_t grain = pool_grain(2 * w.columns.n, pairs ? kPairsGrain : kPoolGrain);
+  parallel_for(w.planes * w.rows.n, grain, [&](int64_t begin, int64_t end) {
     f(w, s.divisor, begin, end, buffers[0], buffers[1]);
   });
 }

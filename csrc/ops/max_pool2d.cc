@@ -56,7 +56,8 @@ void max_pool2d(Ctx&, const void* shape, void* const* buffers, void*) {
   const auto f = algorithm == kPairs    ? by_two.max[t]
                  : algorithm == kBlocks ? table.blocks[t]
                                         : table.windows[t];
-  const int64_t grain = pool_grain(w.columns.m * s.pool.taps());
+  const int64_t grain =
+      pool_grain(w.columns.m * s.pool.taps(), algorithm == kPairs ? kPairsGrain : kPoolGrain);
   parallel_for(w.planes * w.rows.m, grain, [&](int64_t begin, int64_t end) {
     f(w, begin, end, buffers[0], buffers[1], places);
   });
@@ -78,7 +79,9 @@ void max_pool2d_backward(Ctx&, const void* shape, void* const* buffers, void*) {
   const auto f = algorithm == kWritePairs ? by_two.max_backward[t]
                  : algorithm == kGather   ? table.gather[t]
                                           : table.scatter[t];
-  parallel_for(w.planes * w.rows.n, pool_grain(w.columns.n), [&](int64_t begin, int64_t end) {
+  const int64_t grain =
+      pool_grain(w.columns.n, algorithm == kWritePairs ? kPairsGrain : kPoolGrain);
+  parallel_for(w.planes * w.rows.n, grain, [&](int64_t begin, int64_t end) {
     f(w, begin, end, buffers[0], places, buffers[2]);
   });
 }

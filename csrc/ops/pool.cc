@@ -8,9 +8,8 @@
 
 namespace dlx {
 
-int64_t pool_grain(int64_t work) {
-  constexpr int64_t kGrain = 16384;  // elements: 10-50 us
-  return effective_grain(std::max<int64_t>(kGrain / std::max<int64_t>(work, 1), 1));
+int64_t pool_grain(int64_t work, int64_t elements) {
+  return effective_grain(std::max<int64_t>(elements / std::max<int64_t>(work, 1), 1));
 }
 
 int64_t PoolShape::taps() const {

@@ -33,7 +33,10 @@ struct PoolShape {
                         Dims* y_shape);
 };
 
+constexpr int64_t kPoolGrain = 16384;   // elements read or written in one piece: 10-50 us
+constexpr int64_t kPairsGrain = 65536;  // of windows of two columns, which take less: 5-10 us
+
 // Rows at a time; work: elements read or written for one.
-int64_t pool_grain(int64_t work);
+int64_t pool_grain(int64_t work, int64_t elements = kPoolGrain);
 
 }  // namespace dlx
