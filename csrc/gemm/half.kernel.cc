@@ -1,8 +1,8 @@
 #include "gemm/half.h"
 
+#include "core/half_numbers.h"
 #include "core/parallel.h"
 #include "core/simd.h"
-#include "gemm/half_numbers.h"
 
 namespace dlx::DLX_ISA {
 namespace {

@@ -127,11 +127,15 @@ namespace {
 
 constexpr int64_t kGrain = 32768;  // elements a chunk: 10-100 us
 constexpr int64_t kBlock = 1024;   // elements gathered at a time: three operands of 8 bytes fit L1
-constexpr int64_t kStreamBlock = 256;  // of a result that streams: loads and stores stay mixed
 
 Choice stores("pointwise", {"cached", "streamed"});
 
 bool is_half(DType t) { return t == DType::bfloat16 || t == DType::float16; }
+
+BlockFunction function_of(int row, DType t, bool streams) {
+  const MapRow& functions = map_table().row[row];
+  return (streams ? functions.stream : functions.block)[static_cast<int>(t)];
+}
 
 // How an operand lies beside dense y.
 struct Layout {
@@ -156,6 +160,7 @@ struct BlockLoop {
   void* const* buffers;
   const MapTable& table;
   const bool streams;
+  bool copies;  // what streams: the function itself cannot
   DType compute;
   BlockFunction function;
   Layout layout[kMaxMapInputs];
@@ -166,7 +171,8 @@ struct BlockLoop {
         table(map_table()),
         streams(y_streams),
         compute(is_half(s.dtype) ? DType::float32 : s.dtype) {
-    function = table.row[s.row].block[static_cast<int>(compute)];
+    copies = streams && (is_half(s.dtype) || !function_of(s.row, compute, true));
+    function = function_of(s.row, compute, streams && !copies);
     for (int k = 0; k < s.info().inputs; ++k) {
       layout[k] = layout_of(s, k);
       if (2 * layout[k].period > kBlock) layout[k].period = 0;
@@ -189,8 +195,7 @@ struct BlockLoop {
     const DType y_dtype = s.output_dtype();
     const int64_t y_width = size_of(y_dtype);
     for (int64_t at = begin, n; at < end; at += n) {
-      n = std::min(streams ? kStreamBlock : kBlock, end - at);
-      if (streams) prefetch(at + n, n);
+      n = std::min(kBlock, end - at);
       for (int k = 0; k < inputs; ++k)
         if (layout[k].period) n = std::min(n, kBlock - at % layout[k].period);
       for (int k = 0; k < inputs; ++k) {
@@ -198,31 +203,19 @@ struct BlockLoop {
                                  : load(k, at, n, raw, block[k]);
       }
       char* y = static_cast<char*>(buffers[inputs]) + at * y_width;
-      if (is_half(y_dtype)) {
-        function(in, result, n);
-        convert(compute, y_dtype, result, streams ? raw : y, n);
-        if (streams) table.stream(raw, y, n * y_width);
-      } else if (streams) {
-        function(in, result, n);
-        table.stream(result, y, n * y_width);
-      } else {
+      if (!copies && !is_half(y_dtype)) {
         function(in, y, n);
+        continue;
       }
+      function(in, result, n);
+      char* from = result;
+      if (is_half(y_dtype)) convert(compute, y_dtype, result, from = copies ? raw : y, n);
+      if (copies) table.stream(from, y, n * y_width);
     }
     if (streams) table.end_stream();
   }
 
  private:
-  // While a block's result leaves, the next one's operands come.
-  void prefetch(int64_t at, int64_t n) const {
-    for (int k = 0; k < s.info().inputs; ++k) {
-      if (!layout[k].dense) continue;
-      const int64_t width = size_of(s.input_dtype(k));
-      const char* x = static_cast<const char*>(buffers[k]) + at * width;
-      for (int64_t byte = 0; byte < n * width; byte += 64) __builtin_prefetch(x + byte);
-    }
-  }
-
   void convert(DType from, DType to, const void* x, void* out, int64_t n) const {
     table.convert[static_cast<int>(from)][static_cast<int>(to)](x, out, n);
   }
@@ -269,8 +262,8 @@ void map(Ctx&, const void* shape, void* const* buffers, void*) {
   const int64_t n = s.size();
   const bool large = n > kGrain && pays_to_stream(map_op(s.row).cost(shape).bytes);
   const bool streams = stores.pick(large, 0b11);
-  if (s.dense && !s.scalars && !is_half(s.dtype) && !streams) {
-    const BlockFunction function = map_table().row[s.row].block[static_cast<int>(s.dtype)];
+  const BlockFunction function = is_half(s.dtype) ? nullptr : function_of(s.row, s.dtype, streams);
+  if (s.dense && !s.scalars && function) {
     const int inputs = s.info().inputs;
     const int64_t y_width = size_of(s.output_dtype());
     parallel_for(n, effective_grain(kGrain), [&](int64_t begin, int64_t end) {
@@ -278,6 +271,7 @@ void map(Ctx&, const void* shape, void* const* buffers, void*) {
       for (int k = 0; k < inputs; ++k)
         in[k] = static_cast<const char*>(buffers[k]) + begin * size_of(s.input_dtype(k));
       function(in, static_cast<char*>(buffers[inputs]) + begin * y_width, end - begin);
+      if (streams) map_table().end_stream();
     });
     return;
   }

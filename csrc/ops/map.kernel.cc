@@ -1,6 +1,6 @@
 // Block functions of the pointwise list and of the casts, for one instruction set.
+#include "core/half_numbers.h"
 #include "core/simd.h"
-#include "gemm/half_numbers.h"
 #include "ops/map_table.h"
 
 namespace dlx::DLX_ISA {
@@ -25,17 +25,17 @@ template <class R, class... T>
 constexpr bool has_near = (is_float<T> && ...) && requires(T... x) { R::apply_near(x...); };
 
 // Whether R::is_near holds for all; without a branch in the loop.
-template <class R, class... T>
-bool all_near(int64_t n, const T*... x) {
+template <class R, class... X>
+bool all_near(int64_t n, const X*... x) {
   int far = 0;
   for (int64_t i = 0; i < n; ++i) far |= !R::is_near(x[i]...);
   return !far;
 }
 
 // The same for an argument alone and among others.
-template <class R, class... T>
-auto apply_any(T... x) {
-  if constexpr (has_near<R, T...>) {
+template <class R, class... X>
+auto apply_any(X... x) {
+  if constexpr (has_near<R, X...>) {
     return R::is_near(x...) ? R::apply_near(x...) : R::apply(x...);
   } else {
     return R::apply(x...);
@@ -43,35 +43,65 @@ auto apply_any(T... x) {
 }
 
 // Results alias their inputs exactly or not at all, so the loops carry no dependence.
-template <class R, class T>
-void block1(const void* const* in, void* out, int64_t n) {
-  const T* x = static_cast<const T*>(in[0]);
-  auto* y = static_cast<decltype(R::apply(T{}))*>(out);
-  if constexpr (has_near<R, T>) {
-    if (all_near<R>(n, x)) {
+template <class R, class Y, class... X>
+[[gnu::always_inline]] inline void apply_block(int64_t n, Y* y, const X*... x) {
+  if constexpr (has_near<R, X...>) {
+    if (all_near<R>(n, x...)) {
 #pragma GCC ivdep
-      for (int64_t i = 0; i < n; ++i) y[i] = R::apply_near(x[i]);
+      for (int64_t i = 0; i < n; ++i) y[i] = R::apply_near(x[i]...);
       return;
     }
   }
 #pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) y[i] = apply_any<R>(x[i]);
+  for (int64_t i = 0; i < n; ++i) y[i] = apply_any<R>(x[i]...);
 }
 
-template <class R, class T>
-void block2(const void* const* in, void* out, int64_t n) {
-  const T* x1 = static_cast<const T*>(in[0]);
-  const T* x2 = static_cast<const T*>(in[1]);
-  auto* y = static_cast<decltype(R::apply(T{}, T{}))*>(out);
-  if constexpr (has_near<R, T, T>) {
-    if (all_near<R>(n, x1, x2)) {
-#pragma GCC ivdep
-      for (int64_t i = 0; i < n; ++i) y[i] = R::apply_near(x1[i], x2[i]);
-      return;
-    }
+template <class R, class Y, class... X>
+[[gnu::noinline]] void apply_all(int64_t n, Y* y, const X*... x) {
+  apply_block<R>(n, y, x...);
+}
+
+// Past the caches, a few lines at a time: computing, the stores that drain and the reads, asked for
+// kAhead before they are needed, must all be under way at once.
+template <class R, class Y, class... X>
+void stream_all(int64_t n, Y* y, const X*... x) {
+  constexpr int64_t kLine = 64, kLines = 4, kAhead = 4096;  // bytes
+  constexpr int64_t kBlock = kLines * kLine / static_cast<int64_t>(sizeof(Y));
+  const auto bytes_before = -reinterpret_cast<uintptr_t>(y) & (kLine - 1);
+  int64_t i = static_cast<int64_t>(bytes_before / sizeof(Y));
+  i = i < n ? i : n;
+  apply_all<R>(i, y, x...);
+  const auto ask = [](const auto* p) {
+    for (int64_t k = 0; k < kBlock * static_cast<int64_t>(sizeof *p); k += kLine)
+      __builtin_prefetch(reinterpret_cast<const char*>(p) + kAhead + k);
+  };
+  for (; i + kBlock <= n; i += kBlock) {
+    alignas(kLine) Y block[kBlock];
+    (ask(x + i), ...);
+    apply_block<R>(kBlock, block, x + i...);
+    stream_bytes(block, y + i, sizeof block);
   }
-#pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) y[i] = apply_any<R>(x1[i], x2[i]);
+  apply_all<R>(n - i, y + i, x + i...);
+}
+
+template <bool streams, class R, class Y, class... X>
+[[gnu::always_inline]] inline void run(int64_t n, Y* y, const X*... x) {
+  if constexpr (streams) {
+    stream_all<R>(n, y, x...);
+  } else {
+    apply_all<R>(n, y, x...);
+  }
+}
+
+template <class R, class T, bool streams>
+void block1(const void* const* in, void* out, int64_t n) {
+  run<streams, R>(n, static_cast<decltype(R::apply(T{}))*>(out), static_cast<const T*>(in[0]));
+}
+
+template <class R, class T, bool streams>
+void block2(const void* const* in, void* out, int64_t n) {
+  run<streams, R>(n, static_cast<decltype(R::apply(T{}, T{}))*>(out), static_cast<const T*>(in[0]),
+                  static_cast<const T*>(in[1]));
 }
 
 template <bool, class A, class B>
@@ -83,15 +113,11 @@ struct Choose<false, A, B> {
   using type = B;
 };
 
-template <class R, class T>
+template <class R, class T, bool streams>
 void block3(const void* const* in, void* out, int64_t n) {
   using First = typename Choose<R::kind == RowKind::select, uint8_t, T>::type;
-  const First* x1 = static_cast<const First*>(in[0]);
-  const T* x2 = static_cast<const T*>(in[1]);
-  const T* x3 = static_cast<const T*>(in[2]);
-  T* y = static_cast<T*>(out);
-#pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) y[i] = R::apply(x1[i], x2[i], x3[i]);
+  run<streams, R>(n, static_cast<T*>(out), static_cast<const First*>(in[0]),
+                  static_cast<const T*>(in[1]), static_cast<const T*>(in[2]));
 }
 
 template <class R>
@@ -107,32 +133,34 @@ constexpr int arity() {
   }
 }
 
-template <class R, class T>
+template <class R, class T, bool streams>
 constexpr BlockFunction block() {
   if constexpr (arity<R>() == 1)
-    return block1<R, T>;
+    return block1<R, T, streams>;
   else if constexpr (arity<R>() == 2)
-    return block2<R, T>;
+    return block2<R, T, streams>;
   else
-    return block3<R, T>;
+    return block3<R, T, streams>;
 }
 
 template <class R>
 constexpr MapRow make_row() {
-  MapRow row{{}, R::kind, arity<R>(), R::flops, {}};
+  MapRow row{{}, R::kind, arity<R>(), R::flops, {}, {}};
   static_assert(sizeof R::name.text <= sizeof row.name);
   for (unsigned i = 0; i < sizeof R::name.text; ++i) row.name[i] = R::name.text[i];
-  auto set = [&](DType t, BlockFunction f) { row.block[static_cast<int>(t)] = f; };
+  auto set = [&]<class T>(T) {
+    constexpr int t = static_cast<int>(DTypeOf<T>::value);
+    constexpr bool to_bool = R::kind == RowKind::comparison || R::kind == RowKind::predicate;
+    row.block[t] = block<R, T, false>();
+    if constexpr (pointwise::is_real<T> && !to_bool) row.stream[t] = block<R, T, true>();
+  };
   if constexpr (R::kind == RowKind::logical) {
-    set(DType::boolean, block<R, bool>());
+    set(bool{});
   } else {
-    set(DType::float32, block<R, float>());
-    set(DType::float64, block<R, double>());
+    set(float{}), set(double{});
     if constexpr (R::kind != RowKind::floating && R::kind != RowKind::predicate) {
-      set(DType::int32, block<R, int32_t>());
-      set(DType::int64, block<R, int64_t>());
-      set(DType::uint8, block<R, uint8_t>());
-      if constexpr (R::kind != RowKind::numeric) set(DType::boolean, block<R, bool>());
+      set(int32_t{}), set(int64_t{}), set(uint8_t{});
+      if constexpr (R::kind != RowKind::numeric) set(bool{});
     }
   }
   return row;
@@ -149,47 +177,25 @@ constexpr Table<sizeof...(R)> make_rows(pointwise::RowList<R...>) {
 constexpr auto rows = make_rows(pointwise::Rows{});
 constexpr int row_count = sizeof rows.row / sizeof rows.row[0];
 
-// bfloat16 keeps float32's upper half, rounded to nearest even; NaN stays NaN.
-inline float widen(bfloat16_t x) {
-  return math::from_bits(static_cast<int32_t>(uint32_t{x.bits} << 16));
-}
-inline float widen(float16_t x) { return static_cast<float>(__builtin_bit_cast(Half, x.bits)); }
-template <class T>
-T widen(T x) {
-  return x;
-}
-
-template <class To>
-struct Narrow {
-  template <class From>
-  static To apply(From x) {
+template <class From, class To>
+To converted(From x) {
+  if constexpr (requires { widened(x); }) {
+    return converted<float, To>(widened(x));
+  } else if constexpr (requires(To y) { narrow(0.f, y); }) {
+    To y;
+    narrow(static_cast<float>(x), y);
+    return y;
+  } else {
     return static_cast<To>(x);
   }
-};
-template <>
-struct Narrow<bfloat16_t> {
-  template <class From>
-  static bfloat16_t apply(From x) {
-    uint32_t bits = static_cast<uint32_t>(math::to_bits(static_cast<float>(x)));
-    uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-    bool nan = (bits & 0x7fffffff) > 0x7f800000;
-    return {static_cast<uint16_t>(nan ? (bits >> 16) | 0x40 : rounded)};
-  }
-};
-template <>
-struct Narrow<float16_t> {
-  template <class From>
-  static float16_t apply(From x) {
-    return {__builtin_bit_cast(uint16_t, static_cast<Half>(static_cast<float>(x)))};
-  }
-};
+}
 
 template <class From, class To>
 void convert(const void* in, void* out, int64_t n) {
   const From* x = static_cast<const From*>(in);
   To* y = static_cast<To*>(out);
 #pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) y[i] = Narrow<To>::apply(widen(x[i]));
+  for (int64_t i = 0; i < n; ++i) y[i] = converted<From, To>(x[i]);
 }
 
 template <class From>

@@ -21,8 +21,9 @@ struct MapRow {
   RowKind kind;
   int32_t inputs;
   int32_t flops;  // per element
-  BlockFunction
-      block[kNumDTypes];  // by the dtype of the last input; bfloat16 and float16 run float32's
+  // By the dtype of the last input; bfloat16 and float16 run float32's.
+  BlockFunction block[kNumDTypes];
+  BlockFunction stream[kNumDTypes];  // the same past the caches; null where out is not floating
 };
 
 struct MapTable {
