@@ -26,7 +26,7 @@ void fold_batch_into_rows(GemmShape& s) {
   }
 }
 
-// No number here may depend on the threads. The order of the sums follows from kc, hence from k.
+// The order of the sums follows from kc, hence from k, never from the threads.
 GemmPlan make_plan(const GemmShape& shape) {
   if (shape.dtype != DType::float32 && shape.dtype != DType::float64) {
     throw std::invalid_argument(std::string("gemm: expects float32 or float64, got ") +
@@ -44,36 +44,27 @@ GemmPlan make_plan(const GemmShape& shape) {
   const bool by_threads = hooks::split_by_threads.load(std::memory_order_relaxed);  // tests only
   const int64_t share = by_threads ? ceil_div(s.k, num_threads()) : s.k;
   plan.kc = even_split(s.k, std::min<int64_t>(t.kc, share), 4);
-  const auto wanted = [&](double flops, int64_t size, int64_t depth) {
-    return static_cast<int64_t>(flops / (2.0 * static_cast<double>(size * depth)));
-  };
-  if (s.m <= t.mc) {
-    // Few rows stay whole: packing them once more in each task costs less than a pass for it.
-    // Columns too few to be cut leave the rows to cut.
-    const bool cut_rows = s.n <= kGemmMinCols;
-    plan.rows = cut_rows ? even_split(s.m, kGemmTaskRows, t.mr) : round_up(s.m, t.mr);
-    plan.cols =
-        even_split(s.n, std::max(wanted(kGemmTaskFlops, plan.rows, s.k), kGemmMinCols), t.nr);
-  } else {
-    const int64_t in_l2 = kGemmL2Bytes / (plan.kc * size_of(s.dtype));
-    plan.cols = even_split(s.n, std::max(in_l2, kGemmMinCols), t.nr);
-    plan.rows = std::clamp<int64_t>(wanted(kGemmTaskFlops, plan.cols, plan.kc) / t.mr, 1,
-                                    kGemmTaskRows / t.mr) *
-                t.mr;
-    plan.share_a = s.n > plan.cols;
-    plan.share_b = true;
+  // A task for each thread, or more where they would be very large. Who computes an element does
+  // not change it.
+  int64_t row_cuts = ceil_div(s.m, kGemmMaxRows), col_cuts = ceil_div(s.n, kGemmMaxCols);
+  while (plan.batches * row_cuts * col_cuts < num_threads()) {
+    const int64_t rows = s.m / row_cuts, cols = s.n / col_cuts;
+    if (cols >= rows && cols >= 2 * kGemmMinCols) {
+      ++col_cuts;
+    } else if (rows >= 2 * t.mr) {
+      ++row_cuts;
+    } else {
+      break;
+    }
   }
-  plan.m_step = plan.share_a ? even_split(s.m, kGemmSharedRows, plan.rows) : s.m;
-  plan.n_step = plan.share_b ? even_split(s.n, kGemmSharedCols, plan.cols) : s.n;
-  plan.grain = wanted(kGemmChunkFlops, plan.rows * plan.cols, plan.share_b ? plan.kc : s.k) + 1;
-
-  const auto bytes = [&](int64_t elements) { return round_up(elements * size_of(s.dtype), 64); };
-  const int64_t a_rows = round_up(std::min(plan.m_step, s.m), t.mr);
-  const int64_t b_cols = round_up(std::min(plan.n_step, s.n), t.nr);
-  plan.shared_a_bytes = plan.share_a ? bytes(a_rows * plan.kc) : 0;
-  plan.shared_b_bytes = plan.share_b ? bytes(b_cols * plan.kc) : 0;
-  plan.private_bytes =
-      bytes(((plan.share_a ? 0 : plan.rows) + (plan.share_b ? 0 : plan.cols)) * plan.kc);
+  plan.rows = even_split(s.m, ceil_div(s.m, row_cuts), 1);
+  plan.cols = even_split(s.n, ceil_div(s.n, col_cuts), t.nr);
+  plan.block = even_split(plan.cols, kGemmL2Bytes / (plan.kc * size_of(s.dtype)), t.nr);
+  const double flops = 2.0 * static_cast<double>(plan.rows * plan.cols) * static_cast<double>(s.k);
+  plan.grain = static_cast<int64_t>(kGemmChunkFlops / flops) + 1;
+  plan.group = s.a_row == 1 ? kGemmGroupPanels : 1;
+  const int64_t panels = plan.cols > plan.block ? ceil_div(plan.rows, t.mr) : plan.group;
+  plan.private_bytes = round_up((plan.block + panels * t.mr) * plan.kc * size_of(s.dtype), 64);
   return plan;
 }
 
@@ -130,7 +121,7 @@ int64_t gemm_workspace(const GemmShape& shape) {
   const GemmAlgorithm algorithm = choose_gemm(plan.shape);
   if (algorithm != GemmAlgorithm::packed)
     return num_threads() * make_thin_plan(plan.shape, algorithm).private_bytes;
-  return plan.shared_a_bytes + plan.shared_b_bytes + num_threads() * plan.private_bytes;
+  return num_threads() * plan.private_bytes;
 }
 
 void gemm(const GemmShape& shape, const void* a, const void* b, void* c, void* workspace,

@@ -10,21 +10,16 @@ namespace {
 
 int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t kLine = 64;  // bytes of a cache line
 
-// What one parallel pass works on: rows, columns and depth [first, end) of one matrix, or of all.
-// Packed, the panel of row i (of column j) lies at (i - first_row) * depth.
 template <class T>
-struct Pass {
+struct Product {
   const GemmPlan& plan;
   const T* a;
   const T* b;
   T* c;
   const T* bias;
-  T* packed_a;     // null: each task packs the rows it needs
-  T* packed_b;     // null: each task packs the columns it needs
-  char* privates;  // plan.private_bytes for each worker
-  int64_t first_batch, first_row, end_row, first_col, end_col, first_k, end_k;
-  int64_t a_strips = 0;  // of the packing pass: tasks that pack A, before those that pack B
+  char* workspace;
 };
 
 // Element offset of matrix `index` of the batch.
@@ -52,127 +47,116 @@ void pack_b(const GemmShape& s, const T* b, int64_t j, int64_t j_end, int64_t p,
                                packed);
 }
 
-// Strips [begin, end) of the shared operands.
+// What the tiles of a panel's rows ask for, a part each: what the next panel of A is, or will be
+// packed from.
+struct Coming {
+  const char* first = nullptr;
+  int64_t lines = 0, stride = 0, step = 0;  // of each tile; step: from one tile's to the next one's
+};
+
 template <class T>
-void pack_shared(void* state, int64_t begin, int64_t end, int) {
-  constexpr int kRows = kGemmStripPanels * kTiles<T>.mr, kCols = kGemmStripPanels * kTiles<T>.nr;
-  const auto& pass = *static_cast<const Pass<T>*>(state);
-  const GemmShape& s = pass.plan.shape;
-  const T* a = pass.a + batch_offset(s, s.a_batch, pass.first_batch);
-  const T* b = pass.b + batch_offset(s, s.b_batch, pass.first_batch);
-  const int64_t depth = pass.end_k - pass.first_k;
-  for (int64_t strip = begin; strip < end; ++strip) {
-    const int64_t i = strip * kRows, j = (strip - pass.a_strips) * kCols;
-    if (strip < pass.a_strips) {
-      pack_a(s, a, pass.first_row + i, min(pass.first_row + i + kRows, pass.end_row), pass.first_k,
-             depth, pass.packed_a + i * depth);
-    } else {
-      pack_b(s, b, pass.first_col + j, min(pass.first_col + j + kCols, pass.end_col), pass.first_k,
-             depth, pass.packed_b + j * depth);
-    }
+Coming coming_panel(const T* panel, int64_t depth, int64_t tiles) {
+  constexpr int64_t kBytes = sizeof(T);
+  const int64_t lines = ceil_div(kTiles<T>.mr * depth * kBytes, kLine * tiles);
+  return {reinterpret_cast<const char*>(panel), lines, kLine, kLine * lines};
+}
+
+// a: the first element of a panel or, where A's columns are contiguous, of a line of them.
+template <class T>
+Coming coming_rows(const GemmShape& s, const T* a, int64_t depth, int64_t tiles) {
+  constexpr int64_t kBytes = sizeof(T);
+  const char* first = reinterpret_cast<const char*>(a);
+  if (s.a_col == 1) return {first, kTiles<T>.mr, s.a_row * kBytes, kLine};
+  if (s.a_row != 1) return {};
+  const int64_t lines = ceil_div(depth, tiles);
+  return {first, lines, s.a_col * kBytes, lines * s.a_col * kBytes};
+}
+
+// C[i : i + rows, j0:j1] += A B over depth [p, p + depth), from packed panels: loop 1, along C's
+// rows, so that the panel of A stays in L1.
+template <class T>
+void multiply_panel(const GemmShape& s, int64_t i, int64_t rows, int64_t j0, int64_t j1, int64_t p,
+                    int64_t depth, const T* a_panel, const T* b_panels, T* c, const T* bias,
+                    Coming coming) {
+  constexpr int NR = kTiles<T>.nr;
+  for (int64_t j = j0; j < j1; j += NR, coming.first += coming.step) {
+    T* tile = c + i * s.c_row + j;
+    const int64_t cols = min(NR, j1 - j);
+    micro_kernel<T>(rows, cols, depth, a_panel, b_panels + (j - j0) * depth, tile, s.c_row, p > 0,
+                    {coming.first, coming.lines, coming.stride});
+    if (p + depth == s.k)
+      finish_block(tile, s.c_row, rows, cols, bias ? bias + j : nullptr, s.relu);
   }
 }
 
-// One task: C[i0:i1, j0:j1] of one matrix, over the depth of the pass.
+// C[i0:i1, j0:j1] of one matrix of the batch. Nothing is shared with other tasks: what another core
+// has packed would come slowly out of that core's cache.
 template <class T>
-void multiply_block(const Pass<T>& pass, int64_t batch, int64_t i0, int64_t i1, int64_t j0,
-                    int64_t j1, T* own) {
-  const GemmPlan& plan = pass.plan;
-  const GemmShape& s = plan.shape;
+void multiply_block(const Product<T>& product, const T* a, const T* b, T* c, int64_t i0, int64_t i1,
+                    int64_t j0, int64_t j1, T* workspace) {
   constexpr int MR = kTiles<T>.mr, NR = kTiles<T>.nr;
-  const T* a = pass.a + batch_offset(s, s.a_batch, batch);
-  const T* b = pass.b + batch_offset(s, s.b_batch, batch);
-  T* c = pass.c + batch_offset(s, s.c_batch, batch);
-  T* own_a = own;
-  T* own_b = pass.packed_a ? own : own + plan.rows * plan.kc;
-  for (int64_t p = pass.first_k; p < pass.end_k; p += plan.kc) {  // loop 4 where nothing is shared
-    const int64_t depth = min(plan.kc, pass.end_k - p);
-    const T* a_panels = pass.packed_a ? pass.packed_a + (i0 - pass.first_row) * depth : own_a;
-    const T* b_panels = pass.packed_b ? pass.packed_b + (j0 - pass.first_col) * depth : own_b;
-    if (!pass.packed_a) pack_a(s, a, i0, i1, p, depth, own_a);
-    if (!pass.packed_b) pack_b(s, b, j0, j1, p, depth, own_b);
-    for (int64_t i = i0; i < i1; i += MR) {    // loop 2
-      for (int64_t j = j0; j < j1; j += NR) {  // loop 1: along C's rows, the panel of A stays in L1
-        micro_kernel<T>(min(MR, i1 - i), min(NR, j1 - j), depth, a_panels + (i - i0) * depth,
-                        b_panels + (j - j0) * depth, c + i * s.c_row + j, s.c_row, p > 0);
-        if (p + depth == s.k) {
-          finish_block(c + i * s.c_row + j, s.c_row, min(MR, i1 - i), min(NR, j1 - j),
-                       pass.bias ? pass.bias + j : nullptr, s.relu);
+  const GemmPlan& plan = product.plan;
+  const GemmShape& s = plan.shape;
+  T* const packed_b = workspace;
+  T* const packed_a = workspace + plan.block * plan.kc;
+  const int64_t group = plan.group * MR;
+  const bool keep_a = j1 - j0 > plan.block;
+  for (int64_t p = 0; p < s.k; p += plan.kc) {  // loop 4
+    const int64_t depth = min(plan.kc, s.k - p);
+    for (int64_t j = j0; j < j1; j += plan.block) {  // loop 5
+      const int64_t j_end = min(j + plan.block, j1), tiles = ceil_div(j_end - j, NR);
+      pack_b(s, b, j, j_end, p, depth, packed_b);
+      for (int64_t i = i0; i < i1; i += MR) {  // loop 2
+        const int64_t in_group = (i - i0) % group, i_end = min(i + MR, i1);
+        T* panel = packed_a + (keep_a ? i - i0 : in_group) * depth;
+        Coming coming;
+        if (j == j0) {
+          const int64_t next_group = i - in_group + group;
+          if (in_group == 0) pack_a(s, a, i, min(next_group, i1), p, depth, panel);
+          const T* next = a + next_group * s.a_row + p * s.a_col +
+                          in_group / MR * (kLine / static_cast<int64_t>(sizeof(T)));
+          if (next_group < i1) coming = coming_rows(s, next, depth, tiles);
+        } else if (i_end < i1) {
+          coming = coming_panel(panel + MR * depth, depth, tiles);
         }
+        multiply_panel(s, i, i_end - i, j, j_end, p, depth, panel, packed_b, c, product.bias,
+                       coming);
       }
     }
   }
 }
 
-// Tasks [begin, end) of (batch, columns, rows): loop 3, and 5 within the pass. Neighbours read the
-// same columns of B, which stay in L2.
+// Tasks [begin, end) of (batch, columns, rows): neighbours read the same columns of B.
 template <class T>
 void multiply(void* state, int64_t begin, int64_t end, int worker) {
-  const auto& pass = *static_cast<const Pass<T>*>(state);
-  const GemmPlan& plan = pass.plan;
-  const int64_t row_tasks = ceil_div(pass.end_row - pass.first_row, plan.rows);
-  const int64_t col_tasks = ceil_div(pass.end_col - pass.first_col, plan.cols);
+  const auto& product = *static_cast<const Product<T>*>(state);
+  const GemmPlan& plan = product.plan;
+  const GemmShape& s = plan.shape;
+  const int64_t row_tasks = ceil_div(s.m, plan.rows), col_tasks = ceil_div(s.n, plan.cols);
   for (int64_t task = begin; task < end; ++task) {
-    const int64_t i0 = pass.first_row + task % row_tasks * plan.rows;
-    const int64_t j0 = pass.first_col + task / row_tasks % col_tasks * plan.cols;
-    const int64_t batch = pass.first_batch + task / row_tasks / col_tasks;
-    multiply_block(pass, batch, i0, min(i0 + plan.rows, pass.end_row), j0,
-                   min(j0 + plan.cols, pass.end_col),
-                   reinterpret_cast<T*>(pass.privates + worker * plan.private_bytes));
+    const int64_t batch = task / row_tasks / col_tasks;
+    const int64_t i = task % row_tasks * plan.rows;
+    const int64_t j = task / row_tasks % col_tasks * plan.cols;
+    multiply_block(product, product.a + batch_offset(s, s.a_batch, batch),
+                   product.b + batch_offset(s, s.b_batch, batch),
+                   product.c + batch_offset(s, s.c_batch, batch), i, min(i + plan.rows, s.m), j,
+                   min(j + plan.cols, s.n),
+                   reinterpret_cast<T*>(product.workspace + worker * plan.private_bytes));
   }
-}
-
-template <class T>
-void run_multiply(Pass<T>& pass, int64_t batches) {
-  const GemmPlan& plan = pass.plan;
-  parallel_run(batches * ceil_div(pass.end_row - pass.first_row, plan.rows) *
-                   ceil_div(pass.end_col - pass.first_col, plan.cols),
-               plan.grain, multiply<T>, &pass);
 }
 
 template <class T>
 void gemm(const GemmPlan& plan, const void* a, const void* b, void* c, const void* bias,
           void* workspace) {
   const GemmShape& s = plan.shape;
-  char* const shared_b = static_cast<char*>(workspace) + plan.shared_a_bytes;
-  Pass<T> pass{.plan = plan,
-               .a = static_cast<const T*>(a),
-               .b = static_cast<const T*>(b),
-               .c = static_cast<T*>(c),
-               .bias = static_cast<const T*>(bias),
-               .packed_a = plan.share_a ? static_cast<T*>(workspace) : nullptr,
-               .packed_b = plan.share_b ? reinterpret_cast<T*>(shared_b) : nullptr,
-               .privates = shared_b + plan.shared_b_bytes,
-               .first_batch = 0,
-               .first_row = 0,
-               .end_row = s.m,
-               .first_col = 0,
-               .end_col = s.n,
-               .first_k = 0,
-               .end_k = s.k};
-  if (!plan.share_a && !plan.share_b) return run_multiply(pass, plan.batches);
-  for (int64_t batch = 0; batch < plan.batches; ++batch) {
-    pass.first_batch = batch;
-    for (int64_t j = 0; j < s.n; j += plan.n_step) {  // loop 5
-      pass.first_col = j;
-      pass.end_col = min(j + plan.n_step, s.n);
-      for (int64_t p = 0; p < s.k; p += plan.kc) {  // loop 4
-        pass.first_k = p;
-        pass.end_k = min(p + plan.kc, s.k);
-        for (int64_t i = 0; i < s.m; i += plan.m_step) {  // loop 3
-          pass.first_row = i;
-          pass.end_row = min(i + plan.m_step, s.m);
-          pass.a_strips =
-              plan.share_a ? ceil_div(pass.end_row - i, kGemmStripPanels * kTiles<T>.mr) : 0;
-          const int64_t b_strips = plan.share_b && i == 0
-                                       ? ceil_div(pass.end_col - j, kGemmStripPanels * kTiles<T>.nr)
-                                       : 0;
-          parallel_run(pass.a_strips + b_strips, 1, pack_shared<T>, &pass);
-          run_multiply(pass, 1);
-        }
-      }
-    }
-  }
+  Product<T> product{.plan = plan,
+                     .a = static_cast<const T*>(a),
+                     .b = static_cast<const T*>(b),
+                     .c = static_cast<T*>(c),
+                     .bias = static_cast<const T*>(bias),
+                     .workspace = static_cast<char*>(workspace)};
+  parallel_run(plan.batches * ceil_div(s.m, plan.rows) * ceil_div(s.n, plan.cols), plan.grain,
+               multiply<T>, &product);
 }
 
 }  // namespace

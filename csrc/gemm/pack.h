@@ -25,11 +25,12 @@ inline void transpose_4x4(const T* src, int64_t src_row, T* dst, int64_t ld) {
   for (int p = 0; p < 4; ++p) memcpy(dst + p * ld, &r[p], sizeof(Quad));
 }
 
-// The same of eight rows: two transposes side by side in the 128-bit lanes, which no shuffle
-// crosses; the lanes are put together as they are loaded.
-inline void transpose_8x4(const float* src, int64_t src_row, float* dst, int64_t ld) {
-  typedef float Quad __attribute__((vector_size(16)));
-  typedef float Eight __attribute__((vector_size(32)));
+// The same of eight rows: two transposes side by side in the halves of a vector, which are put
+// together as they are loaded.
+template <class T>
+inline void transpose_8x4(const T* src, int64_t src_row, T* dst, int64_t ld) {
+  typedef T Quad __attribute__((vector_size(4 * sizeof(T))));
+  typedef T Eight __attribute__((vector_size(8 * sizeof(T))));
   Eight r[4];
   for (int i = 0; i < 4; ++i) {
     Quad above, below;
@@ -51,7 +52,7 @@ inline void transpose_8x4(const float* src, int64_t src_row, float* dst, int64_t
 // dst[p * W + i] = src[i * src_row + p], i < width, p < depth; returns how many p are done.
 template <class T, int W>
 int64_t transpose_rows(const T* src, int64_t src_row, int64_t width, int64_t depth, T* dst) {
-  constexpr bool kTwoLanes = sizeof(T) == 4 && kVecBytes >= 32 && W >= 8;
+  constexpr bool kTwoLanes = kVecBytes >= 8 * static_cast<int>(sizeof(T)) && W >= 8;
   constexpr int kRows = kTwoLanes ? 8 : 4;
   constexpr int kLine = 64 / sizeof(T);  // a whole line of each row at once: rows 4 KB apart share
                                          // a cache set, and would not stay for a second visit

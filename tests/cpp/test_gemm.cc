@@ -204,20 +204,20 @@ template <class T>
 void beyond_one_block() {
   const GemmTiles t =
       kGemmTiles[static_cast<int>(current_isa())][static_cast<int>(DTypeOf<T>::value)];
-  // The fewest columns of which not all stay in L2: A is shared as well as B.
+  // The fewest columns that a task packs in two blocks, keeping A for the second.
   const int64_t wide = kGemmL2Bytes / (t.kc * static_cast<int64_t>(sizeof(T))) + 1;
+  const int64_t group = kGemmGroupPanels * t.mr;
   for (int layout = 0; layout < 4; ++layout) {
     const bool ta = layout & 1, tb = layout & 2;
-    check<T>(make_shape(t.mc, 131, 40, ta, tb), true);  // the most rows with B packed by each task
-    check<T>(make_shape(t.mc + 1, 131, 40, ta, tb), true);  // the fewest with a shared B
-    check<T>(make_shape(t.mc + 61, t.nr, t.kc + 1, ta, tb), true);
-    check<T>(make_shape(t.mc + 1, wide, t.kc, ta, tb), true);
+    check<T>(make_shape(group, 131, 40, ta, tb), true);
+    check<T>(make_shape(2 * group + 1, t.nr, t.kc + 1, ta, tb), true);
+    check<T>(make_shape(group + 1, wide, t.kc, ta, tb), true);
     check<T>(make_shape(t.mr + 1, 2 * kGemmMinCols + 1, 3 * t.kc - 1, ta, tb), true);
     check<T>(make_shape(1, 301, 2 * t.kc + 3, ta, tb), true);
     check<T>(make_shape(601, 1, t.kc, ta, tb), true);
   }
-  check<T>(make_shape(t.mc + 2, kGemmSharedCols + 5, 9), true);
-  check<T>(make_shape(kGemmSharedRows + 5, wide, t.kc), true);
+  check<T>(make_shape(t.mr + 2, kGemmMaxCols + 5, 9), true);
+  check<T>(make_shape(kGemmMaxRows + 5, t.nr + 1, t.kc), true);
   check<T>(make_shape(2, 3, 5000), true);
 }
 
