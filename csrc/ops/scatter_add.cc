@@ -4,6 +4,9 @@
 #include <cstring>
 #include <type_traits>
 
+#include "core/choice.h"
+#include "ops/scatter_table.h"
+
 namespace dlx {
 
 ScatterAddShape ScatterAddShape::make(const Array& g, const Array& indices, int axis,
@@ -46,6 +49,15 @@ namespace {
 constexpr int64_t kScatterGrain = 32768;  // additions
 constexpr int64_t kBlock = 256;           // accumulators at a time: 2 KB of the first-level cache
 
+// Each row of y sums its rows of g, found by sorting the positions; or numbers, one after the
+// other, are added where they belong.
+enum Algorithm { kSorted, kDirect };
+Choice choice("scatter_add", {"sorted", "direct"});
+bool direct_applies(const ScatterAddShape& s) { return s.outer == 1 && s.inner == 1; }
+
+template <class T>
+using SumOf = std::conditional_t<std::is_floating_point_v<T>, double, uint64_t>;  // integers wrap
+
 // begin[l] ... begin[l + 1] in `order` are the positions i with indices[i] == l, rising: a counting
 // sort.
 void sort_positions(const ScatterAddShape& s, const int64_t* indices, int64_t* begin,
@@ -59,22 +71,28 @@ void sort_positions(const ScatterAddShape& s, const int64_t* indices, int64_t* b
   begin[0] = 0;
 }
 
-// count elements of y from the rows g + order[j] * inner, added in rising order of position.
+// count elements of y from the rows g + order[j] * inner, j < rows, added in rising order of
+// position; `ahead` positions follow from order on.
 template <class T>
-void add_rows(const T* g, int64_t inner, const int64_t* order, int64_t rows, T* y, int64_t count) {
+void add_rows(const T* g, int64_t inner, const int64_t* order, int64_t rows, int64_t ahead, T* y,
+              int64_t count) {
   if (rows == 0) return void(std::fill_n(y, count, T{}));
   if (rows == 1)
     return void(std::memcpy(y, g + order[0] * inner, static_cast<size_t>(count) * sizeof(T)));
-  using Sum = std::conditional_t<std::is_floating_point_v<T>, double, uint64_t>;  // integers wrap
-  Sum sum[kBlock];
-  for (int64_t at = 0; at < count; at += kBlock) {
-    const int64_t width = std::min(kBlock, count - at);
-    std::fill_n(sum, width, Sum{});
-    for (int64_t j = 0; j < rows; ++j) {
-      const T* row = g + order[j] * inner + at;
-      for (int64_t k = 0; k < width; ++k) sum[k] += static_cast<Sum>(row[k]);
+  if constexpr (std::is_floating_point_v<T>) {
+    constexpr int t = sizeof(T) == 8;
+    DLX_SELECT_ISA(scatter_table).add_rows[t](g, inner, order, rows, ahead, y, count);
+  } else {
+    uint64_t sum[kBlock];
+    for (int64_t at = 0; at < count; at += kBlock) {
+      const int64_t width = std::min(kBlock, count - at);
+      std::fill_n(sum, width, 0);
+      for (int64_t j = 0; j < rows; ++j) {
+        const T* row = g + order[j] * inner + at;
+        for (int64_t k = 0; k < width; ++k) sum[k] += static_cast<uint64_t>(row[k]);
+      }
+      for (int64_t k = 0; k < width; ++k) y[at + k] = static_cast<T>(sum[k]);
     }
-    for (int64_t k = 0; k < width; ++k) y[at + k] = static_cast<T>(sum[k]);
   }
 }
 
@@ -87,10 +105,35 @@ void scatter_elements(const ScatterAddShape& s, const T* g, const int64_t* start
   while (begin < end) {
     const int64_t count = std::min(s.inner - first, end - begin);
     add_rows(g + o * s.n * s.inner + first, s.inner, order + starts[l], starts[l + 1] - starts[l],
-             y + begin, count);
+             s.n - starts[l], y + begin, count);
     begin += count;
     first = 0;
     if (++l == s.extent) l = 0, ++o;
+  }
+}
+
+// The same sums in the same order; sum: (L).
+template <class T>
+void add_numbers(const ScatterAddShape& s, const T* g, const int64_t* indices, SumOf<T>* sum,
+                 T* y) {
+  std::fill_n(sum, s.extent, SumOf<T>{});
+  for (int64_t i = 0; i < s.n; ++i) sum[wrap(indices[i], s.extent)] += static_cast<SumOf<T>>(g[i]);
+  for (int64_t l = 0; l < s.extent; ++l) y[l] = static_cast<T>(sum[l]);
+}
+
+template <class F>
+void with_type(DType dtype, const F& f) {
+  switch (dtype) {
+    case DType::float32:
+      return f(float{});
+    case DType::float64:
+      return f(double{});
+    case DType::int32:
+      return f(int32_t{});
+    case DType::int64:
+      return f(int64_t{});
+    default:
+      return f(uint8_t{});
   }
 }
 
@@ -100,6 +143,12 @@ void scatter_add(Ctx& ctx, const void* shape, void* const* buffers, void* worksp
   const auto& s = *static_cast<const ScatterAddShape*>(shape);
   const auto* indices = static_cast<const int64_t*>(buffers[1]);
   if (!check_indices(ctx.error, indices, s.n, s.extent)) return;
+  const bool direct = direct_applies(s);
+  if (choice.pick(direct ? kDirect : kSorted, 1 << kSorted | direct << kDirect) == kDirect)
+    return with_type(s.dtype, [&]<class T>(T) {
+      add_numbers(s, static_cast<const T*>(buffers[0]), indices, static_cast<SumOf<T>*>(workspace),
+                  static_cast<T*>(buffers[2]));
+    });
   auto* starts = static_cast<int64_t*>(workspace);
   int64_t* order = starts + s.extent + 1;
   sort_positions(s, indices, starts, order);
@@ -108,22 +157,10 @@ void scatter_add(Ctx& ctx, const void* shape, void* const* buffers, void* worksp
   const int64_t grain = std::max<int64_t>(kScatterGrain / adds_each, 1);
   parallel_for(s.outer * s.extent * s.inner, effective_grain(grain),
                [&](int64_t begin, int64_t end) {
-                 auto as = [&]<class T>(T) {
+                 with_type(s.dtype, [&]<class T>(T) {
                    scatter_elements(s, static_cast<const T*>(buffers[0]), starts, order,
                                     static_cast<T*>(buffers[2]), begin, end);
-                 };
-                 switch (s.dtype) {
-                   case DType::float32:
-                     return as(float{});
-                   case DType::float64:
-                     return as(double{});
-                   case DType::int32:
-                     return as(int32_t{});
-                   case DType::int64:
-                     return as(int64_t{});
-                   default:
-                     return as(uint8_t{});
-                 }
+                 });
                });
 }
 

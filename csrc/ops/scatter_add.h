@@ -26,7 +26,6 @@ inline constexpr Op scatter_add{
     .name = "scatter_add",
     .kernels = {cpu::scatter_add},
     .can_fail = true,
-    .baseline = true,
     .cost =
         [](const void* shape) {
           const auto& s = *static_cast<const ScatterAddShape*>(shape);

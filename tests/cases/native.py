@@ -115,6 +115,8 @@ CASES = [
     row("softmax_backward", normal(33, 5), positive(33, 5), axis=0),
     row("log_softmax_backward", normal(5, 33), normal(5, 33), axis=1),
     row("scatter_add", normal(5, 7), exactly([1, 0, 1, 1, 2]), axis=0, extent=3),
+    row("scatter_add", normal(9, 83), exactly([1, 0, 1, 1, 2, 1, -3, 1, 1]), axis=0, extent=4),
+    row("scatter_add", normal(6), exactly([1, 0, -1, 1, 3, 1]), axis=0, extent=5),
     row("scatter_add", normal(2, 3, 4), exactly([[1, 0, 1], [1, 2, 0]]), axis=0, extent=3),
     row("nonzero", booleans(7, 33)),
     Case("_core.scatter", (normal(4, 3), exactly([1, 3, 1]), normal(3, 3)), {"axis": 0}, scatter,
