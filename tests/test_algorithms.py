@@ -27,6 +27,8 @@ USERS = {
     "max_pool2d_backward": ("max_pool",),
     "matmul": ("matmul", "linear"),
     "copy": ("permute",),
+    "reduce": ("sum", "mean", "max", "min"),
+    "scatter_add": ("scatter_add", "take"),
 }
 ELSEWHERE = {"half_matmul"}  # test_half_matmul.py
 ALGORITHMS = [(op, a) for op, names in testing.algorithms().items() if op in USERS for a in names]

@@ -69,13 +69,13 @@ struct SumLanes {
   static constexpr int kWidth = Vec<double>::kWidth, kRegisters = kSumLanes / kWidth;
   DoubleVec sum[kRegisters] = {}, error[kRegisters] = {};
 
-  // terms(i): the vector of terms i, i + 1, ... of a block.
-  template <class Terms>
+  // terms(i): the vector of terms i, i + 1, ... of a block; of its 8 rows the first kTerms.
+  template <int kTerms = kSumGroup, class Terms>
   [[gnu::always_inline]] void add_block(const Terms& terms) {
     constexpr int V = Vec<W>::kWidth;
 #pragma GCC unroll 8
     for (int i = 0; i < kSumLanes; i += V) {
-      const auto t = tree_sum<kSumGroup>([&](int g) { return terms(g * kSumLanes + i); });
+      const auto t = tree_sum<kTerms>([&](int g) { return terms(g * kSumLanes + i); });
       alignas(64) W lanes[V];
       memcpy(lanes, &t, sizeof t);
 #pragma GCC unroll 2

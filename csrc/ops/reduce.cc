@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/check.h"
+#include "core/choice.h"
 #include "core/cpu_features.h"
 #include "core/parallel.h"
 #include "ops/map.h"
@@ -11,6 +12,7 @@
 namespace dlx {
 
 DLX_EACH_ISA(extern const ReduceTable reduce_table;)
+DLX_EACH_ISA(extern const ReduceRowsTable reduce_rows_table;)
 
 namespace {
 
@@ -112,6 +114,10 @@ constexpr int64_t kFewColumns = 8;
 // which also serves rows that end within a chunk.
 enum class Walk { rows, columns, gather };
 
+// By the states of chunks, or dense rows of floats at once to their results: the same bits.
+enum Algorithm { kStates, kRows };
+Choice choice("reduce", {"states", "rows"});
+
 struct Reducer {
   const ReduceShape& s;
   const char* x;
@@ -191,6 +197,36 @@ struct Reducer {
     }
     if (s.kind == Reduction::argmax || s.kind == Reduction::argmin)
       for (int64_t i = 0; i < n; ++i) state[i].index += at;
+  }
+
+  // What takes whole rows to their results, if they can be taken so.
+  ReduceRowsTable::Rows whole_rows() const {
+    const bool floats = s.dtype == DType::float32 || s.dtype == DType::float64;
+    if (s.chunks() != 1 || !floats || dense_row(0, s.count) < 0) return nullptr;
+    const ReduceRowsTable& by_rows = DLX_SELECT_ISA(reduce_rows_table);
+    const int t = s.dtype == DType::float64;
+    switch (s.kind) {
+      case Reduction::sum:
+      case Reduction::mean:
+        return by_rows.sum[t];
+      case Reduction::max:
+        return by_rows.max[t];
+      case Reduction::min:
+        return by_rows.min[t];
+      default:
+        return nullptr;
+    }
+  }
+
+  void run_rows(ReduceRowsTable::Rows f) const {
+    const double divisor = s.kind == Reduction::mean ? static_cast<double>(s.count) : 1;
+    parallel_for(s.outputs, grain(), [&](int64_t begin, int64_t end) {
+      walk_runs(s.kept, begin, end - begin,
+                [&](int64_t offset, int64_t row_step, int64_t done, int64_t rows) {
+                  f(x + offset * width, row_step, rows, s.count, divisor,
+                    y + (begin + done) * width);
+                });
+    });
   }
 
   static void convert(DType from, DType to, const void* in, void* out, int64_t n) {
@@ -323,7 +359,11 @@ void reduce(Ctx&, const void* shape, void* const* buffers, void* workspace) {
   const auto& s = *static_cast<const ReduceShape*>(shape);
   if (s.outputs == 0) return;
   const Reducer reducer(s, buffers);
-  if (s.chunks() == 1) {
+  const ReduceRowsTable::Rows by_rows = reducer.whole_rows();
+  if (choice.pick(by_rows ? kRows : kStates, 1 << kStates | (by_rows != nullptr) << kRows) ==
+      kRows) {
+    reducer.run_rows(by_rows);
+  } else if (s.chunks() == 1) {
     reducer.one_chunk();
   } else {
     reducer.many_chunks(workspace);

@@ -42,4 +42,12 @@ struct ReduceTable {
   ReduceKernel kernel[kReduceSteps][kNumDTypes];
 };
 
+// Whole rows of n <= kReduceChunk elements, n > 0, to their results: y[r] = sum / divisor, max or
+// min of x[r x_step ...]. [0]: float32, [1]: float64. The bits of the steps above.
+struct ReduceRowsTable {
+  using Rows = void (*)(const void* x, int64_t x_step, int64_t rows, int64_t n, double divisor,
+                        void* y);
+  Rows sum[2], max[2], min[2];
+};
+
 }  // namespace dlx

@@ -16,6 +16,7 @@ SHAPES = [
     *[((2, 3, 1, 4, 2), axis) for axis in ((0, 3), (1, 4), -2)],
     ((), None),
     ((8, 1031), 1),
+    *[((19, n), 1) for n in (2, 3, 8, 16, 100)],
     ((8, 1031), 0),
 ]
 EMPTY = [((0,), None), ((3, 0, 2), 0), ((3, 0, 2), (0, 2))]  # the result of the last two is empty
