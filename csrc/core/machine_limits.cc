@@ -92,9 +92,10 @@ MachineLimits measure_machine_limits() {
   const LimitKernels& kernels = DLX_SELECT_ISA(limit_kernels);
   const double f32 = gflops(kernels.fma_f32, kernels.flops_per_round_f32);
   const double bf16 = has_bf16() ? gflops(kernels.fma_bf16, 2 * kernels.flops_per_round_f32) : 0;
+  const double tiles = has_amx_bf16() ? gflops(kernels.tiles_bf16, kTileFlops) : 0;
   return {f32,
           gflops(kernels.fma_f64, kernels.flops_per_round_f64),
-          std::max(f32, bf16),
+          std::max({f32, bf16, tiles}),
           measure_bandwidth(1, 1, 2 * cache_bytes(), false),
           num_threads(),
           current_isa()};

@@ -9,7 +9,7 @@ namespace dlx {
 // On `threads` threads with the instruction set `isa`.
 struct MachineLimits {
   double gflops_f32, gflops_f64;  // a multiply-add counts as two
-  double gflops_bf16;             // of VDPBF16PS or float32's, whichever is more; not AMX
+  double gflops_bf16;             // of AMX, VDPBF16PS or float32's, whichever is most
   double copy_gbs;                // bytes read + written by a plain copy far larger than the caches
   int threads;
   Isa isa;
@@ -34,11 +34,13 @@ constexpr int kMostReads = 4, kMostWrites = 3;  // arrays; one at least in all
 double measure_bandwidth(int reads, int writes, int64_t array_bytes, bool streaming);
 
 // machine_limits.kernel.cc. The loops do nothing but multiply-adds in registers, or moves.
+constexpr int64_t kTileFlops = 4 * 2 * 16 * 16 * 32;
 struct LimitKernels {
   int64_t flops_per_round_f32, flops_per_round_f64;
   void (*fma_f32)(int64_t rounds);
   void (*fma_f64)(int64_t rounds);
-  void (*fma_bf16)(int64_t rounds);  // null but on avx512, where has_bf16(): twice f32's flops
+  void (*fma_bf16)(int64_t rounds);    // null but on avx512, where has_bf16(): twice f32's flops
+  void (*tiles_bf16)(int64_t rounds);  // likewise, where has_amx_bf16(): kTileFlops
   // x: the arrays read, y: those written; bytes of each, % 64 == 0; 64-byte aligned
   using Move = void (*)(const char* const* x, char* const* y, int64_t bytes);
   Move move[2][kMostReads + 1][kMostWrites + 1];  // [streaming][reads][writes]

@@ -305,10 +305,76 @@ void all() {
   negative_strides<T>();
 }
 
+// bfloat16 (numbers of few bits, so that float32 holds their sums exactly): bias and ReLU come
+// before the one rounding. Strides of any kind, C guarded.
+void half_epilogue(int64_t m, int64_t n, int64_t k, int64_t spread) {
+  const auto bits = [](double x) {
+    const float f = static_cast<float>(x);
+    uint32_t word;
+    std::memcpy(&word, &f, 4);
+    return static_cast<uint16_t>((word + 0x7fff + (word >> 16 & 1)) >> 16);
+  };
+  for (int way = 0; way < 16; ++way) {
+    GemmShape s = make_shape(m, n, k, way & 1, way & 2, spread);
+    s.dtype = DType::bfloat16, s.bias = way & 4, s.relu = way & 8;
+    const auto draw = [&](int64_t count, std::vector<double>& x, std::vector<uint16_t>& to) {
+      for (int64_t i = 0; i < count; ++i) {
+        x.push_back(std::floor(4 * next_random()) / 4);
+        to.push_back(bits(x.back()));
+      }
+    };
+    std::vector<double> a, b, bias;
+    std::vector<uint16_t> a_bits, b_bits, bias_bits;
+    draw(extent(s, s.a_batch, m, s.a_row, k, s.a_col), a, a_bits);
+    draw(extent(s, s.b_batch, k, s.b_row, n, s.b_col), b, b_bits);
+    draw(n, bias, bias_bits);
+    for (const int threads : {1, 3}) {
+      set_num_threads(threads);
+      const uint16_t untouched = 0x7fff;
+      std::vector<uint16_t> c(static_cast<size_t>(m * s.c_row + 2 * kGuard), untouched);
+      const auto bytes = static_cast<size_t>(gemm_workspace(s));
+      void* workspace = std::aligned_alloc(64, (bytes + 64) / 64 * 64);
+      std::memset(workspace, 0xff, bytes);
+      gemm(s, a_bits.data(), b_bits.data(), c.data() + kGuard, workspace, bias_bits.data());
+      std::free(workspace);
+      for (int64_t i = 0; i < m; ++i) {
+        for (int64_t j = 0; j < n; ++j) {
+          double sum = s.bias ? bias[static_cast<size_t>(j)] : 0;
+          for (int64_t p = 0; p < k; ++p)
+            sum += a[static_cast<size_t>(i * s.a_row + p * s.a_col)] *
+                   b[static_cast<size_t>(p * s.b_row + j * s.b_col)];
+          uint16_t& got = c[static_cast<size_t>(kGuard + i * s.c_row + j)];
+          if (got != bits(s.relu && sum < 0 ? 0 : sum)) fail(s, "bfloat16 bits", got, bits(sum));
+          got = untouched;
+        }
+      }
+      for (const uint16_t x : c)
+        if (x != untouched) fail(s, "wrote outside C", x, untouched);
+    }
+    ++cases;
+  }
+}
+
+void halves() {
+  for (const int64_t spread : {1, 3}) {
+    half_epilogue(1, 1, 1, spread);
+    half_epilogue(5, 33, 31, spread);
+    half_epilogue(33, 70, 65, spread);
+    half_epilogue(97, 31, 545, spread);
+  }
+}
+
 }  // namespace
 
 int main() {
   for (Choice* choice : Choice::all()) {
+    if (choice->op == "half_matmul") {  // not all of them on every CPU
+      for (int i = -1; i < static_cast<int>(choice->algorithms.size()); ++i) {
+        choice->force(i);
+        halves();
+      }
+      choice->force(-1);
+    }
     if (choice->op != "matmul") continue;
     for (int i = -1; i < static_cast<int>(choice->algorithms.size()); ++i) {  // -1: as chosen
       choice->force(i);

@@ -23,10 +23,14 @@ def rows():
         Row(f"{n} NN float64", partial(product, m=n, n=n, k=n, kind="NN", dtype="float64"))
         for n in (512, 1024, 2048)
     ]
+    half = [
+        Row(f"{n} NN bfloat16", partial(product, m=n, n=n, k=n, kind="NN", dtype="bfloat16"))
+        for n in (1024, 2048)
+    ]
     layers = [
         Row(f"linear ({m}, {k}) -> {n}", partial(linear, m=m, k=k, n=n)) for m, k, n in LINEAR
     ]
-    return square + double + layers
+    return square + double + half + layers
 
 
 def drawn(rng, count):
@@ -48,21 +52,23 @@ def drawn(rng, count):
 def product(torch, m, n, k, kind, dtype="float32"):
     """(m,k) @ (k,n); N: an operand as it lies in memory, T: its transpose does."""
     rng = np.random.default_rng(0)
-    a = rng.normal(size=(k, m) if kind[0] == "T" else (m, k)).astype(dtype)
-    b = rng.normal(size=(n, k) if kind[1] == "T" else (k, n)).astype(dtype)
+    a = rng.normal(size=(k, m) if kind[0] == "T" else (m, k))
+    b = rng.normal(size=(n, k) if kind[1] == "T" else (k, n))
 
     def oriented(x, y):
         return x.T if kind[0] == "T" else x, y.T if kind[1] == "T" else y
 
-    x, y = oriented(dlx.tensor(a), dlx.tensor(b))
+    x, y = oriented(*(dlx.tensor(v).astype(dtype) for v in (a, b)))
     calls = {DLX: lambda: x @ y}
     if torch is not None:
-        xt, yt = oriented(torch.from_numpy(a), torch.from_numpy(b))
+        kept = getattr(torch, dtype)
+        xt, yt = oriented(*(torch.from_numpy(v).to(kept) for v in (a, b)))
         into = xt @ yt
         calls[INTO] = lambda: torch.matmul(xt, yt, out=into)
-    size = np.dtype(dtype).itemsize
+    size = {"float64": 8, "float32": 4, "bfloat16": 2}[dtype]
     traffic = (size * (m * k + k * n), size * m * n)
-    return Subject(calls, 2.0 * m * n * k, traffic, tolerance=1e-4, dtype=dtype)
+    tolerance = 2.0**-7 if dtype == "bfloat16" else 1e-4  # a unit in the last place of the largest
+    return Subject(calls, 2.0 * m * n * k, traffic, tolerance=tolerance, dtype=dtype)
 
 
 def linear(torch, m, k, n):

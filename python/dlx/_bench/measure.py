@@ -120,6 +120,8 @@ def _arrays(result):
         return [a for part in result for a in _arrays(part)]
     if hasattr(result, "detach"):
         result = result.detach()
+    if str(getattr(result, "dtype", "")).endswith("bfloat16"):  # NumPy has none
+        result = result.float() if hasattr(result, "float") else result.astype("float32")
     return [np.asarray(result.numpy() if hasattr(result, "numpy") else result)]
 
 
