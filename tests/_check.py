@@ -36,8 +36,8 @@ def to_tensor(array, device, dtype=None):
 def to_numpy(tensor):
     """float64 for the floating dtypes (exact), NumPy's own for the others."""
     if str(tensor.dtype) in EPS:
-        return np.array(dlx.astype(tensor, dlx.float64).numpy())
-    return np.array(tensor.numpy())
+        return np.array(dlx.astype(tensor, dlx.float64).cpu().numpy())
+    return np.array(tensor.cpu().numpy())
 
 
 def assert_bits(actual, expected, what):

@@ -7,6 +7,7 @@
 namespace dlx {
 
 void bind_runtime(pybind11::module_&);    // memory, machine limits, test hooks
+void bind_device(pybind11::module_&);     // what devices there are, copies between them
 void bind_observers(pybind11::module_&);  // the profiler, recorded programs
 void bind_dlpack(pybind11::module_&);     // to_dlpack, from_dlpack
 
@@ -29,6 +30,7 @@ inline void bind_all(pybind11::module_& m) {
   bind_map(m);
   bind_matmul(m);
   bind_runtime(m);
+  bind_device(m);
   bind_observers(m);
   bind_dlpack(m);
   bind_reinterpret(m);

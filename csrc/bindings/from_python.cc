@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bindings/map.h"
+#include "core/device.h"
 #include "ops/map.h"
 
 namespace dlx {
@@ -220,9 +221,8 @@ PyObject* nested_list(const Array& a, int depth, const char* at) {
 
 }  // namespace
 
-Array array_from_data(PyObject* data, std::optional<DType> dtype, Device device) {
-  DLX_CHECK_AS(std::runtime_error, device.kind == DeviceKind::cpu,
-               "tensor: only the CPU is available");
+namespace {
+Array array_on_host(PyObject* data, std::optional<DType> dtype) {
   if (is_tensor(data)) {
     const Array a = array_of(data);  // another thread may give the tensor a new value meanwhile
     return dtype && *dtype != a.dtype ? cast_to(a, *dtype) : copy_of(current_ctx(), a);
@@ -236,6 +236,11 @@ Array array_from_data(PyObject* data, std::optional<DType> dtype, Device device)
                         : flat.kind == Kind::integer ? DType::int64
                                                      : DType::float32;
   return array_from_numbers(flat, dtype.value_or(natural));
+}
+}  // namespace
+
+Array array_from_data(PyObject* data, std::optional<DType> dtype, Device device) {
+  return moved(current_ctx(), array_on_host(data, dtype), device);
 }
 
 Array borrow_buffer(PyObject* exporter) {
@@ -268,16 +273,16 @@ PyObject* item_of(const Array& a) {
   return guarded([&] {
     DLX_CHECK(a.size() == 1, "item: expected one element, got shape ", a.shape);
     DLX_CHECK_AS(std::runtime_error, a.storage, "item: this value was not kept");
-    notify_host_read(current_ctx(), a);
-    return visit(a.dtype, a.data(), ToPython{});
+    const Array here = on_host(current_ctx(), a);
+    return visit(a.dtype, here.data(), ToPython{});
   });
 }
 
 PyObject* list_of(const Array& cell) {
   return guarded([&] {
-    const Array a = cell;  // making lists may run code that gives the tensor another value
-    DLX_CHECK_AS(std::runtime_error, a.storage, "tolist: this value was not kept");
-    notify_host_read(current_ctx(), a);
+    DLX_CHECK_AS(std::runtime_error, cell.storage, "tolist: this value was not kept");
+    // A copy: making lists may run code that gives the tensor another value.
+    const Array a = on_host(current_ctx(), cell);
     return nested_list(a, 0, static_cast<const char*>(a.data()));
   });
 }
@@ -303,6 +308,10 @@ bool has_layout(const Array& a, int flags) {
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   PyObject* done = guarded([&]() -> PyObject* {
     const Array& a = array_of(self);
+    if (a.device().kind != DeviceKind::cpu) {
+      PyErr_SetString(PyExc_TypeError, "numpy: the tensor is not on the CPU; use x.cpu().numpy()");
+      throw py::error_already_set();
+    }
     const char* format = kFormat[static_cast<int>(a.dtype)];
     if (!format) {
       PyErr_Format(PyExc_TypeError, "numpy: NumPy has no dtype %s; use x.float().numpy()",
@@ -342,11 +351,17 @@ void release_buffer(PyObject*, Py_buffer* view) {
 }
 
 void bind_from_python(py::module_& m) {
-  m.def("from_data", [](py::handle data, py::object dtype) {
-    std::optional<DType> t;
-    if (!dtype.is_none()) t = dtype_from(dtype.ptr(), "tensor");
-    return array_from_data(data.ptr(), t, Device{});
-  });
+  // On the device of (kind, index): Tensor._device_code.
+  m.def(
+      "from_data",
+      [](py::handle data, py::object dtype, std::pair<int, int> device) {
+        std::optional<DType> t;
+        if (!dtype.is_none()) t = dtype_from(dtype.ptr(), "tensor");
+        return array_from_data(
+            data.ptr(), t,
+            {static_cast<DeviceKind>(device.first), static_cast<int8_t>(device.second)});
+      },
+      py::arg("data"), py::arg("dtype"), py::arg("device") = std::pair(0, 0));
   m.def("borrow", [](py::handle exporter) { return borrow_buffer(exporter.ptr()); });
 }
 

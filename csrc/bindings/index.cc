@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "bindings/tensor_base.h"
+#include "core/device.h"
 #include "core/view.h"
 #include "ops/copy.h"
 #include "ops/nonzero.h"
@@ -184,8 +185,8 @@ Array nonzero(const Array& mask) {
   Array count = empty(Dims{}, DType::int64, mask.device());
   NonzeroShape shape = NonzeroShape::make(mask, 0);
   launch_from_python(ops::count_nonzero, shape, {&mask}, {&count});
-  notify_host_read(current_ctx(), count);
-  shape.count = *static_cast<const int64_t*>(count.data());
+  const Array found = on_host(current_ctx(), count);
+  shape.count = *static_cast<const int64_t*>(found.data());
   Array y = empty(Dims{shape.count}, DType::int64, mask.device());
   launch_from_python(ops::nonzero, shape, {&mask}, {&y});
   return y;

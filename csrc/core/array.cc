@@ -5,6 +5,7 @@
 
 #include "core/allocator.h"
 #include "core/check.h"
+#include "core/device.h"
 #include "core/guarded.h"
 #include "core/test_hooks.h"
 
@@ -28,7 +29,7 @@ void StorageRef::destroy(Storage* s) {
   if (s->release) {
     s->release(s);
   } else {
-    dlx::release(s->data, s->bytes);
+    release_on(s->device, s->data, s->bytes);
   }
   s->~Storage();
   dlx::release(s, sizeof(Storage));
@@ -82,12 +83,15 @@ Array empty(const Dims& shape, DType dtype, Device device) {
   a.strides = dense_strides(shape);
   a.dtype = dtype;
   int64_t bytes = a.bytes();
-  if (hooks::poison_outputs.load(std::memory_order_relaxed)) [[unlikely]] {
+  const bool poisons = hooks::poison_outputs.load(std::memory_order_relaxed);
+  if (poisons && device.kind == DeviceKind::cpu) [[unlikely]] {
     a.storage = StorageRef(make_storage(allocate_guarded(bytes), bytes, device));
     a.storage->release = [](Storage* s) { release_guarded(s->data, s->bytes); };
     return a;
   }
-  a.storage = StorageRef(make_storage(allocate(bytes), bytes, device));
+  a.storage = StorageRef(make_storage(allocate_on(device, bytes), bytes, device));
+  if (poisons) [[unlikely]]
+    cuda_backend()->fill(device, a.data(), 0xff, bytes);
   return a;
 }
 

@@ -17,6 +17,10 @@ struct TypeError : std::runtime_error {
 
 inline std::ostream& operator<<(std::ostream& out, DType t) { return out << name_of(t); }
 
+inline std::ostream& operator<<(std::ostream& out, Device d) {
+  return d.kind == DeviceKind::cpu ? out << "cpu" : out << "cuda:" << int{d.index};
+}
+
 // Shapes print as Python tuples: (), (3,), (2, 4).
 inline std::ostream& operator<<(std::ostream& out, const Dims& dims) {
   out << '(';

@@ -6,6 +6,7 @@
 
 #include "core/allocator.h"
 #include "core/check.h"
+#include "core/device.h"
 #include "core/parallel.h"
 #include "ops/copy.h"
 
@@ -17,11 +18,13 @@ namespace {
 
 // Memory for the time of one launch; 0 bytes cost nothing.
 struct Scratch {
-  explicit Scratch(int64_t n) : bytes(n), data(n ? allocate(n) : nullptr) {}
+  Scratch(Device where, int64_t n)
+      : device(where), bytes(n), data(n ? allocate_on(device, n) : nullptr) {}
   ~Scratch() {
-    if (data) release(data, bytes);
+    if (data) release_on(device, data, bytes);
   }
   Scratch(const Scratch&) = delete;
+  Device device;
   int64_t bytes;
   void* data;
 };
@@ -29,6 +32,17 @@ struct Scratch {
 bool all_dense(Inputs inputs) {
   return std::all_of(inputs.begin(), inputs.end(), [](const Array* a) { return a->is_dense(); });
 }
+
+#if DLX_WITH_CUDA
+void check_devices(const Launch& call) {
+  const Device device = call.outputs[0]->device();
+  for (const Array* a : call.inputs)
+    DLX_CHECK_AS(std::runtime_error, a->device() == device || call.op.crosses, call.op.name,
+                 ": expected one device, got ", a->device(), " and ", device);
+}
+#else
+void check_devices(const Launch&) {}
+#endif
 
 void launch_dense(Ctx& ctx, const Launch& call) {
   std::vector<Array> copies;
@@ -58,11 +72,17 @@ void remove_observer(Ctx& ctx, Observer* observer) {
 
 void run_kernel(Ctx& ctx, const Op& op, const void* shape, void* const* buffers, Device device) {
   Kernel kernel = op.kernels[static_cast<int>(device.kind)];
+  if (device.kind != DeviceKind::cpu) [[unlikely]] {
+    DLX_CHECK_AS(std::runtime_error, kernel, op.name, ": has no kernel for cuda");
+    cuda_backend()->enter(device);
+  }
+  ctx.device = device;
   std::optional<KeepThreads> keep;  // a workspace may be sized by their number
   if (op.workspace) keep.emplace();
   int64_t workspace_bytes = op.workspace ? op.workspace(shape) : 0;
-  Scratch workspace(workspace_bytes);
+  Scratch workspace(device, workspace_bytes);
   kernel(ctx, shape, buffers, workspace.data);
+  if (op.can_fail && device.kind != DeviceKind::cpu) cuda_backend()->take_error(device, &ctx.error);
   if (op.can_fail && ctx.error.filled.load(std::memory_order_relaxed)) [[unlikely]] {
     ctx.error.filled.store(false);
     throw std::out_of_range(op.explain(shape, ctx.error));
@@ -75,10 +95,11 @@ void launch_bytes(Ctx& ctx, const Launch& call) {
   if (!call.op.strided && !all_dense(call.inputs)) [[unlikely]]
     return launch_dense(ctx, call);
 
+  check_devices(call);
   constexpr size_t kInline = 16;
   void* few[kInline];
   size_t count = call.inputs.size() + call.outputs.size();
-  Scratch many(count > kInline ? static_cast<int64_t>(count * sizeof(void*)) : 0);
+  Scratch many(Device{}, count > kInline ? static_cast<int64_t>(count * sizeof(void*)) : 0);
   void** buffers = count > kInline ? static_cast<void**>(many.data) : few;
   void** next = buffers;
   for (const Array* a : call.inputs) *next++ = a->data();

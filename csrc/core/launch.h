@@ -15,6 +15,24 @@ struct Ctx;
 // A plain function: allocates nothing, hides nothing. `buffers` are the inputs, then the outputs.
 using Kernel = void (*)(Ctx& ctx, const void* shape, void* const* buffers, void* workspace);
 
+// DLX_DECLARE_KERNEL(add) declares an op's kernels, one a device kind; DLX_KERNELS(add) are they.
+#if DLX_WITH_CUDA
+#define DLX_DECLARE_KERNEL(name)                                             \
+  namespace cpu {                                                            \
+  void name(Ctx&, const void* shape, void* const* buffers, void* workspace); \
+  }                                                                          \
+  namespace cuda {                                                           \
+  void name(Ctx&, const void* shape, void* const* buffers, void* workspace); \
+  }
+#define DLX_KERNELS(name) {::dlx::cpu::name, ::dlx::cuda::name}
+#else
+#define DLX_DECLARE_KERNEL(name)                                             \
+  namespace cpu {                                                            \
+  void name(Ctx&, const void* shape, void* const* buffers, void* workspace); \
+  }
+#define DLX_KERNELS(name) {::dlx::cpu::name}
+#endif
+
 struct Cost {
   int64_t flops = 0;
   int64_t bytes = 0;  // that must move at least: every input read once, every output written once
@@ -31,6 +49,7 @@ struct Op {
                            // door makes them dense
   bool random = false;     // draws random numbers: advances the counter cell it updates
   bool can_fail = false;   // may fill the error slot
+  bool crosses = false;    // its inputs may be on other devices than its outputs
   bool baseline = false;   // compiled once, for the lowest instruction set, not per level
   uint64_t updates = 0;    // bit i: output i is read and written; the others are overwritten
   uint64_t may_alias = 0;  // bit i: output 0 may be input i's memory

@@ -16,14 +16,12 @@ struct CopyShape {
                         const Dims& y_strides);
 };
 
-namespace cpu {
-void copy(Ctx&, const void* shape, void* const* buffers, void* workspace);
-}
+DLX_DECLARE_KERNEL(copy)
 
 namespace ops {
 inline constexpr Op copy{
     .name = "copy",
-    .kernels = {cpu::copy},
+    .kernels = DLX_KERNELS(copy),
     .strided = true,
     .baseline = true,
     .cost =

@@ -13,14 +13,12 @@ struct FillShape {
   }
 };
 
-namespace cpu {
-void fill(Ctx&, const void* shape, void* const* buffers, void* workspace);
-}
+DLX_DECLARE_KERNEL(fill)
 
 namespace ops {
 inline constexpr Op fill{
     .name = "fill",
-    .kernels = {cpu::fill},
+    .kernels = DLX_KERNELS(fill),
     .baseline = true,
     .cost =
         [](const void* shape) {

@@ -31,7 +31,7 @@ const Op& map_op(int row) {
     std::vector<Op> all;
     for (int i = 0; i < portable::map_table.rows; ++i)
       all.push_back({.name = portable::map_table.row[i].name,
-                     .kernels = {cpu::map},
+                     .kernels = DLX_KERNELS(map),
                      .strided = true,
                      .may_alias = (1u << kMaxMapInputs) - 1,
                      .cost = [](const void* shape) {

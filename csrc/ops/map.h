@@ -41,15 +41,13 @@ struct CastShape {
   static CastShape make(const Array& x, DType to) { return {x.dtype, to, x.size()}; }
 };
 
-namespace cpu {
-void map(Ctx&, const void* shape, void* const* buffers, void* workspace);
-void cast(Ctx&, const void* shape, void* const* buffers, void* workspace);
-}  // namespace cpu
+DLX_DECLARE_KERNEL(map)
+DLX_DECLARE_KERNEL(cast)
 
 namespace ops {
 inline constexpr Op cast{
     .name = "cast",
-    .kernels = {cpu::cast},
+    .kernels = DLX_KERNELS(cast),
     .cost =
         [](const void* shape) {
           const auto& s = *static_cast<const CastShape*>(shape);

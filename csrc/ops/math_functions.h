@@ -2,24 +2,25 @@
 // 2 ulp; with FMA where the instruction set has it, so the bits are those of an instruction set.
 // float64 calls libm: it is the precision that checks, not the one that races; so do pow, sin, cos
 // and the floored division. Polynomials without a source are minimax fits (Lawson's iteration).
-// Included inside namespace dlx::<instruction set>.
+// Included inside namespace dlx::<instruction set> or dlx::cuda: constexpr, for nvcc compiles such
+// functions for both sides.
 #pragma once
 
 namespace math {
 
-inline float from_bits(int32_t i) { return __builtin_bit_cast(float, i); }
-inline int32_t to_bits(float f) { return __builtin_bit_cast(int32_t, f); }
+constexpr float from_bits(int32_t i) { return __builtin_bit_cast(float, i); }
+constexpr int32_t to_bits(float f) { return __builtin_bit_cast(int32_t, f); }
 
 // a * b + c, rounded once where there is an instruction for it.
 template <bool kFused = true>
-inline float fma(float a, float b, float c) {
-#if defined(__FMA__)
+constexpr float fma(float a, float b, float c) {
+#if defined(__FMA__) || defined(__CUDACC__)
   if constexpr (kFused) return __builtin_fmaf(a, b, c);
 #endif
   return a * b + c;
 }
-inline double fma(double a, double b, double c) {
-#if defined(__FMA__)
+constexpr double fma(double a, double b, double c) {
+#if defined(__FMA__) || defined(__CUDACC__)
   return __builtin_fma(a, b, c);
 #else
   return a * b + c;
@@ -28,27 +29,27 @@ inline double fma(double a, double b, double c) {
 
 // The bits of floats of one sign order as integers, whose minimum is one instruction, while g++
 // makes several of a comparison of floats. NaN becomes the bound: whoever calls puts it back.
-inline float at_most(float x, float bound) {  // bound > 0
+constexpr float at_most(float x, float bound) {  // bound > 0
   return from_bits(to_bits(x) < to_bits(bound) ? to_bits(x) : to_bits(bound));
 }
-inline float at_least(float x, float bound) {  // bound < 0
+constexpr float at_least(float x, float bound) {  // bound < 0
   const uint32_t bits = static_cast<uint32_t>(to_bits(x));
   const uint32_t most = static_cast<uint32_t>(to_bits(bound));
   return from_bits(static_cast<int32_t>(bits < most ? bits : most));
 }
-inline float nan_of(float x, float y) { return x == x ? y : x; }
+constexpr float nan_of(float x, float y) { return x == x ? y : x; }
 
 // Adding it rounds to the nearest integer, and the low bits of the sum are that integer plus the
 // exponent's bias: shifted up they are its power of two.
 constexpr float kRound = 12582912.f + 127.f;  // 1.5 * 2^23 + 127
-inline float power_of_two(float rounded) { return from_bits(to_bits(rounded) << 23); }
+constexpr float power_of_two(float rounded) { return from_bits(to_bits(rounded) << 23); }
 
 // e^x = 4^m e^r, |r| <= ln2: results in the subnormal range and the overflow to infinity come out
 // right, because 2^m alone always is a number. x from -104 to 89.
 struct Exponential {
   float p, a;  // e^r - 1, which is small, and 2^m
 };
-inline Exponential split_exp(float x) {
+constexpr Exponential split_exp(float x) {
   const float rounded = fma(x, 0.72134752f, kRound);
   const float m = rounded - kRound;
   float r = fma(m, -1.38671875f, x);  // 4^m = e^(m ln4); the first product is exact
@@ -60,19 +61,19 @@ inline Exponential split_exp(float x) {
   return {fma(p, z, r), power_of_two(rounded)};
 }
 
-inline float exp(float x) {
+constexpr float exp(float x) {
   const Exponential e = split_exp(at_least(at_most(x, 89.f), -104.f));
   return nan_of(x, (e.p + 1.f) * e.a * e.a);
 }
 
 // e^-|x|; anything for NaN
-inline float exp_below(float x) {
+constexpr float exp_below(float x) {
   const Exponential e = split_exp(at_least(-__builtin_fabsf(x), -104.f));
   return (e.p + 1.f) * e.a * e.a;
 }
 
 // e^x - 1 = 4^m (e^r - 1) + (4^m - 1), which cancels nowhere. From 2^30 on the 1 does not count.
-inline float expm1(float x) {
+constexpr float expm1(float x) {
   const Exponential e = split_exp(at_least(at_most(x, 89.f), -104.f));
   const float power = e.a * e.a;
   const float small = fma(e.p, power, power - 1.f);
@@ -83,7 +84,7 @@ inline float expm1(float x) {
 // x / (d + rest) for 1 <= d <= 2 and a rest that d has no digits for. AVX-512 divides 16 numbers in
 // 16 cycles; a parabola and Newton's iteration take 4. The last step corrects the quotient by its
 // remainder.
-inline float quotient(float x, float d, float rest) {
+constexpr float quotient(float x, float d, float rest) {
 #if defined(__AVX512F__)
   float r = fma(fma(0.3232322f, d, -1.4545451f), d, 2.1212119f);
   r = fma(r, fma(-d, r, 1.f), r);
@@ -97,9 +98,9 @@ inline float quotient(float x, float d, float rest) {
 
 // x = 2^e m, m in [sqrt(1/2), sqrt 2): e ln2 + log m by the polynomial of Cephes logf (Moshier).
 // For normal x > 0.
-inline bool is_normal(float x) { return x >= 1.17549435e-38f && x < __builtin_inff(); }
+constexpr bool is_normal(float x) { return x >= 1.17549435e-38f && x < __builtin_inff(); }
 template <bool kFused = true>
-inline float log_normal(float x, float scale = 0.f) {
+constexpr float log_normal(float x, float scale = 0.f) {
   const int32_t bits = to_bits(x) - 0x3f3504f3;  // so that the mantissa lands there
   const float m = from_bits((bits & 0x007fffff) + 0x3f3504f3) - 1.f;
   const float e = static_cast<float>(bits >> 23) - scale;
@@ -119,7 +120,7 @@ inline float log_normal(float x, float scale = 0.f) {
   return fma<kFused>(e, 0.693359375f, m + y);
 }
 template <bool kFused = true>
-inline float log(float x) {
+constexpr float log(float x) {
   const bool subnormal = x < 1.17549435e-38f;
   const float y = log_normal<kFused>(subnormal ? x * 8388608.f : x, subnormal ? 23.f : 0.f);
   float result = x == __builtin_inff() ? x : y;
@@ -128,7 +129,7 @@ inline float log(float x) {
 }
 
 // tanh |x| = -u / (2 + u), u = e^(-2|x|) - 1: nothing cancels. From 10 on it is 1.
-inline float tanh(float x) {
+constexpr float tanh(float x) {
   const Exponential e = split_exp(-2.f * at_most(__builtin_fabsf(x), 10.f));
   const float power = e.a * e.a;
   const float u = fma(e.p, power, power - 1.f), d = 2.f + u;
@@ -136,7 +137,7 @@ inline float tanh(float x) {
 }
 
 // w = 1 + x is rounded; what it lost, over w, makes up for it: log is nearly straight so far.
-inline float log1p(float x) {
+constexpr float log1p(float x) {
   float w = 1.f + x;
   float lost = x - (w - 1.f);
   float y = log(w) + lost / w;
@@ -146,7 +147,7 @@ inline float log1p(float x) {
 
 // e^(a^2) erfc(a) for a >= 0, up to a = 10.3, where e^(-a^2) ends: a rational minimax fit, 6e-9
 // relative before rounding.
-inline float scaled_erfc(float a) {
+constexpr float scaled_erfc(float a) {
   a = a > 10.3f ? 10.3f : a;
   float p = 3.2970468e-2f;
   p = fma(p, a, 2.3004643e-1f);
@@ -163,7 +164,7 @@ inline float scaled_erfc(float a) {
 }
 
 // Near 0 an odd polynomial (a fit of the same kind, 1.2e-8), elsewhere 1 - erfc.
-inline float erf(float x) {
+constexpr float erf(float x) {
   float a = __builtin_fabsf(x), z = x * x;
   float far = fma(-exp_below(z), scaled_erfc(a), 1.f);  // NaN by scaled_erfc
   far = x < 0.f ? -far : far;
@@ -183,7 +184,7 @@ template <class T>
 struct Normal {
   T size, density, above;  // size: |x|, but finite
 };
-inline Normal<float> normal(float x) {
+constexpr Normal<float> normal(float x) {
   const float a = at_most(__builtin_fabsf(x), 13.28f);
   // -x^2/2 = (n + f) ln2; what rounding takes from x^2 and from the factor counts in the tail.
   const float z = a * a, lost = fma(a, a, -z);
@@ -203,23 +204,23 @@ inline Normal<float> normal(float x) {
   return {a, density, density * (p / q)};
 }
 
-inline float sigmoid(float x) { return 1.f / (1.f + exp(-x)); }
-inline float sqrt(float x) { return __builtin_sqrtf(x); }
-inline float pow(float x, float e) { return __builtin_powf(x, e); }
-inline float sin(float x) { return __builtin_sinf(x); }
-inline float cos(float x) { return __builtin_cosf(x); }
-inline float fmod(float x, float d) { return __builtin_fmodf(x, d); }
-inline float floor(float x) { return __builtin_floorf(x); }
-inline float ceil(float x) { return __builtin_ceilf(x); }
-inline float trunc(float x) { return __builtin_truncf(x); }
-inline float round(float x) { return __builtin_rintf(x); }  // halves to even
-inline float copysign(float x, float s) { return __builtin_copysignf(x, s); }
+constexpr float sigmoid(float x) { return 1.f / (1.f + exp(-x)); }
+constexpr float sqrt(float x) { return __builtin_sqrtf(x); }
+constexpr float pow(float x, float e) { return __builtin_powf(x, e); }
+constexpr float sin(float x) { return __builtin_sinf(x); }
+constexpr float cos(float x) { return __builtin_cosf(x); }
+constexpr float fmod(float x, float d) { return __builtin_fmodf(x, d); }
+constexpr float floor(float x) { return __builtin_floorf(x); }
+constexpr float ceil(float x) { return __builtin_ceilf(x); }
+constexpr float trunc(float x) { return __builtin_truncf(x); }
+constexpr float round(float x) { return __builtin_rintf(x); }  // halves to even
+constexpr float copysign(float x, float s) { return __builtin_copysignf(x, s); }
 
 // sin and cos of x = q pi/2 + r: by pi/2 in parts (Cody and Waite 1980); FMA makes every product
 // exact, else the reduction is in float64, where q times the first part is exact while |q| < 2^20.
 constexpr float kNearAngle = 1e6f;
-inline float sin_near(float x, int32_t quadrants = 0) {
-#if defined(__FMA__)
+constexpr float sin_near(float x, int32_t quadrants = 0) {
+#if defined(__FMA__) || defined(__CUDACC__)
   const float rounded = fma(x, 0.636619772f, 12582912.f), q = rounded - 12582912.f;
   float a = fma(q, -1.57079637f, x);
   a = fma(q, 4.37113883e-8f, a);
@@ -245,11 +246,11 @@ inline float sin_near(float x, int32_t quadrants = 0) {
   const int32_t bits = (to_bits(c) & odd) | (to_bits(s) & ~odd);
   return from_bits(bits ^ (quadrant & 2) << 30);
 }
-inline float cos_near(float x) { return sin_near(x, 1); }
+constexpr float cos_near(float x) { return sin_near(x, 1); }
 
 // sin and cos of 2 pi `turns`, 0 <= turns < 1: exact reduction to a quarter turn around 0, then the
 // polynomials of Cephes sinf and cosf (Moshier); under 1e-7 absolute.
-inline void sincos_turns(float turns, float& sine, float& cosine) {
+constexpr void sincos_turns(float turns, float& sine, float& cosine) {
   float quarters = turns * 4.f;
   int32_t quadrant = static_cast<int32_t>(quarters + 0.5f);
   float a = (quarters - static_cast<float>(quadrant)) * 1.57079633f;
@@ -267,30 +268,30 @@ inline void sincos_turns(float turns, float& sine, float& cosine) {
   cosine = from_bits(to_bits(along) ^ ((quadrant + 1) & 2) << 30);
 }
 
-inline double exp(double x) { return __builtin_exp(x); }
-inline double log(double x) { return __builtin_log(x); }
-inline double expm1(double x) { return __builtin_expm1(x); }
-inline double log1p(double x) { return __builtin_log1p(x); }
-inline double erf(double x) { return __builtin_erf(x); }
-inline Normal<double> normal(double x) {
+constexpr double exp(double x) { return __builtin_exp(x); }
+constexpr double log(double x) { return __builtin_log(x); }
+constexpr double expm1(double x) { return __builtin_expm1(x); }
+constexpr double log1p(double x) { return __builtin_log1p(x); }
+constexpr double erf(double x) { return __builtin_erf(x); }
+constexpr Normal<double> normal(double x) {
   double a = __builtin_fabs(x);
   a = a > 40. ? 40. : a;
   return {a, __builtin_exp(-0.5 * a * a), 0.5 * __builtin_erfc(a * 0.70710678118654752)};
 }
-inline double tanh(double x) { return __builtin_tanh(x); }
-inline double sigmoid(double x) { return 1. / (1. + __builtin_exp(-x)); }
-inline double sqrt(double x) { return __builtin_sqrt(x); }
-inline double pow(double x, double e) { return __builtin_pow(x, e); }
-inline double sin(double x) { return __builtin_sin(x); }
-inline double cos(double x) { return __builtin_cos(x); }
-inline double fmod(double x, double d) { return __builtin_fmod(x, d); }
-inline double floor(double x) { return __builtin_floor(x); }
-inline double ceil(double x) { return __builtin_ceil(x); }
-inline double trunc(double x) { return __builtin_trunc(x); }
-inline double round(double x) { return __builtin_rint(x); }
-inline double copysign(double x, double s) { return __builtin_copysign(x, s); }
+constexpr double tanh(double x) { return __builtin_tanh(x); }
+constexpr double sigmoid(double x) { return 1. / (1. + __builtin_exp(-x)); }
+constexpr double sqrt(double x) { return __builtin_sqrt(x); }
+constexpr double pow(double x, double e) { return __builtin_pow(x, e); }
+constexpr double sin(double x) { return __builtin_sin(x); }
+constexpr double cos(double x) { return __builtin_cos(x); }
+constexpr double fmod(double x, double d) { return __builtin_fmod(x, d); }
+constexpr double floor(double x) { return __builtin_floor(x); }
+constexpr double ceil(double x) { return __builtin_ceil(x); }
+constexpr double trunc(double x) { return __builtin_trunc(x); }
+constexpr double round(double x) { return __builtin_rint(x); }
+constexpr double copysign(double x, double s) { return __builtin_copysign(x, s); }
 
-inline void sincos_turns(double turns, double& sine, double& cosine) {
+constexpr void sincos_turns(double turns, double& sine, double& cosine) {
   double quarters = turns * 4.;
   int quadrant = static_cast<int>(quarters + 0.5);
   double a = (quarters - quadrant) * 1.5707963267948966;

@@ -11,7 +11,7 @@ constexpr bool is_real = static_cast<T>(0.5) != T{};
 // Square-and-multiply for integers; a negative exponent truncates towards 0, as C's conversion of
 // x^e would.
 template <class T>
-T power(T x, T e) {
+constexpr T power(T x, T e) {
   if constexpr (static_cast<T>(0.5) != T{}) {
     return math::pow(x, e);
   } else {
@@ -23,10 +23,10 @@ T power(T x, T e) {
   }
 }
 
-inline float magnitude(float x) { return __builtin_fabsf(x); }
-inline double magnitude(double x) { return __builtin_fabs(x); }
+constexpr float magnitude(float x) { return __builtin_fabsf(x); }
+constexpr double magnitude(double x) { return __builtin_fabs(x); }
 template <class T>
-T magnitude(T x) {
+constexpr T magnitude(T x) {
   return x < T{} ? -x : x;
 }
 
@@ -47,7 +47,7 @@ struct BitsOf<8> {
 
 // c ? x1 : x2 by a mask: g++ makes a branch of the other, for it then need not load both.
 template <class T>
-T choose(uint8_t c, T x1, T x2) {
+constexpr T choose(uint8_t c, T x1, T x2) {
   using Bits = typename BitsOf<sizeof(T)>::type;
   const Bits mask = static_cast<Bits>(-static_cast<Bits>(c != 0));
   const Bits a = __builtin_bit_cast(Bits, x1), b = __builtin_bit_cast(Bits, x2);
@@ -56,35 +56,35 @@ T choose(uint8_t c, T x1, T x2) {
 
 // Integers stay.
 template <class T>
-T floor_of(T x) {
+constexpr T floor_of(T x) {
   if constexpr (is_real<T>) x = math::floor(x);
   return x;
 }
 template <class T>
-T ceil_of(T x) {
+constexpr T ceil_of(T x) {
   if constexpr (is_real<T>) x = math::ceil(x);
   return x;
 }
 template <class T>
-T trunc_of(T x) {
+constexpr T trunc_of(T x) {
   if constexpr (is_real<T>) x = math::trunc(x);
   return x;
 }
 template <class T>
-T round_of(T x) {
+constexpr T round_of(T x) {
   if constexpr (is_real<T>) x = math::round(x);
   return x;
 }
 
 // The lowest integer divided by -1 traps.
 template <class T>
-bool divides_by_minus_one(T x) {
+constexpr bool divides_by_minus_one(T x) {
   return static_cast<T>(-1) < 0 && x == static_cast<T>(-1);
 }
 
 // x1 - x2 floor(x1 / x2), of x2's sign, as Python's %. An integer modulo 0 is 0, as NumPy's.
 template <class T>
-T floored_remainder(T x1, T x2) {
+constexpr T floored_remainder(T x1, T x2) {
   if constexpr (is_real<T>) {
     const T rest = math::fmod(x1, x2);
     if (rest == 0) return math::copysign(rest, x2);
@@ -99,7 +99,7 @@ T floored_remainder(T x1, T x2) {
 // floor(x1 / x2), as Python's //; by 0 the floats' x1 / 0, and 0 for integers, as NumPy's. From the
 // exact remainder: x1 / x2 may round up to the next integer.
 template <class T>
-T floored_quotient(T x1, T x2) {
+constexpr T floored_quotient(T x1, T x2) {
   if constexpr (is_real<T>) {
     if (x2 == 0) return x1 / x2;
     const T rest = math::fmod(x1, x2);
@@ -115,14 +115,14 @@ T floored_quotient(T x1, T x2) {
 
 // Quotients of float32 up to 2^28, rounded to float64, are integers only where they are exactly:
 // the distance of another from the next integer is at least 2^-24 (the unit of x2, divided by x2).
-inline bool is_near_quotient(float x1, float x2) {
+constexpr bool is_near_quotient(float x1, float x2) {
   const double quotient = static_cast<double>(x1) / static_cast<double>(x2);
   return (__builtin_fabs(quotient) < 268435456.) & (magnitude(x2) < __builtin_inff());
 }
-inline float near_quotient(float x1, float x2) {
+constexpr float near_quotient(float x1, float x2) {
   return static_cast<float>(__builtin_floor(static_cast<double>(x1) / static_cast<double>(x2)));
 }
-inline float near_remainder(float x1, float x2) {
+constexpr float near_remainder(float x1, float x2) {
   const double a = static_cast<double>(x1), d = static_cast<double>(x2);
   const float rest = static_cast<float>(a - __builtin_floor(a / d) * d);  // both exact
   return rest == 0.f ? math::copysign(0.f, x2) : rest;

@@ -28,28 +28,28 @@ using enum RowKind;
 
 // clang-format off
 struct Add : Row<"add", any> {
-  template <class T> static T apply(T x1, T x2) { return x1 + x2; }
+  template <class T> static constexpr T apply(T x1, T x2) { return x1 + x2; }
 };
 struct Subtract : Row<"subtract", numeric> {
-  template <class T> static T apply(T x1, T x2) { return x1 - x2; }
+  template <class T> static constexpr T apply(T x1, T x2) { return x1 - x2; }
 };
 struct Multiply : Row<"multiply", any> {
-  template <class T> static T apply(T x1, T x2) { return x1 * x2; }
+  template <class T> static constexpr T apply(T x1, T x2) { return x1 * x2; }
 };
 struct Divide : Row<"divide", floating> {
-  template <class T> static T apply(T x1, T x2) { return x1 / x2; }
+  template <class T> static constexpr T apply(T x1, T x2) { return x1 / x2; }
 };
 struct Pow : Row<"pow", numeric> {
-  template <class T> static T apply(T x, T e) { return power(x, e); }
+  template <class T> static constexpr T apply(T x, T e) { return power(x, e); }
 };
 struct Maximum : Row<"maximum", any> {  // NaN wins, as in NumPy
-  template <class T> static T apply(T x1, T x2) { return (x1 > x2) | (x1 != x1) ? x1 : x2; }
+  template <class T> static constexpr T apply(T x1, T x2) { return (x1 > x2) | (x1 != x1) ? x1 : x2; }
 };
 struct Minimum : Row<"minimum", any> {
-  template <class T> static T apply(T x1, T x2) { return (x1 < x2) | (x1 != x1) ? x1 : x2; }
+  template <class T> static constexpr T apply(T x1, T x2) { return (x1 < x2) | (x1 != x1) ? x1 : x2; }
 };
 struct Clip : Row<"clip", numeric, 2> {  // single selections: g++ vectorises no others here
-  template <class T> static T apply(T x, T low, T high) {
+  template <class T> static constexpr T apply(T x, T low, T high) {
     T y = x < low ? low : x;
     y = low != low ? low : y;
     y = y > high ? high : y;
@@ -58,73 +58,73 @@ struct Clip : Row<"clip", numeric, 2> {  // single selections: g++ vectorises no
 };
 
 struct Negative : Row<"negative", numeric> {
-  template <class T> static T apply(T x) { return -x; }
+  template <class T> static constexpr T apply(T x) { return -x; }
 };
 struct Abs : Row<"abs", numeric> {
-  template <class T> static T apply(T x) { return magnitude(x); }
+  template <class T> static constexpr T apply(T x) { return magnitude(x); }
 };
 struct Sign : Row<"sign", numeric> {
-  template <class T> static T apply(T x) {
+  template <class T> static constexpr T apply(T x) {
     return x != x ? x : static_cast<T>((T{} < x) - (x < T{}));
   }
 };
 struct Exp : Row<"exp", floating> {
-  template <class T> static T apply(T x) { return math::exp(x); }
+  template <class T> static constexpr T apply(T x) { return math::exp(x); }
 };
 struct Log : Row<"log", floating> {
-  template <class T> static T apply(T x) { return math::log(x); }
-  static bool is_near(float x) { return math::is_normal(x); }
-  static float apply_near(float x) { return math::log_normal(x); }
+  template <class T> static constexpr T apply(T x) { return math::log(x); }
+  static constexpr bool is_near(float x) { return math::is_normal(x); }
+  static constexpr float apply_near(float x) { return math::log_normal(x); }
 };
 struct Sqrt : Row<"sqrt", floating> {
-  template <class T> static T apply(T x) { return math::sqrt(x); }
+  template <class T> static constexpr T apply(T x) { return math::sqrt(x); }
 };
 struct Relu : Row<"relu", numeric> {
-  template <class T> static T apply(T x) { return x < T{} ? T{} : x; }
+  template <class T> static constexpr T apply(T x) { return x < T{} ? T{} : x; }
 };
 struct ReluBackward : Row<"relu_backward", floating> {
-  template <class T> static T apply(T g, T y) { return y <= T{} ? T{} : g; }
+  template <class T> static constexpr T apply(T g, T y) { return y <= T{} ? T{} : g; }
 };
 struct Tanh : Row<"tanh", floating> {
-  template <class T> static T apply(T x) { return math::tanh(x); }
+  template <class T> static constexpr T apply(T x) { return math::tanh(x); }
 };
 struct TanhBackward : Row<"tanh_backward", floating, 3> {
-  template <class T> static T apply(T g, T y) { return g * (1 - y * y); }
+  template <class T> static constexpr T apply(T g, T y) { return g * (1 - y * y); }
 };
 struct Sigmoid : Row<"sigmoid", floating> {
-  template <class T> static T apply(T x) { return math::sigmoid(x); }
+  template <class T> static constexpr T apply(T x) { return math::sigmoid(x); }
 };
 struct SigmoidBackward : Row<"sigmoid_backward", floating, 3> {
-  template <class T> static T apply(T g, T y) { return g * (y * (1 - y)); }
+  template <class T> static constexpr T apply(T g, T y) { return g * (y * (1 - y)); }
 };
 
 // Activations. Kinks and constants as PyTorch has them.
 struct LeakyRelu : Row<"leaky_relu", floating, 2> {
-  template <class T> static T apply(T x, T slope) { return x > 0 ? x : x * slope; }
+  template <class T> static constexpr T apply(T x, T slope) { return x > 0 ? x : x * slope; }
 };
 struct LeakyReluBackward : Row<"leaky_relu_backward", floating, 2> {
-  template <class T> static T apply(T g, T x, T slope) { return x > 0 ? g : g * slope; }
+  template <class T> static constexpr T apply(T g, T x, T slope) { return x > 0 ? g : g * slope; }
 };
 struct Elu : Row<"elu", floating, 3> {
-  template <class T> static T apply(T x, T alpha) {
+  template <class T> static constexpr T apply(T x, T alpha) {
     const T below = alpha * math::expm1(x);  // always, so that the loop has no branch
     return x > 0 ? x : below;
   }
 };
 struct EluBackward : Row<"elu_backward", floating, 4> {
-  template <class T> static T apply(T g, T x, T alpha) {
+  template <class T> static constexpr T apply(T g, T x, T alpha) {
     const T below = g * (alpha * math::exp(x));
     return x > 0 ? g : below;
   }
 };
 struct Gelu : Row<"gelu", floating, 3> {
-  template <class T> static T apply(T x) {
+  template <class T> static constexpr T apply(T x) {
     const auto n = math::normal(x);
     return math::fma(-n.size, n.above, T(-0.) > x ? T(-0.) : x);  // the sign of -0 stays
   }
 };
 struct GeluBackward : Row<"gelu_backward", floating, 7> {
-  template <class T> static T apply(T g, T x) {
+  template <class T> static constexpr T apply(T g, T x) {
     const auto n = math::normal(x);
     const T below = x < 0 ? n.above : 1 - n.above;
     return g * math::fma(x, n.density * T(0.39894228040143268), below);
@@ -132,13 +132,13 @@ struct GeluBackward : Row<"gelu_backward", floating, 7> {
 };
 // Hendrycks and Gimpel 2016: x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2.
 struct GeluTanh : Row<"gelu_tanh", floating, 8> {
-  template <class T> static T apply(T x) {
+  template <class T> static constexpr T apply(T x) {
     const T u = x * (T(0.79788456080286536) + T(0.035677408136300125) * x * x);
     return T(0.5) * x * (1 + math::tanh(u));
   }
 };
 struct GeluTanhBackward : Row<"gelu_tanh_backward", floating, 15> {
-  template <class T> static T apply(T g, T x) {
+  template <class T> static constexpr T apply(T g, T x) {
     const T z = x * x < T(1e4) ? x * x : T(1e4);  // tanh' = 0 there: not 0 * inf
     const T t = math::tanh(x * (T(0.79788456080286536) + T(0.035677408136300125) * z));
     const T slope = T(0.79788456080286536) + T(0.10703222440890037) * z;
@@ -146,44 +146,44 @@ struct GeluTanhBackward : Row<"gelu_tanh_backward", floating, 15> {
   }
 };
 struct Silu : Row<"silu", floating, 2> {
-  template <class T> static T apply(T x) { return x / (1 + math::exp(-x)); }
+  template <class T> static constexpr T apply(T x) { return x / (1 + math::exp(-x)); }
 };
 struct SiluBackward : Row<"silu_backward", floating, 6> {
-  template <class T> static T apply(T g, T x) {
+  template <class T> static constexpr T apply(T g, T x) {
     const T s = math::sigmoid(x);
     return g * (s * (1 + x * (1 - s)));
   }
 };
 struct Softplus : Row<"softplus", floating, 7> {
-  template <class T> static T apply(T x, T beta, T threshold) {
+  template <class T> static constexpr T apply(T x, T beta, T threshold) {
     const T z = x * beta;
     const T y = ((z > 0 ? z : T{}) + math::log1p(math::exp(-magnitude(z)))) / beta;
     return z > threshold ? x : y;
   }
 };
 struct SoftplusBackward : Row<"softplus_backward", floating, 3> {  // z = beta x
-  template <class T> static T apply(T g, T z, T threshold) {
+  template <class T> static constexpr T apply(T g, T z, T threshold) {
     const T inside = g * math::sigmoid(z);
     return z > threshold ? g : inside;
   }
 };
 struct Hardtanh : Row<"hardtanh", floating, 2> {
-  template <class T> static T apply(T x, T low, T high) { return Clip::apply(x, low, high); }
+  template <class T> static constexpr T apply(T x, T low, T high) { return Clip::apply(x, low, high); }
 };
 struct PassAbove : Row<"pass_above", floating> {  // its gradient is this at low, then below high
-  template <class T> static T apply(T g, T x, T low) { return x > low ? g : T{}; }
+  template <class T> static constexpr T apply(T g, T x, T low) { return x > low ? g : T{}; }
 };
 struct PassBelow : Row<"pass_below", floating> {
-  template <class T> static T apply(T g, T x, T high) { return x < high ? g : T{}; }
+  template <class T> static constexpr T apply(T g, T x, T high) { return x < high ? g : T{}; }
 };
 
 struct Hardswish : Row<"hardswish", floating, 5> {
-  template <class T> static T apply(T x) {
+  template <class T> static constexpr T apply(T x) {
     return x * (Clip::apply(x + 3, T{}, T(6)) * T(1. / 6));
   }
 };
 struct HardswishBackward : Row<"hardswish_backward", floating, 3> {
-  template <class T> static T apply(T g, T x) {
+  template <class T> static constexpr T apply(T g, T x) {
     T slope = x * T(1. / 3) + T(0.5);
     slope = x <= -3 ? T{} : slope;
     return g * (x >= 3 ? 1 : slope);
@@ -191,95 +191,95 @@ struct HardswishBackward : Row<"hardswish_backward", floating, 3> {
 };
 
 struct Expm1 : Row<"expm1", floating> {
-  template <class T> static T apply(T x) { return math::expm1(x); }
+  template <class T> static constexpr T apply(T x) { return math::expm1(x); }
 };
 struct Log1p : Row<"log1p", floating> {
-  template <class T> static T apply(T x) { return math::log1p(x); }
+  template <class T> static constexpr T apply(T x) { return math::log1p(x); }
 };
 struct Erf : Row<"erf", floating> {
-  template <class T> static T apply(T x) { return math::erf(x); }
+  template <class T> static constexpr T apply(T x) { return math::erf(x); }
 };
 struct Sin : Row<"sin", floating> {
-  template <class T> static T apply(T x) { return math::sin(x); }
-  static bool is_near(float x) { return magnitude(x) < math::kNearAngle; }
-  static float apply_near(float x) { return math::sin_near(x); }
+  template <class T> static constexpr T apply(T x) { return math::sin(x); }
+  static constexpr bool is_near(float x) { return magnitude(x) < math::kNearAngle; }
+  static constexpr float apply_near(float x) { return math::sin_near(x); }
 };
 struct Cos : Row<"cos", floating> {
-  template <class T> static T apply(T x) { return math::cos(x); }
-  static bool is_near(float x) { return magnitude(x) < math::kNearAngle; }
-  static float apply_near(float x) { return math::cos_near(x); }
+  template <class T> static constexpr T apply(T x) { return math::cos(x); }
+  static constexpr bool is_near(float x) { return magnitude(x) < math::kNearAngle; }
+  static constexpr float apply_near(float x) { return math::cos_near(x); }
 };
 struct Square : Row<"square", numeric> {
-  template <class T> static T apply(T x) { return x * x; }
+  template <class T> static constexpr T apply(T x) { return x * x; }
 };
 struct Reciprocal : Row<"reciprocal", floating> {
-  template <class T> static T apply(T x) { return 1 / x; }
+  template <class T> static constexpr T apply(T x) { return 1 / x; }
 };
 struct Rsqrt : Row<"rsqrt", floating, 2> {
-  template <class T> static T apply(T x) { return 1 / math::sqrt(x); }
+  template <class T> static constexpr T apply(T x) { return 1 / math::sqrt(x); }
 };
 struct Floor : Row<"floor", numeric> {
-  template <class T> static T apply(T x) { return floor_of(x); }
+  template <class T> static constexpr T apply(T x) { return floor_of(x); }
 };
 struct Ceil : Row<"ceil", numeric> {
-  template <class T> static T apply(T x) { return ceil_of(x); }
+  template <class T> static constexpr T apply(T x) { return ceil_of(x); }
 };
 struct Trunc : Row<"trunc", numeric> {
-  template <class T> static T apply(T x) { return trunc_of(x); }
+  template <class T> static constexpr T apply(T x) { return trunc_of(x); }
 };
 struct Round : Row<"round", numeric> {
-  template <class T> static T apply(T x) { return round_of(x); }
+  template <class T> static constexpr T apply(T x) { return round_of(x); }
 };
 struct Remainder : Row<"remainder", numeric> {
-  template <class T> static T apply(T x1, T x2) { return floored_remainder(x1, x2); }
-  static bool is_near(float x1, float x2) { return is_near_quotient(x1, x2); }
-  static float apply_near(float x1, float x2) { return near_remainder(x1, x2); }
+  template <class T> static constexpr T apply(T x1, T x2) { return floored_remainder(x1, x2); }
+  static constexpr bool is_near(float x1, float x2) { return is_near_quotient(x1, x2); }
+  static constexpr float apply_near(float x1, float x2) { return near_remainder(x1, x2); }
 };
 struct FloorDivide : Row<"floor_divide", numeric> {
-  template <class T> static T apply(T x1, T x2) { return floored_quotient(x1, x2); }
-  static bool is_near(float x1, float x2) { return is_near_quotient(x1, x2); }
-  static float apply_near(float x1, float x2) { return near_quotient(x1, x2); }
+  template <class T> static constexpr T apply(T x1, T x2) { return floored_quotient(x1, x2); }
+  static constexpr bool is_near(float x1, float x2) { return is_near_quotient(x1, x2); }
+  static constexpr float apply_near(float x1, float x2) { return near_quotient(x1, x2); }
 };
 
 struct Equal : Row<"equal", comparison> {
-  template <class T> static bool apply(T x1, T x2) { return x1 == x2; }
+  template <class T> static constexpr bool apply(T x1, T x2) { return x1 == x2; }
 };
 struct NotEqual : Row<"not_equal", comparison> {
-  template <class T> static bool apply(T x1, T x2) { return x1 != x2; }
+  template <class T> static constexpr bool apply(T x1, T x2) { return x1 != x2; }
 };
 struct Less : Row<"less", comparison> {
-  template <class T> static bool apply(T x1, T x2) { return x1 < x2; }
+  template <class T> static constexpr bool apply(T x1, T x2) { return x1 < x2; }
 };
 struct LessEqual : Row<"less_equal", comparison> {
-  template <class T> static bool apply(T x1, T x2) { return x1 <= x2; }
+  template <class T> static constexpr bool apply(T x1, T x2) { return x1 <= x2; }
 };
 struct Greater : Row<"greater", comparison> {
-  template <class T> static bool apply(T x1, T x2) { return x1 > x2; }
+  template <class T> static constexpr bool apply(T x1, T x2) { return x1 > x2; }
 };
 struct GreaterEqual : Row<"greater_equal", comparison> {
-  template <class T> static bool apply(T x1, T x2) { return x1 >= x2; }
+  template <class T> static constexpr bool apply(T x1, T x2) { return x1 >= x2; }
 };
 
 struct LogicalAnd : Row<"logical_and", logical> {
-  static bool apply(bool x1, bool x2) { return x1 & x2; }
+  static constexpr bool apply(bool x1, bool x2) { return x1 & x2; }
 };
 struct LogicalOr : Row<"logical_or", logical> {
-  static bool apply(bool x1, bool x2) { return x1 | x2; }
+  static constexpr bool apply(bool x1, bool x2) { return x1 | x2; }
 };
 struct LogicalNot : Row<"logical_not", logical> {
-  static bool apply(bool x) { return !x; }
+  static constexpr bool apply(bool x) { return !x; }
 };
 struct IsFinite : Row<"isfinite", predicate> {
-  template <class T> static bool apply(T x) { return x - x == T{}; }
+  template <class T> static constexpr bool apply(T x) { return x - x == T{}; }
 };
 struct IsNan : Row<"isnan", predicate> {
-  template <class T> static bool apply(T x) { return x != x; }
+  template <class T> static constexpr bool apply(T x) { return x != x; }
 };
 struct IsInf : Row<"isinf", predicate> {
-  template <class T> static bool apply(T x) { return magnitude(x) == T(__builtin_inf()); }
+  template <class T> static constexpr bool apply(T x) { return magnitude(x) == T(__builtin_inf()); }
 };
 struct Where : Row<"where", select> {
-  template <class T> static T apply(uint8_t c, T x1, T x2) { return choose(c, x1, x2); }
+  template <class T> static constexpr T apply(uint8_t c, T x1, T x2) { return choose(c, x1, x2); }
 };
 // clang-format on
 

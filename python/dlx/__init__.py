@@ -115,7 +115,19 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # what editors and type checkers see of the names below
-    from dlx import data, interop, memory, models, nn, optim, random, reference, testing, train
+    from dlx import (
+        cuda,
+        data,
+        interop,
+        memory,
+        models,
+        nn,
+        optim,
+        random,
+        reference,
+        testing,
+        train,
+    )
     from dlx._files import load, save
     from dlx._gradcheck import gradcheck, numeric_grad
     from dlx._profile import profile
@@ -123,6 +135,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the names below
 
 # Loaded at first use (PEP 562): name -> module that holds it, or None for the submodule itself.
 _LAZY = {
+    "cuda": None,
     "data": None,
     "interop": None,
     "memory": None,
@@ -169,6 +182,7 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "cos",
+    "cuda",
     "cumsum",
     "cumulative_sum",
     "data",

@@ -101,7 +101,11 @@ def resolve_device(device=None):
     if device.code == (0, 0):
         return _CPU
     if device.kind == "cuda":
-        raise RuntimeError(
-            f"{device}: not available: this build of dlx has no CUDA; run `dlx info`"
-        )
+        from dlx import _core
+
+        count = _core.cuda_device_count()
+        if device.index < count:
+            return device
+        reason = f"there are {count} GPUs" if count else _core.cuda_missing()
+        raise RuntimeError(f"{device}: not available: {reason}; run `dlx info`")
     raise RuntimeError(f'{device}: not available: there is one "cpu"; run `dlx info`')

@@ -10,7 +10,7 @@ def format_tensor(x):
     summarised."""
     from numpy import array2string
 
-    shown = x.detach()
+    shown = x.detach().cpu()
     values = shown.float() if x.dtype.name == "bfloat16" else shown
     body = array2string(
         values.numpy(), separator=", ", prefix="tensor(", precision=4, threshold=1000
@@ -20,6 +20,8 @@ def format_tensor(x):
         notes.append(f"shape={x.shape}")
     if x.dtype.name not in ("float32", "int64", "bool"):
         notes.append(f"dtype={x.dtype.name}")
+    if x.device != "cpu":
+        notes.append(f"device={str(x.device)!r}")
     if x.requires_grad:
         notes.append("requires_grad=True" if x.is_leaf else f"from={x.node.rule.name}")
     return f"tensor({', '.join(notes)})"

@@ -95,7 +95,7 @@ class Tensor(Arranging, Pointwise, Reducing, _core.TensorBase):
 
     def clone(self) -> Tensor:
         """A copy with memory of its own, attached to the graph."""
-        return autodiff.record(_clone_rule, (self,), _core.from_data(self, None))
+        return autodiff.record(_clone_rule, (self,), _core.from_data(self, None, self._device_code))
 
     def numpy(self) -> np.ndarray:
         """A read-only NumPy array on the same memory (a snapshot); also of a tensor that requires a
@@ -269,9 +269,12 @@ class Tensor(Arranging, Pointwise, Reducing, _core.TensorBase):
                 device = arg
             else:
                 dtype = arg
-        if device is not None:
-            resolve_device(device)
-        return self if dtype is None else self.astype(dtype)
+        x = self if dtype is None else self.astype(dtype)
+        if device is None or x.device == (device := resolve_device(device)):
+            return x
+        from dlx.ops.move import move
+
+        return move(x, device.code)
 
     def cpu(self) -> Tensor:
         """On the CPU."""
@@ -339,14 +342,15 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False) -> Tensor:
     Python floats become float32, ints int64, bools bool; arrays keep their dtype; `dtype`
     overrides. Raises TypeError for strings and objects, ValueError for ragged lists, OverflowError
     for a number that the dtype cannot hold."""
-    resolve_device(device)
+    keeps = device is None and isinstance(data, Tensor)
+    code = data._device_code if keeps else resolve_device(device).code
     dtype = None if dtype is None else as_dtype(dtype)
     try:
-        x = _core.from_data(data, dtype)
+        x = _core.from_data(data, dtype, code)
     except TypeError:
         if not _needs_dlpack(data):
             raise
-        x = _core.from_data(from_dlpack(data), dtype)
+        x = _core.from_data(from_dlpack(data), dtype, code)
     if requires_grad:
         x.requires_grad = True
     return x
@@ -358,9 +362,9 @@ def asarray(data, *, dtype=None, device=None) -> Tensor:
 
     A borrowed array must not be changed while the Tensor lives; numbers and lists are copied.
     Raises as `dlx.tensor`."""
-    resolve_device(device)
+    place = resolve_device(device)
     if isinstance(data, Tensor):
-        x = data
+        x = data if device is None else data.to(place)
     else:
         try:
             memoryview(data)
@@ -368,6 +372,7 @@ def asarray(data, *, dtype=None, device=None) -> Tensor:
             x = from_dlpack(data) if _needs_dlpack(data) else _core.from_data(data, None)
         else:
             x = _core.borrow(data)
+        x = x.to(place)
     return x if dtype is None else x.astype(dtype, copy=False)
 
 
@@ -387,7 +392,7 @@ def from_dlpack(x, *, device=None, copy=None) -> Tensor:
 
     copy: True for memory of its own. Raises TypeError for an object without __dlpack__ and for a
     dtype that dlx has not."""
-    resolve_device(device)
+    place = None if device is None else resolve_device(device)
     if not hasattr(x, "__dlpack__"):
         raise TypeError(f"from_dlpack: expected an object with __dlpack__, got {type(x).__name__}")
     try:
@@ -397,4 +402,5 @@ def from_dlpack(x, *, device=None, copy=None) -> Tensor:
     except BufferError as error:
         raise TypeError(f"from_dlpack: {type(x).__name__}: {error}") from None
     borrowed = _core.from_dlpack(capsule)
-    return borrowed.clone() if copy else borrowed
+    copied = borrowed.clone() if copy else borrowed
+    return copied if place is None else copied.to(place)

@@ -27,7 +27,7 @@ def _cell(device=None):
     place = resolve_device(device)
     cell = _cells.get(place)
     if cell is None:
-        cell = _cells.setdefault(place, _core.from_data([0, 0], int64))
+        cell = _cells.setdefault(place, _core.from_data([0, 0], int64, place.code))
     return cell
 
 

@@ -159,9 +159,10 @@ def setitem(x, index, value):
 def _value(x, value):
     if not isinstance(value, _core.TensorBase):
         numbers = value
-        value = _core.from_data(numbers, None)
+        value = _core.from_data(numbers, None, x._device_code)
         if not value.dtype.is_floating and isinstance(numbers, (int, list, tuple)):
-            value = _core.from_data(numbers, x.dtype)  # which raises where x.dtype cannot hold one
+            # which raises where x.dtype cannot hold one
+            value = _core.from_data(numbers, x.dtype, x._device_code)
     if value.dtype is x.dtype:
         return value
     if value.dtype.is_floating and not x.dtype.is_floating:

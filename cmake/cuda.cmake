@@ -1,0 +1,57 @@
+# CUDA's twins of the kernels: cuda/*.cu by nvcc, or by the C++ compiler for the emulator. Sets
+# cuda_objects, empty without CUDA, and tells dlx_host.
+set(cuda_objects)
+
+set(cuda_archs ${DLX_CUDA_ARCHS})
+if(DLX_CUDA STREQUAL "AUTO")
+  set(DLX_CUDA OFF)
+  find_program(nvcc nvcc HINTS ENV CUDA_HOME PATH_SUFFIXES bin)
+  if(nvcc AND EXISTS /proc/driver/nvidia/gpus)
+    set(DLX_CUDA ON)
+    set(cuda_archs native)
+  endif()
+endif()
+if(NOT DLX_CUDA MATCHES "^(ON|OFF|EMU)$")
+  message(FATAL_ERROR "dlx: DLX_CUDA: expected AUTO, ON, OFF or EMU, got ${DLX_CUDA}")
+endif()
+message(STATUS "dlx: CUDA ${DLX_CUDA}")
+if(DLX_CUDA STREQUAL "OFF")
+  return()
+endif()
+
+file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS cuda/*.cu)
+file(GLOB_RECURSE cuda_host_sources CONFIGURE_DEPENDS cuda/*.cc)
+target_compile_definitions(dlx_host INTERFACE DLX_WITH_CUDA=1)
+
+if(DLX_CUDA STREQUAL "EMU")
+  list(FILTER cuda_sources EXCLUDE REGEX "/core/runtime.cu$")
+  set_source_files_properties(${cuda_sources} PROPERTIES LANGUAGE CXX)
+  add_library(dlx_cuda OBJECT ${cuda_sources} ${cuda_host_sources})
+  # With FMA, as a GPU has it: the same bits. The emulator stays without sanitizers.
+  target_compile_options(dlx_cuda PRIVATE -x c++ -O1 -march=x86-64-v3 -fwrapv -fno-math-errno -Wno-unknown-pragmas
+                                          -Wno-int-in-bool-context)
+  file(GLOB simt_sources CONFIGURE_DEPENDS tests/simt/*.cc)
+  list(FILTER simt_sources EXCLUDE REGEX "/test_")
+  add_library(dlx_simt OBJECT ${simt_sources})
+  target_compile_options(dlx_simt PRIVATE -O2 -Wall -Wextra -Werror)
+  target_include_directories(dlx_simt PRIVATE ${CMAKE_SOURCE_DIR} tests)
+  set(cuda_objects $<TARGET_OBJECTS:dlx_cuda> $<TARGET_OBJECTS:dlx_simt>)
+else()
+  if(NOT CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES ${cuda_archs})
+  endif()
+  enable_language(CUDA)
+  set(CMAKE_CUDA_STANDARD 20)
+  set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
+  add_library(dlx_cuda OBJECT ${cuda_sources} ${cuda_host_sources})
+  # As on the CPU: no contraction, FMAs are written out. 186: x < 0 in templates, for unsigned types too.
+  target_compile_options(
+    dlx_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false --expt-relaxed-constexpr -Xfatbin=-compress-all
+                     --diag-suppress=186 --Werror=all-warnings>)
+  set(cuda_objects $<TARGET_OBJECTS:dlx_cuda>)
+  find_package(CUDAToolkit REQUIRED)
+  target_link_libraries(dlx_host INTERFACE CUDA::cudart_static)
+endif()
+target_include_directories(dlx_cuda PRIVATE ${CMAKE_SOURCE_DIR} csrc tests)
+target_compile_definitions(dlx_cuda PRIVATE DLX_WITH_CUDA=1)
+target_link_libraries(dlx_cuda PRIVATE Threads::Threads)

@@ -1,0 +1,256 @@
+// cuda/core/runtime.h on the emulator. A stream keeps what it is given and does it when something
+// waits for it, so that a wait which is missing shows. Device memory can be read and written by
+// kernels and copies only. Two devices. Built without sanitizers.
+#include "cuda/core/runtime.h"
+
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "launch.h"
+
+namespace dlx::cuda {
+
+struct StreamState {
+  int device;
+  std::deque<std::function<void()>> work;
+  uint64_t added = 0, done = 0;
+};
+
+struct EventState {
+  Stream stream = nullptr;
+  uint64_t position = 0;  // of the stream: done when so much of it is
+};
+
+namespace {
+
+constexpr int kDevices = 2;
+constexpr int64_t kMemory = int64_t{4} << 30, kAddresses = int64_t{64} << 30, kPage = 4096;
+constexpr int kPoison = 0xff;  // NaN
+
+// Memory of one device: addresses are never used again, so that what was freed faults.
+struct Memory {
+  char* base = nullptr;
+  int64_t top = 0, used = 0;
+  std::map<const char*, int64_t> blocks;
+  int open = 0;  // how many may touch it now
+
+  void protect(int access) {
+#if !defined(DLX_SIMT_ASAN)
+    if (top) mprotect(base, static_cast<size_t>(top), access);
+#else
+    (void)access;
+#endif
+  }
+};
+
+struct Device {
+  Memory memory;
+  std::vector<std::unique_ptr<StreamState>> streams;
+};
+
+Device devices[kDevices];
+thread_local int current_device = 0;
+std::recursive_mutex everything;
+
+// The memory of a device is open as long as one of these lives.
+struct Open {
+  Memory& memory;
+  explicit Open(Memory& m) : memory(m) {
+    if (memory.open++ == 0) memory.protect(PROT_READ | PROT_WRITE);
+  }
+  ~Open() {
+    if (--memory.open == 0) memory.protect(PROT_NONE);
+  }
+};
+
+[[maybe_unused]] int64_t rounded(int64_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+
+void advance(Stream s, uint64_t position) {
+  if (simt::in_kernel()) throw CudaError("a kernel waits for a stream");
+  const Open own(devices[s->device].memory);
+  while (s->done < position) {
+    auto work = std::move(s->work.front());
+    s->work.pop_front();
+    ++s->done;
+    work();
+  }
+}
+
+bool contains(const Memory& m, const void* p) {
+  const char* at = static_cast<const char*>(p);
+  auto next = m.blocks.upper_bound(at);
+  if (next == m.blocks.begin()) return false;
+  const auto& [begin, bytes] = *--next;
+  return at <= begin + bytes;
+}
+
+Memory* memory_of(const void* p) {
+  for (Device& d : devices)
+    if (contains(d.memory, p)) return &d.memory;
+  return nullptr;
+}
+
+void check_side(const void* p, bool on_device, const char* what) {
+  if (!memory_of(p) == on_device)
+    throw CudaError(std::string("copy: ") + what + " is no pointer to " +
+                    (on_device ? "device memory" : "host memory"));
+}
+
+}  // namespace
+
+int device_count() { return kDevices; }
+std::string reason_for_no_device() { return ""; }
+Properties properties(int device) {
+  return {"emulated device " + std::to_string(device), 9, 0, 4, kMemory};
+}
+void set_device(int device) {
+  if (device < 0 || device >= kDevices)
+    throw CudaError("invalid device ordinal " + std::to_string(device));
+  current_device = device;
+}
+
+void* device_malloc(int64_t bytes) {
+  const std::lock_guard lock(everything);
+  Memory& m = devices[current_device].memory;
+  if (m.used + bytes > kMemory) return nullptr;
+#if defined(DLX_SIMT_ASAN)  // which puts red zones around it
+  void* block = nullptr;
+  if (posix_memalign(&block, 256, static_cast<size_t>(bytes))) return nullptr;
+  char* p = static_cast<char*>(block);
+#else
+  if (!m.base) {
+    void* all =
+        mmap(nullptr, kAddresses, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (all == MAP_FAILED) throw CudaError("no addresses for an emulated device");
+    m.base = static_cast<char*>(all);
+  }
+  if (m.top + rounded(bytes) + kPage > kAddresses) return nullptr;
+  char* p = m.base + m.top;
+  m.top += rounded(bytes) + kPage;  // a page apart
+#endif
+  const Open open(m);
+  m.protect(PROT_READ | PROT_WRITE);
+  std::memset(p, kPoison, static_cast<size_t>(bytes));
+  m.blocks[p] = bytes;
+  m.used += bytes;
+  return p;
+}
+
+void device_free(void* p) {
+  const std::lock_guard lock(everything);
+  Memory* m = memory_of(p);
+  if (!m || !m->blocks.count(static_cast<char*>(p)))
+    throw CudaError("free: no pointer that device_malloc gave");
+  for (const auto& s : devices[m == &devices[0].memory ? 0 : 1].streams) advance(s.get(), s->added);
+  const int64_t bytes = m->blocks[static_cast<char*>(p)];
+  m->used -= bytes;
+  m->blocks.erase(static_cast<char*>(p));
+#if defined(DLX_SIMT_ASAN)
+  std::free(p);
+#else
+  madvise(p, static_cast<size_t>(rounded(bytes)), MADV_DONTNEED);
+#endif
+}
+
+void* pinned_malloc(int64_t bytes) { return std::malloc(static_cast<size_t>(bytes)); }
+void pinned_free(void* p) { std::free(p); }
+
+MemoryInfo memory_info() { return {kMemory - devices[current_device].memory.used, kMemory}; }
+
+Stream create_stream() {
+  const std::lock_guard lock(everything);
+  auto& streams = devices[current_device].streams;
+  streams.push_back(std::make_unique<StreamState>(StreamState{current_device, {}}));
+  return streams.back().get();
+}
+
+void destroy_stream(Stream s) {
+  const std::lock_guard lock(everything);
+  advance(s, s->added);
+  std::erase_if(devices[s->device].streams, [&](const auto& other) { return other.get() == s; });
+}
+
+void synchronize(Stream s) {
+  const std::lock_guard lock(everything);
+  advance(s, s->added);
+}
+
+void copy(Stream s, void* to, const void* from, int64_t bytes, Copy kind) {
+  if (simt::in_kernel()) throw CudaError("a kernel copies");
+  if (bytes == 0) return;
+  check_side(to, kind != Copy::to_host, "the destination");
+  check_side(from, kind != Copy::to_device, "the source");
+  const auto n = static_cast<size_t>(bytes);
+  if (kind == Copy::to_device) {
+    const char* bytes_now = static_cast<const char*>(from);
+    simt::enqueue(s, [=, staged = std::vector<char>(bytes_now, bytes_now + n)] {
+      std::memcpy(to, staged.data(), n);
+    });
+  } else {
+    simt::enqueue(s, [=] {
+      if (kind == Copy::to_host) return void(std::memcpy(to, from, n));
+      const Open source(*memory_of(from)), destination(*memory_of(to));
+      std::memmove(to, from, n);
+    });
+  }
+}
+
+void fill(Stream s, void* to, uint8_t byte, int64_t bytes) {
+  simt::enqueue(s, [=] { std::memset(to, byte, static_cast<size_t>(bytes)); });
+}
+
+Event create_event() { return new EventState; }
+void destroy_event(Event e) { delete e; }
+
+void record(Event e, Stream s) {
+  const std::lock_guard lock(everything);
+  e->stream = s, e->position = s->added;
+}
+
+void wait(Stream s, Event e) {
+  if (!e->stream) return;
+  simt::enqueue(s, [stream = e->stream, position = e->position] { advance(stream, position); });
+}
+
+bool is_done(Event e) { return !e->stream || e->stream->done >= e->position; }
+
+void synchronize(Event e) {
+  const std::lock_guard lock(everything);
+  if (e->stream) advance(e->stream, e->position);
+}
+
+}  // namespace dlx::cuda
+
+namespace simt {
+
+namespace {
+std::vector<LaunchCount*>& counts() {
+  static std::vector<LaunchCount*> all;
+  return all;
+}
+}  // namespace
+
+LaunchCount::LaunchCount(const char* kernel) : name(kernel) { counts().push_back(this); }
+const std::vector<LaunchCount*>& launch_counts() { return counts(); }
+
+void enqueue(dlx::cuda::Stream s, std::function<void()> work) {
+  const std::lock_guard lock(dlx::cuda::everything);
+  s->work.push_back(std::move(work));
+  ++s->added;
+}
+
+void check_device_pointer(dlx::cuda::Stream s, const void* p, const char* kernel) {
+  const std::lock_guard lock(dlx::cuda::everything);
+  if (!dlx::cuda::contains(dlx::cuda::devices[s->device].memory, p))
+    throw dlx::cuda::CudaError(std::string(kernel) +
+                               ": an argument does not point into memory of its device");
+}
+
+}  // namespace simt
