@@ -29,7 +29,7 @@ cases leads to their file; `pytest tests/test_ops.py -k softmax` runs those of o
 """
 FUNCTIONS = ["function", "equation", "dtypes", "runs", "gradient", "NumPy", "cases"]
 NATIVES = ["native op", "computes", "contract", "kernel", "binding", "NumPy", "cases"]
-PLUMBING = {"copy", "cast", "fill"}  # runs nearly everywhere
+PLUMBING = {"copy", "cast", "fill", "move"}  # runs nearly everywhere
 # Beside the ops: title, how its names begin, module.
 OTHERS = [
     ("Layers and losses", "nn.", "dlx.nn"),
@@ -41,6 +41,7 @@ OTHERS = [
     ("Derivatives, files, devices, settings", "dlx.", "dlx"),
     ("The generator", "random.", "dlx.random"),
     ("Memory", "memory.", "dlx.memory"),
+    ("GPUs", "cuda.", "dlx.cuda"),
 ]
 
 

@@ -22,7 +22,7 @@ Device device_from(const DeviceCode& code) {
 Array move(const Array& x, const DeviceCode& code) {
   const Array source = dense(current_ctx(), x);
   const GilRelease release(source.bytes() > 1 << 16);
-  return moved(current_ctx(), source, device_from(code));
+  return copy_to(current_ctx(), source, device_from(code));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dlx
 from cases._case import Case, booleans, exactly, integers, lattice, normal, positive
 from cases.pair_loss import inside
+from dlx import _core
 from dlx.reference import twins
 
 SEED = 77
@@ -131,6 +132,8 @@ CASES = [
     Case("_core.dropout_backward", (normal(7, 33),), {"p": 0.3}, dropout_backward, dropout_twin,
          grad=()),
     Case("_core.copy", (normal(7, 33),), {}, copy, lambda x: twins["copy"](x.T), grad=()),
+    Case("_core.move", (normal(7, 33),), {}, lambda x: _core.move(x, x._device_code), twins["move"],
+         grad=()),
     Case("_core.fill", (normal(7, 33),), {}, lambda x: dlx.full_like(x, 2.5),
          lambda x: twins["fill"](x, 2.5), grad=()),
 ]  # fmt: skip
