@@ -2,6 +2,7 @@
 #include "core/device.h"
 
 #include "bindings/tensor_base.h"
+#include "ops/move.h"
 
 #if DLX_WITH_CUDA
 #include "cuda/core/allocator.h"
@@ -21,8 +22,10 @@ Device device_from(const DeviceCode& code) {
 
 Array move(const Array& x, const DeviceCode& code) {
   const Array source = dense(current_ctx(), x);
-  const GilRelease release(source.bytes() > 1 << 16);
-  return copy_to(current_ctx(), source, device_from(code));
+  const Device to = device_from(code);
+  Array y = empty(x.shape, x.dtype, to);
+  launch_from_python(ops::move, MoveShape{source.bytes(), source.device(), to}, {&source}, {&y});
+  return y;
 }
 
 }  // namespace

@@ -24,14 +24,12 @@ void release_on(Device device, void* block, int64_t bytes) {
   cuda_backend()->release(device, block, bytes);
 }
 
-Array copy_to(Ctx& ctx, const Array& a, Device to) {
-  Array y = empty(a.shape, a.dtype, to);
-  launch(ctx, ops::move, MoveShape{a.bytes(), a.device(), to}, {&a}, {&y});
-  return y;
-}
-
 Array moved(Ctx& ctx, const Array& a, Device to) {
-  return a.device() == to ? a : copy_to(ctx, dense(ctx, a), to);
+  if (a.device() == to) return a;
+  const Array source = dense(ctx, a);
+  Array y = empty(a.shape, a.dtype, to);
+  launch(ctx, ops::move, MoveShape{source.bytes(), source.device(), to}, {&source}, {&y});
+  return y;
 }
 
 Array on_host(Ctx& ctx, const Array& a) {

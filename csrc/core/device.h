@@ -27,8 +27,7 @@ const DeviceBackend* cuda_backend();  // null: this build has no CUDA
 void* allocate_on(Device, int64_t bytes);
 void release_on(Device, void* block, int64_t bytes);
 
-Array copy_to(Ctx&, const Array& a, Device to);  // of a dense array
-Array moved(Ctx&, const Array& a, Device to);    // `a` itself where it is there, else a dense copy
-Array on_host(Ctx&, const Array& a);             // its values, to be read now
+Array moved(Ctx&, const Array& a, Device to);  // `a` itself where it is there, else a dense copy
+Array on_host(Ctx&, const Array& a);           // its values, to be read now
 
 }  // namespace dlx

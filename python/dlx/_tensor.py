@@ -272,7 +272,7 @@ class Tensor(Arranging, Pointwise, Reducing, _core.TensorBase):
         x = self if dtype is None else self.astype(dtype)
         if device is None or x.device == (device := resolve_device(device)):
             return x
-        from dlx.ops.move import move
+        from dlx.ops.shape import move
 
         return move(x, device.code)
 

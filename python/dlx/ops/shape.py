@@ -183,3 +183,14 @@ def stack(arrays, axis=0) -> Tensor:
         return concat([expand_dims(x, axis) for x in arrays], axis)
     # One behind the other along the axis that follows the new one: already in its order.
     return reshape(_joined(arrays, axis), (*shape[:axis], len(arrays), *shape[axis:]))
+
+
+def move(x, code) -> Tensor:
+    """x on the device of (kind, index), behind Tensor.to. Differentiable."""
+    y = _core.move(x, code)
+    return record(_move_rule, (x,), y, (code, x._device_code)) if x.dtype.is_floating else y
+
+
+_move_rule = linear(
+    "move", lambda x, code, back: move(x, code), lambda g, x, code, back: move(g, back)
+)

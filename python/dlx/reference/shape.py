@@ -12,6 +12,7 @@ __all__ = [
     "cumulative_sum",
     "expand_dims",
     "flip",
+    "move",
     "pad",
     "permute_dims",
     "reshape",
