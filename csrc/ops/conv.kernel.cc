@@ -149,6 +149,26 @@ void gather(const Panel& panel, const T* images, const int64_t* offset, int64_t 
       gather_run(panel.runs[r], images, offset + d, min(kRows, depth - d), b + d * kTiles<T>.nr);
 }
 
+// Panels (depth, nr) one behind the other of `width` pixels of one run: each row of the images is
+// read in one piece, which the hardware fetches ahead.
+template <class T>
+void gather_strip(const T* x, const int64_t* offset, int64_t depth, int64_t width, T* panels) {
+  constexpr int W = Vec<T>::kWidth, NR = kTiles<T>.nr;
+  for (int64_t d = 0; d < depth; ++d, panels += NR) {
+    const T* from = x + offset[d];
+    T* to = panels;
+    int64_t j = 0;
+    for (; j + NR <= width; j += NR, to += depth * NR) {
+      Vec<T>::load(from + j).store(to);
+      Vec<T>::load(from + j + W).store(to + W);
+    }
+    for (int64_t v = 0; j + v < width; v += W) {
+      const int rest = static_cast<int>(min(W, width - j - v));
+      Vec<T>::load(from + j + v, rest).store(to + v);
+    }
+  }
+}
+
 // A tile (rows, nr) to the pixels of its runs, whose rows lie out_channel apart.
 template <class T>
 void scatter(const ConvProduct& s, const Panel& panel, const T* tile, int64_t rows, const T* bias,
@@ -175,18 +195,29 @@ void multiply(const ConvProduct& s, const ConvBlock& block, const void* images, 
   const T* a = static_cast<const T*>(packed) + block.group * s.packed_group;
   const T* start = bias ? static_cast<const T*>(bias) + block.group * s.M : nullptr;
   T* out = static_cast<T*>(result) + block.group * s.out_group;
-  T* b = static_cast<T*>(panel_memory);
+  T* strip = static_cast<T*>(panel_memory);
   const int64_t panels = ceil_div(s.M, s.mr);
   const bool flat = s.out_col == 1 && s.out_row == s.source.V;
   alignas(64) T tile[MR * NR];
   Panel runs;
   for (int64_t p = 0; p == 0 || p < s.D; p += s.kc) {
-    const int64_t depth = min(s.kc, s.D - p);
-    for (int64_t j = block.j0; j < block.j1; j += NR) {
-      const int64_t width = min(NR, block.j1 - j);
+    const int64_t depth = min(s.kc, s.D - p), *offset = s.source.offset + p;
+    int64_t gathered = block.j0;
+    T* b = strip;
+    for (int64_t j = block.j0; j < block.j1; j += NR, b += depth * NR) {
+      const int64_t width = min(NR, block.j1 - j), wide = min(s.strip, block.j1 - j);
       find_runs<T>(s, j, width, runs);
-      if (width < NR) memset(b, 0, static_cast<size_t>(depth * NR) * sizeof(T));
-      gather(runs, x, s.source.offset + p, depth, b);
+      if (j >= gathered) {
+        b = strip;
+        gathered = j + width;
+        if (wide > NR && j % s.source.V + wide <= s.source.V) {
+          gather_strip(x + runs.runs[0].source, offset, depth, wide, b);
+          gathered = j + wide;
+        } else {
+          if (width < NR) memset(b, 0, static_cast<size_t>(depth * NR) * sizeof(T));
+          gather(runs, x, offset, depth, b);
+        }
+      }
       const bool whole = runs.one_image && (flat || (s.out_col == 1 && runs.count == 1));
       for (int64_t i = block.m0; i < block.m1; i += s.mr) {
         const int64_t rows = min(s.mr, s.M - i);

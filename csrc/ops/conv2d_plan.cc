@@ -12,8 +12,10 @@ Choice conv_choice("conv2d", {"panels", "direct", "winograd2", "winograd4", "cha
 
 namespace {
 
-constexpr int64_t kPassBytes = 4 << 20;  // of copied images: what two cores keep in L2
-constexpr double kTaskFlops = 1.5e6;     // 15 us on one AVX-512 core
+constexpr int64_t kPassBytes = 4 << 20;     // of copied images: what two cores keep in L2
+constexpr double kTaskFlops = 1.5e6;        // 15 us on one AVX-512 core
+constexpr int64_t kStripBytes = 256 << 10;  // of a strip of panels: an eighth of L2
+constexpr int64_t kStripTasks = 24;         // enough for the threads of a small machine
 
 // The rows that conv2d sees, and the columns of each phase of its stride.
 int64_t all_rows(const Conv2dShape& s) { return (s.P - 1) * s.stride_h + (s.R - 1) * s.dil_h + 1; }
@@ -56,7 +58,11 @@ void set_tiles(ConvPlan& plan, ConvPhase& phase) {
   c.packed_group = panels * c.height * c.D;
   phase.packed_first = plan.packed_bytes;
   plan.packed_bytes += round_up(plan.groups * c.packed_group * size, 64);
-  if (!plan.direct) plan.panel_bytes = std::max(plan.panel_bytes, round_up(c.kc * t.nr * size, 64));
+  // Long rows of pixels are gathered several panels at a time: rather few long pieces of memory.
+  const int64_t in_l2 = kStripBytes / (c.kc * t.nr * size);
+  c.strip = t.nr * std::clamp<int64_t>(std::min(in_l2, c.source.V / t.nr / 4), 1, 16);
+  if (!plan.direct)
+    plan.panel_bytes = std::max(plan.panel_bytes, round_up(c.kc * c.strip * size, 64));
 }
 
 // Tasks, once it is known whether the plan is direct: (group, pixels, rows of the result).
@@ -68,8 +74,9 @@ void set_tasks(const ConvPlan& plan, ConvPhase& phase) {
   const double flops = 2.0 * static_cast<double>(std::min(phase.task_rows, c.M)) *
                        static_cast<double>(c.D + 1) *
                        static_cast<double>(plan.direct ? c.source.V : 1);
-  const auto wanted = static_cast<int64_t>(std::min(kTaskFlops / flops, 1e9)) + 1;
   const int64_t count = plan.images.per_pass * c.source.U * (plan.direct ? 1 : c.source.V);
+  auto wanted = static_cast<int64_t>(std::min(kTaskFlops / flops, 1e9)) + 1;
+  if (!plan.direct) wanted = std::max(wanted, std::min(c.strip, count / kStripTasks));
   phase.task_pixels = even_split(count, effective_grain(wanted), plan.direct ? 1 : t.nr);
 }
 
