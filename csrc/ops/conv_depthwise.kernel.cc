@@ -21,7 +21,8 @@ void clear(int64_t count, T* y) {
     Vec<T>::zero().store(y + i, static_cast<int>(min(W, count - i)));
 }
 
-// The rows of x that rows of the result from p0 on read, `rows` of them.
+// The rows of x that rows of the result from p0 on read, `rows` of them, to a copy whose columns
+// beyond the image are zeros already.
 template <class T>
 void copy_rows(const DepthwiseShape& s, const T* plane, int64_t p0, int64_t rows, T* copy) {
   constexpr int W = Vec<T>::kWidth;
@@ -33,16 +34,13 @@ void copy_rows(const DepthwiseShape& s, const T* plane, int64_t p0, int64_t rows
       clear(s.pitch, copy);
       continue;
     }
-    clear(begin, copy);
     const T* from = plane + h * s.W + s.first_col;
     int64_t j = begin;
     for (; j + W <= end; j += W) Vec<T>::load(from + j).store(copy + j);
-    if (j < end && j + W <= s.pitch) {
-      Vec<T>{load_first(from + j, static_cast<int>(end - j))}.store(copy + j);
-      j += W;
+    if (j < end) {
+      const int rest = static_cast<int>(end - j);
+      store_first(copy + j, load_first(from + j, rest), rest);
     }
-    for (; j < end; ++j) copy[j] = from[j];
-    if (j < s.pitch) clear(s.pitch - j, copy + j);
   }
 }
 
@@ -146,12 +144,20 @@ void each_tile(int64_t rows, int64_t dil, const F& body) {
 template <class T, class F>
 void each_task(const DepthwiseShape& s, int64_t begin, int64_t end, const T* x, T* copy,
                const F& body) {
+  clear(s.copied(), copy);
   for (int64_t task = begin; task < end; ++task) {
     const int64_t plane = task / s.blocks, p0 = task % s.blocks * s.block;
     const int64_t rows = min(s.block, s.P - p0);
     copy_rows(s, x + plane * s.H * s.W, p0, rows + (s.R - 1) * s.dil_h, copy);
     body(task, plane, p0, rows);
   }
+}
+
+// To be read, or to be written: `bytes` from p on.
+template <int WRITE>
+void prefetch(const void* p, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64)
+    __builtin_prefetch(static_cast<const char*>(p) + i, WRITE);
 }
 
 template <class T, int K, int COL>
@@ -163,7 +169,12 @@ void multiply_taps(const DepthwiseShape& s, int64_t begin, int64_t end, const T*
     T taps[K * K];
     for (int i = 0; i < K * K; ++i) taps[i] = w[c * K * K + (s.flipped ? K * K - 1 - i : i)];
     T* out = y + (plane * s.P + p0) * s.Q;
+    const T* next = x + (plane * s.H + p0 + rows + s.first_row) * s.W;
     each_tile(rows, s.dil_h, [&](int64_t p, auto height) {
+      // While a tile is computed: the rows that the next task copies, and a later tile's results.
+      constexpr int64_t kTileRow = decltype(height)::value * static_cast<int64_t>(sizeof(T));
+      prefetch<0>(next + p * s.W, kTileRow * s.W);
+      prefetch<1>(out + (p + 2 * kRows) * s.Q, kTileRow * s.Q);
       multiply_rows<T, K, COL, decltype(height)::value>(s.Q, step, copy + p * s.pitch, taps,
                                                         bias ? bias[c] : T(0), out + p * s.Q);
     });

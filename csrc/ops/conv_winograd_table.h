@@ -41,7 +41,7 @@ struct WinogradKernels {
 };
 
 struct WinogradTable {
-  WinogradKernels tile2, tile4;  // O = 2, 4
+  WinogradKernels tile2, tile4;  // O = 2, 4; the latter for float32 alone
 };
 
 }  // namespace dlx
