@@ -4,11 +4,6 @@
 #include "bindings/tensor_base.h"
 #include "ops/move.h"
 
-#if DLX_WITH_CUDA
-#include "cuda/core/allocator.h"
-#include "cuda/core/runtime.h"
-#endif
-
 namespace dlx {
 namespace {
 
@@ -19,6 +14,13 @@ using DeviceCode = std::pair<int, int>;  // (kind, index), as Tensor._device_cod
 Device device_from(const DeviceCode& code) {
   return {static_cast<DeviceKind>(code.first), static_cast<int8_t>(code.second)};
 }
+
+const DeviceBackend& cuda() {
+  DLX_CHECK_AS(std::runtime_error, cuda_backend(), "this build of dlx has no CUDA");
+  return *cuda_backend();
+}
+
+Device gpu(int index) { return {DeviceKind::cuda, static_cast<int8_t>(index)}; }
 
 Array move(const Array& x, const DeviceCode& code) {
   const Array source = dense(current_ctx(), x);
@@ -37,29 +39,14 @@ void bind_device(py::module_& m) {
     return cuda_backend() ? cuda_backend()->reason_for_none()
                           : std::string("this build of dlx has no CUDA");
   });
-#if DLX_WITH_CUDA
   m.def("cuda_synchronize", [](int device) {
     const GilRelease release(true);
-    cuda_backend()->synchronize({DeviceKind::cuda, static_cast<int8_t>(device)});
+    cuda().synchronize(gpu(device));
   });
-  m.def("cuda_device_name", [](int device) { return cuda::properties(device).name; });
-  m.def("cuda_compute_capability", [](int device) {
-    const cuda::Properties p = cuda::properties(device);
-    return std::make_pair(p.major, p.minor);
-  });
-  m.def("cuda_memory_stats", [](int device) {
-    const MemoryStats s = cuda::device_memory_stats(device);
-    py::dict d;
-    d["live_bytes"] = s.live_bytes;
-    d["peak_bytes"] = s.peak_bytes;
-    d["cached_bytes"] = s.cached_bytes;
-    d["allocations"] = s.allocations;
-    d["cache_hits"] = s.cache_hits;
-    return d;
-  });
-  m.def("cuda_reset_peak_memory", cuda::reset_device_peak);
-  m.def("cuda_empty_cache", cuda::empty_device_cache);
-#endif
+  m.def("cuda_device_name", [](int device) { return cuda().name(gpu(device)); });
+  m.def("cuda_memory_stats", [](int device) { return as_dict(cuda().memory_stats(gpu(device))); });
+  m.def("cuda_reset_peak_memory", [](int device) { cuda().reset_peak(gpu(device)); });
+  m.def("cuda_empty_cache", [](int device) { cuda().empty_cache(gpu(device)); });
 }
 
 }  // namespace dlx

@@ -12,17 +12,18 @@ namespace dlx {
 
 namespace py = pybind11;
 
+py::dict as_dict(const MemoryStats& s) {
+  py::dict d;
+  d["live_bytes"] = s.live_bytes;
+  d["peak_bytes"] = s.peak_bytes;
+  d["cached_bytes"] = s.cached_bytes;
+  d["allocations"] = s.allocations;
+  d["cache_hits"] = s.cache_hits;
+  return d;
+}
+
 void bind_runtime(py::module_& m) {
-  m.def("memory_stats", [] {
-    MemoryStats s = memory_stats();
-    py::dict d;
-    d["live_bytes"] = s.live_bytes;
-    d["peak_bytes"] = s.peak_bytes;
-    d["cached_bytes"] = s.cached_bytes;
-    d["allocations"] = s.allocations;
-    d["cache_hits"] = s.cache_hits;
-    return d;
-  });
+  m.def("memory_stats", [] { return as_dict(memory_stats()); });
   m.def("reset_peak_memory", reset_peak);
   m.def("empty_cache", empty_cache);
   m.def("machine_limits", [] {

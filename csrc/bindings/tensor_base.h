@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 
 #include "bindings/node.h"
+#include "core/allocator.h"
 #include "core/check.h"
 #include "core/launch.h"
 
@@ -90,6 +91,8 @@ class GilRelease {
   static void restore(PyThreadState*);
   PyThreadState* state_;
 };
+
+pybind11::dict as_dict(const MemoryStats&);
 
 // launch() for bindings: the GIL is released when the op's cost says that it pays.
 template <class Shape>

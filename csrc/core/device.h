@@ -3,6 +3,7 @@
 #pragma once
 #include <string>
 
+#include "core/allocator.h"
 #include "core/array.h"
 #include "core/launch.h"
 
@@ -20,6 +21,10 @@ struct DeviceBackend {
   // Waits for all work, then takes what a kernel reported since the last call; false: nothing.
   bool (*take_error)(Device, ErrorSlot*);
   void (*synchronize)(Device);
+  std::string (*name)(Device);
+  MemoryStats (*memory_stats)(Device);
+  void (*reset_peak)(Device);
+  void (*empty_cache)(Device);
 };
 
 const DeviceBackend* cuda_backend();  // null: this build has no CUDA

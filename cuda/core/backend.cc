@@ -70,6 +70,10 @@ const DeviceBackend backend_of_cuda{
     .enter = [](Device d) { cuda::set_device(cuda::context_of(d).device); },
     .take_error = cuda::take_error,
     .synchronize = [](Device d) { cuda::synchronize(cuda::context_of(d).stream); },
+    .name = [](Device d) { return cuda::properties(d.index).name; },
+    .memory_stats = [](Device d) { return cuda::device_memory_stats(d.index); },
+    .reset_peak = [](Device d) { cuda::reset_device_peak(d.index); },
+    .empty_cache = [](Device d) { cuda::empty_device_cache(d.index); },
 };
 
 }  // namespace dlx
