@@ -33,7 +33,7 @@ template <class T>
 // hence intrinsics; the masked ones because the others warn of an undefined value.
 template <class T>
 [[gnu::always_inline]] inline typename Lanes<T>::IntVec load_bytes(const uint8_t* p) {
-  typename Lanes<T>::IntVec lanes;
+  typename Lanes<T>::IntVec lanes{};
 #if defined(__AVX512F__)
   __m128i bytes = {};
   memcpy(&bytes, p, Vec<T>::kWidth);
