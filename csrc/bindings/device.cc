@@ -15,7 +15,7 @@ Device device_from(const DeviceCode& code) {
   return {static_cast<DeviceKind>(code.first), static_cast<int8_t>(code.second)};
 }
 
-const DeviceBackend& cuda() {
+const DeviceBackend& backend() {
   DLX_CHECK_AS(std::runtime_error, cuda_backend(), "this build of dlx has no CUDA");
   return *cuda_backend();
 }
@@ -41,12 +41,13 @@ void bind_device(py::module_& m) {
   });
   m.def("cuda_synchronize", [](int device) {
     const GilRelease release(true);
-    cuda().synchronize(gpu(device));
+    backend().synchronize(gpu(device));
   });
-  m.def("cuda_device_name", [](int device) { return cuda().name(gpu(device)); });
-  m.def("cuda_memory_stats", [](int device) { return as_dict(cuda().memory_stats(gpu(device))); });
-  m.def("cuda_reset_peak_memory", [](int device) { cuda().reset_peak(gpu(device)); });
-  m.def("cuda_empty_cache", [](int device) { cuda().empty_cache(gpu(device)); });
+  m.def("cuda_device_name", [](int device) { return backend().name(gpu(device)); });
+  m.def("cuda_memory_stats",
+        [](int device) { return as_dict(backend().memory_stats(gpu(device))); });
+  m.def("cuda_reset_peak_memory", [](int device) { backend().reset_peak(gpu(device)); });
+  m.def("cuda_empty_cache", [](int device) { backend().empty_cache(gpu(device)); });
 }
 
 }  // namespace dlx
