@@ -14,12 +14,6 @@ namespace {
 
 namespace py = pybind11;
 
-using DeviceCode = std::pair<int, int>;  // (kind, index), as Tensor._device_code
-
-Device device_from(const DeviceCode& code) {
-  return {static_cast<DeviceKind>(code.first), static_cast<int8_t>(code.second)};
-}
-
 Array new_array(const char* op, const Dims& shape, DType dtype, const DeviceCode& device) {
   check_extents(shape, op);
   return empty(shape, dtype, device_from(device));

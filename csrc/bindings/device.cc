@@ -9,12 +9,6 @@ namespace {
 
 namespace py = pybind11;
 
-using DeviceCode = std::pair<int, int>;  // (kind, index), as Tensor._device_code
-
-Device device_from(const DeviceCode& code) {
-  return {static_cast<DeviceKind>(code.first), static_cast<int8_t>(code.second)};
-}
-
 const DeviceBackend& backend() {
   DLX_CHECK_AS(std::runtime_error, cuda_backend(), "this build of dlx has no CUDA");
   return *cuda_backend();

@@ -354,12 +354,10 @@ void bind_from_python(py::module_& m) {
   // On the device of (kind, index): Tensor._device_code.
   m.def(
       "from_data",
-      [](py::handle data, py::object dtype, std::pair<int, int> device) {
+      [](py::handle data, py::object dtype, const DeviceCode& device) {
         std::optional<DType> t;
         if (!dtype.is_none()) t = dtype_from(dtype.ptr(), "tensor");
-        return array_from_data(
-            data.ptr(), t,
-            {static_cast<DeviceKind>(device.first), static_cast<int8_t>(device.second)});
+        return array_from_data(data.ptr(), t, device_from(device));
       },
       py::arg("data"), py::arg("dtype"), py::arg("device") = std::pair(0, 0));
   m.def("borrow", [](py::handle exporter) { return borrow_buffer(exporter.ptr()); });

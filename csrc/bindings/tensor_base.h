@@ -2,6 +2,8 @@
 #pragma once
 #include <pybind11/pybind11.h>
 
+#include <utility>
+
 #include "bindings/node.h"
 #include "core/allocator.h"
 #include "core/check.h"
@@ -93,6 +95,11 @@ class GilRelease {
 };
 
 pybind11::dict as_dict(const MemoryStats&);
+
+using DeviceCode = std::pair<int, int>;  // (kind, index), as Tensor._device_code
+inline Device device_from(const DeviceCode& code) {
+  return {static_cast<DeviceKind>(code.first), static_cast<int8_t>(code.second)};
+}
 
 // launch() for bindings: the GIL is released when the op's cost says that it pays.
 template <class Shape>
