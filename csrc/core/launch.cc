@@ -78,8 +78,9 @@ void run_kernel(Ctx& ctx, const Op& op, const void* shape, void* const* buffers,
   }
   ctx.device = device;
   std::optional<KeepThreads> keep;  // a workspace may be sized by their number
-  if (op.workspace) keep.emplace();
-  int64_t workspace_bytes = op.workspace ? op.workspace(shape) : 0;
+  const Workspace workspace_of = op.workspace[static_cast<int>(device.kind)];
+  if (workspace_of) keep.emplace();
+  const int64_t workspace_bytes = workspace_of ? workspace_of(shape) : 0;
   Scratch workspace(device, workspace_bytes);
   kernel(ctx, shape, buffers, workspace.data);
   if (op.can_fail && device.kind != DeviceKind::cpu) cuda_backend()->take_error(device, &ctx.error);

@@ -15,6 +15,9 @@ struct Ctx;
 // A plain function: allocates nothing, hides nothing. `buffers` are the inputs, then the outputs.
 using Kernel = void (*)(Ctx& ctx, const void* shape, void* const* buffers, void* workspace);
 
+// Bytes of the workspace that a kernel asks for.
+using Workspace = int64_t (*)(const void* shape);
+
 // DLX_DECLARE_KERNEL(add) declares an op's kernels, one a device kind; DLX_KERNELS(add) are they.
 #if DLX_WITH_CUDA
 #define DLX_DECLARE_KERNEL(name)                                             \
@@ -25,12 +28,14 @@ using Kernel = void (*)(Ctx& ctx, const void* shape, void* const* buffers, void*
   void name(Ctx&, const void* shape, void* const* buffers, void* workspace); \
   }
 #define DLX_KERNELS(name) {::dlx::cpu::name, ::dlx::cuda::name}
+#define DLX_IF_CUDA(function) function  // as in .workspace = {f, DLX_IF_CUDA(cuda::f)}
 #else
 #define DLX_DECLARE_KERNEL(name)                                             \
   namespace cpu {                                                            \
   void name(Ctx&, const void* shape, void* const* buffers, void* workspace); \
   }
 #define DLX_KERNELS(name) {::dlx::cpu::name}
+#define DLX_IF_CUDA(function) nullptr
 #endif
 
 struct Cost {
@@ -54,7 +59,7 @@ struct Op {
   uint64_t updates = 0;    // bit i: output i is read and written; the others are overwritten
   uint64_t may_alias = 0;  // bit i: output 0 may be input i's memory
   Cost (*cost)(const void* shape) = nullptr;
-  int64_t (*workspace)(const void* shape) = nullptr;  // bytes
+  Workspace workspace[kNumDeviceKinds] = {};
   std::string (*explain)(const void* shape,
                          const ErrorSlot&) = nullptr;  // the message of a filled error slot
 };

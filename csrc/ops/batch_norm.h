@@ -45,14 +45,14 @@ inline constexpr Op batch_norm{
     .name = "batch_norm",
     .kernels = {cpu::batch_norm},
     .cost = batch_norm_cost<8, 2, 3, 0>,  // sum, square and normalise: 1 + 3 + 4
-    .workspace = batch_norm_workspace,
+    .workspace = {batch_norm_workspace},
 };
 // x, running_mean, running_var (of x's dtype), gamma, beta -> y, in one pass
 inline constexpr Op batch_norm_inference{
     .name = "batch_norm_inference",
     .kernels = {cpu::batch_norm_inference},
     .cost = batch_norm_cost<4, 2, 0, 2>,
-    .workspace = batch_norm_workspace,
+    .workspace = {batch_norm_workspace},
 };
 // dy, x, mean, rstd, gamma -> dx, dgamma, dbeta, with d = x - mean: dbeta = sum dy,
 // dgamma = rstd sum dy d, dx = gamma rstd (dy - mean(dy) - d rstd^2 mean(dy d));
@@ -61,7 +61,7 @@ inline constexpr Op batch_norm_backward{
     .name = "batch_norm_backward",
     .kernels = {cpu::batch_norm_backward},
     .cost = batch_norm_cost<11, 3, 2, 2>,  // sums 1 + 4, dx 6
-    .workspace = batch_norm_workspace,
+    .workspace = {batch_norm_workspace},
 };
 
 }  // namespace ops

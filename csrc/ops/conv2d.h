@@ -66,7 +66,7 @@ inline constexpr Op conv2d{
           const auto& s = *static_cast<const Conv2dShape*>(shape);
           return conv2d_cost(shape, s.K, s.y_size());
         },
-    .workspace = conv2d_workspace,
+    .workspace = {conv2d_workspace},
 };
 // dy, w, b if there is one -> dx: the gradient of conv2d with respect to x, plus b
 inline constexpr Op conv_transpose2d{
@@ -77,14 +77,14 @@ inline constexpr Op conv_transpose2d{
           const auto& s = *static_cast<const Conv2dShape*>(shape);
           return conv2d_cost(shape, s.C, s.x_size());
         },
-    .workspace = conv_transpose2d_workspace,
+    .workspace = {conv_transpose2d_workspace},
 };
 // x, dy -> dw
 inline constexpr Op conv2d_backward_weight{
     .name = "conv2d_backward_weight",
     .kernels = {cpu::conv2d_backward_weight},
     .cost = [](const void* shape) { return conv2d_cost(shape, 0, 0); },
-    .workspace = conv2d_backward_weight_workspace,
+    .workspace = {conv2d_backward_weight_workspace},
 };
 
 }  // namespace ops

@@ -47,7 +47,7 @@ inline constexpr Op cross_entropy{
     .kernels = {cpu::cross_entropy},
     .can_fail = true,
     .cost = cross_entropy_cost,
-    .workspace = cross_entropy_workspace,
+    .workspace = {cross_entropy_workspace},
     .explain = explain_cross_entropy,
 };
 // dloss, x, target, norm, total[, weight] -> dx = dloss (sum q softmax(x) - q), divided as the loss

@@ -48,7 +48,7 @@ inline constexpr Op layer_norm_backward{
     .name = "layer_norm_backward",
     .kernels = {cpu::layer_norm_backward},
     .cost = layer_norm_cost<16, 3, 2>,  // g 1, sums 1 + 4, dx 5, parameters 5
-    .workspace = layer_norm_backward_workspace,
+    .workspace = {layer_norm_backward_workspace},
 };
 
 }  // namespace ops

@@ -40,10 +40,9 @@ inline constexpr Op matmul{
           const int64_t sums = g.bias ? y : 0, bias = g.bias ? g.n : 0;
           return Cost{2 * y * g.k + sums, (a + b + bias + y) * size_of(g.dtype)};
         },
-    .workspace =
-        [](const void* shape) {
-          return gemm_workspace(static_cast<const MatmulShape*>(shape)->gemm);
-        },
+    .workspace = {[](const void* shape) {
+      return gemm_workspace(static_cast<const MatmulShape*>(shape)->gemm);
+    }},
 };
 }  // namespace ops
 

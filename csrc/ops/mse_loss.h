@@ -35,7 +35,7 @@ inline constexpr Op mse_loss{
           const bool adds = s.reduction != LossReduction::none;
           return Cost{(2 + adds) * s.n, size_of(s.dtype) * (2 * s.n + s.losses())};
         },
-    .workspace = mse_loss_workspace,
+    .workspace = {mse_loss_workspace},
 };
 // dloss, x, target -> dx = 2 dloss (x - target), divided by n if the mean was taken
 inline constexpr Op mse_loss_backward{

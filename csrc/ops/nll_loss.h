@@ -26,7 +26,7 @@ inline constexpr Op nll_loss{
     .kernels = {cpu::nll_loss},
     .can_fail = true,
     .cost = nll_loss_cost,
-    .workspace = cross_entropy_workspace,
+    .workspace = {cross_entropy_workspace},
     .explain = explain_nll_loss,
 };
 // dloss, target, total[, weight] -> dx = -dloss weight[t] at the label, divided as the loss was;

@@ -31,7 +31,7 @@ inline constexpr Op count_nonzero{
           const int64_t n = static_cast<const NonzeroShape*>(shape)->n;
           return Cost{n, n + 8};
         },
-    .workspace = nonzero_workspace,
+    .workspace = {nonzero_workspace},
 };
 inline constexpr Op nonzero{
     .name = "nonzero",
@@ -42,7 +42,7 @@ inline constexpr Op nonzero{
           const auto& s = *static_cast<const NonzeroShape*>(shape);
           return Cost{0, s.n + 8 * s.count};
         },
-    .workspace = nonzero_workspace,
+    .workspace = {nonzero_workspace},
 };
 }  // namespace ops
 

@@ -103,7 +103,7 @@ inline constexpr Op random_permutation{
         [](const void* shape) {
           return Cost{0, 8 * static_cast<const RandomPermutationShape*>(shape)->n};
         },
-    .workspace = random_permutation_workspace,
+    .workspace = {random_permutation_workspace},
 };
 
 }  // namespace ops

@@ -47,7 +47,7 @@ constexpr Op reduction(Reduction kind, Cost (*cost)(const void*)) {
           .kernels = {cpu::reduce},
           .strided = true,
           .cost = cost,
-          .workspace = reduce_workspace};
+          .workspace = {reduce_workspace}};
 }
 
 // flops an element of x and flops an element of y

@@ -22,6 +22,11 @@ void scatter_add(Ctx&, const void* shape, void* const* buffers, void* workspace)
 }
 
 namespace ops {
+// The positions sorted by index: where each index's begin, and the positions.
+inline int64_t scatter_add_workspace(const void* shape) {
+  const auto& s = *static_cast<const ScatterAddShape*>(shape);
+  return (s.extent + 1 + s.n) * int64_t{sizeof(int64_t)};
+}
 inline constexpr Op scatter_add{
     .name = "scatter_add",
     .kernels = {cpu::scatter_add},
@@ -32,12 +37,7 @@ inline constexpr Op scatter_add{
           const int64_t g = s.outer * s.n * s.inner, y = s.outer * s.extent * s.inner;
           return Cost{g, (g + y) * size_of(s.dtype) + 8 * s.n};
         },
-    .workspace =
-        [](const void* shape) {  // the positions sorted by index: where each index's begin, and the
-                                 // positions
-          const auto& s = *static_cast<const ScatterAddShape*>(shape);
-          return (s.extent + 1 + s.n) * int64_t{sizeof(int64_t)};
-        },
+    .workspace = {scatter_add_workspace},
     .explain =
         [](const void* shape, const ErrorSlot& error) {
           return explain_index("scatter_add", error,

@@ -48,22 +48,22 @@ inline Cost upsample_backward_cost(const void* shape) {
 inline constexpr Op upsample_nearest2d{.name = "upsample_nearest2d",
                                        .kernels = {cpu::upsample},
                                        .cost = upsample_cost,
-                                       .workspace = upsample_workspace};
+                                       .workspace = {upsample_workspace}};
 // dy -> dx: the sum of what went to each pixel
 inline constexpr Op upsample_nearest2d_backward{.name = "upsample_nearest2d_backward",
                                                 .kernels = {cpu::upsample_backward},
                                                 .cost = upsample_backward_cost,
-                                                .workspace = upsample_workspace};
+                                                .workspace = {upsample_workspace}};
 // x -> y: between four pixels, weighted by how near they are
 inline constexpr Op upsample_bilinear2d{.name = "upsample_bilinear2d",
                                         .kernels = {cpu::upsample},
                                         .cost = upsample_cost,
-                                        .workspace = upsample_workspace};
+                                        .workspace = {upsample_workspace}};
 // dy -> dx
 inline constexpr Op upsample_bilinear2d_backward{.name = "upsample_bilinear2d_backward",
                                                  .kernels = {cpu::upsample_backward},
                                                  .cost = upsample_backward_cost,
-                                                 .workspace = upsample_workspace};
+                                                 .workspace = {upsample_workspace}};
 
 }  // namespace ops
 
