@@ -27,10 +27,14 @@ FOUND = [
 SOURCES = sorted((ROOT / "cuda").rglob("*.cu"))
 
 
+TESTS = sorted(path.stem for path in (ROOT / "tests" / "simt").glob("test_*.cc"))
+
+
 @pytest.mark.parametrize("variant", ["plain", "address", "thread"])
-def test_right_kernels_run_and_wrong_ones_are_found(build, variant):  # noqa: F811
+@pytest.mark.parametrize("name", TESTS)
+def test_right_kernels_run_and_wrong_ones_are_found(build, name, variant):  # noqa: F811
     # Stacks of fibers that an error ended are never unwound.
-    said = run(BUILD / f"test_simt_{variant}", ASAN_OPTIONS="detect_leaks=0")
+    said = run(BUILD / f"{name}_{variant}", ASAN_OPTIONS="detect_leaks=0")
     assert re.search(r"ok: \d+ kernels, \d+ launches", said)
     assert "WARNING" not in said
 

@@ -1,70 +1,15 @@
 // The emulator itself: right kernels give right numbers under every schedule, wrong ones are found.
 // Built by nvcc the first half runs on a GPU. Arguments: none (everything), or the name of a broken
 // kernel that a sanitizer has to report.
-#include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <functional>
 #include <numeric>
-#include <string>
-#include <vector>
 
+#include "kernel_test.h"
 #include "samples.h"
 
 using namespace dlx::cuda;
 
 namespace {
-
-[[noreturn]] void fail(const std::string& what) {
-  std::printf("FAILED: %s\n", what.c_str());
-  std::exit(1);
-}
-
-Stream stream = nullptr;
-
-template <class T>
-class OnDevice {
- public:
-  explicit OnDevice(const std::vector<T>& values) : n_(values.size()), data_(allocate(n_)) {
-    copy(stream, data_, values.data(), bytes(), Copy::to_device);
-  }
-  explicit OnDevice(size_t n) : n_(n), data_(allocate(n)) {}
-  ~OnDevice() { device_free(data_); }
-  OnDevice(const OnDevice&) = delete;
-  operator T*() const { return data_; }
-  std::vector<T> values() const {
-    std::vector<T> found(n_);
-    copy(stream, found.data(), data_, bytes(), Copy::to_host);
-    synchronize(stream);
-    return found;
-  }
-
- private:
-  static T* allocate(size_t n) {
-    return static_cast<T*>(device_malloc(static_cast<int64_t>(n * sizeof(T))));
-  }
-  int64_t bytes() const { return static_cast<int64_t>(n_ * sizeof(T)); }
-  size_t n_;
-  T* data_;
-};
-
-std::vector<float> drawn(size_t n) {
-  static uint32_t state = 12345;
-  std::vector<float> x(n);
-  for (float& v : x) {
-    state = state * 1664525u + 1013904223u;  // Numerical Recipes' generator
-    v = static_cast<float>(static_cast<int32_t>(state) >> 16) / 1024;
-  }
-  return x;
-}
-
-template <class T>
-void expect_equal(const std::vector<T>& got, const std::vector<T>& expected, const char* what) {
-  for (size_t i = 0; i < expected.size(); ++i)
-    if (got[i] != expected[i])
-      fail(std::string(what) + ": element " + std::to_string(i) + " is " + std::to_string(got[i]) +
-           ", expected " + std::to_string(expected[i]));
-}
 
 template <auto kernel>
 void sums(const char* name) {
@@ -72,7 +17,7 @@ void sums(const char* name) {
   std::vector<float> x = drawn(n), expected(blocks);
   for (int i = 0; i < n; ++i) x[i] = std::floor(x[i]), expected[i / samples::kThreads] += x[i];
   const OnDevice<float> in(x), out(blocks);
-  launch_grid<kernel>(blocks, samples::kThreads, 0, stream, in, out, n);
+  launch_grid<kernel>(blocks, samples::kThreads, 0, test_stream(), in, out, n);
   expect_equal(out.values(), expected, name);
 }
 
@@ -83,8 +28,8 @@ void transposes() {
   for (int i = 0; i < n; ++i)
     for (int j = 0; j < m; ++j) expected[j * n + i] = x[i * m + j];
   const OnDevice<float> in(x), out(n * m);
-  launch_grid<samples::transpose>(dim3((m + 15) / 16, (n + 15) / 16), dim3(16, 16), 0, stream, in,
-                                  out, n, m);
+  launch_grid<samples::transpose>(dim3((m + 15) / 16, (n + 15) / 16), dim3(16, 16), 0,
+                                  test_stream(), in, out, n, m);
   expect_equal(out.values(), expected, "transpose");
 }
 
@@ -93,8 +38,8 @@ void histograms() {
   std::vector<int> x(n), expected(bins);
   for (int i = 0; i < n; ++i) ++expected[x[i] = i * 7919 % bins * i % bins];
   const OnDevice<int> in(x), out(std::vector<int>(bins, 0));
-  launch_grid<samples::histogram>(4, samples::kThreads, bins * sizeof(int), stream, in, out, n,
-                                  bins);
+  launch_grid<samples::histogram>(4, samples::kThreads, bins * sizeof(int), test_stream(), in, out,
+                                  n, bins);
   expect_equal(out.values(), expected, "histogram");
 }
 
@@ -107,10 +52,10 @@ void warps() {
   for (size_t i = 0; i < row.size(); ++i) turned[i] = row[i / 32 * 32 + (i + 1) % 32];
   const OnDevice<float> in(x), rows(row), out(row.size());
   const OnDevice<int> positions(32), count(1);
-  launch_grid<samples::positions_above_zero>(1, 32, 0, stream, in, positions, count);
+  launch_grid<samples::positions_above_zero>(1, 32, 0, test_stream(), in, positions, count);
   expect_equal(count.values(), {static_cast<int>(above.size())}, "ballot");
   expect_equal(positions.values(), above, "ballot");
-  launch_grid<samples::turn_rows>(2, samples::kThreads, 0, stream, rows, out);
+  launch_grid<samples::turn_rows>(2, samples::kThreads, 0, test_stream(), rows, out);
   expect_equal(out.values(), turned, "syncwarp");
 
   std::vector<int> y(64), scanned(64);
@@ -120,7 +65,7 @@ void warps() {
     scanned[i] = sum - y[i / 8 * 8];
   }
   const OnDevice<int> ints(y), result(64), any(1), negatives(1);
-  launch_grid<samples::scan_by_eights>(1, 64, 0, stream, ints, result, any, negatives);
+  launch_grid<samples::scan_by_eights>(1, 64, 0, test_stream(), ints, result, any, negatives);
   expect_equal(result.values(), scanned, "shuffle in groups");
   expect_equal(any.values(), {1}, "syncthreads_or");
   expect_equal(negatives.values(), {20}, "syncthreads_count");
@@ -140,7 +85,6 @@ void right_kernels() {
 
 int main() {
   if (device_count() == 0) fail("no GPU: " + reason_for_no_device());
-  stream = create_stream();
   right_kernels();
   std::printf("ok: calibrated on %s\n", properties(0).name.c_str());
 }
@@ -155,7 +99,7 @@ using Body = std::function<void()>;
 void expect_error(const char* name, const char* words, const Body& body) {
   try {
     body();
-    synchronize(stream);
+    synchronize(test_stream());
   } catch (const std::runtime_error& e) {
     if (std::string(e.what()).find(words) == std::string::npos)
       fail(std::string(name) + ": says '" + e.what() + "', expected '" + words + "'");
@@ -168,8 +112,9 @@ void wrong_kernels() {
   using samples::kThreads;
   const OnDevice<float> y(kThreads);
   const auto expect = [&]<auto kernel>(const char* name, const char* words) {
-    expect_error(name, words,
-                 [&] { launch_grid<kernel>(1, kThreads, 0, stream, static_cast<float*>(y)); });
+    expect_error(name, words, [&] {
+      launch_grid<kernel>(1, kThreads, 0, test_stream(), static_cast<float*>(y));
+    });
   };
   expect.operator()<broken::barrier_in_a_branch>("barrier_in_a_branch", "divergent __syncthreads");
   expect.operator()<broken::lane_outside_of_mask>("lane_outside_of_mask", "not in the mask");
@@ -178,12 +123,13 @@ void wrong_kernels() {
   expect.operator()<broken::too_much_shared>("too_much_shared", "48 KiB");
 
   std::vector<float> on_host(4);
-  expect_error("a host pointer", "does not point into memory of its device",
-               [&] { launch_grid<broken::too_much_shared>(1, 1, 0, stream, on_host.data()); });
+  expect_error("a host pointer", "does not point into memory of its device", [&] {
+    launch_grid<broken::too_much_shared>(1, 1, 0, test_stream(), on_host.data());
+  });
   expect_error("a copy the wrong way", "no pointer to host memory",
-               [&] { copy(stream, y, y, 4, Copy::to_device); });
+               [&] { copy(test_stream(), y, y, 4, Copy::to_device); });
   expect_error("too many threads", "blocks of 1025 threads", [&] {
-    launch_grid<broken::half_a_warp>(1, 1025, 0, stream, static_cast<float*>(y));
+    launch_grid<broken::half_a_warp>(1, 1025, 0, test_stream(), static_cast<float*>(y));
   });
 }
 
@@ -195,7 +141,7 @@ void wrong_kernels() {
   for (const auto order : {simt::Order::forward, simt::Order::reverse, simt::Order::random}) {
     simt::schedule = {order, 1};
     const OnDevice<float> in(x), out(x.size());
-    launch_grid<broken::no_barrier>(1, samples::kThreads, 0, stream, in, out);
+    launch_grid<broken::no_barrier>(1, samples::kThreads, 0, test_stream(), in, out);
     wrong += out.values() != reversed;
   }
   if (wrong == 0) fail("no_barrier: was not found");
@@ -206,10 +152,10 @@ void streams_and_events() {
   const Stream other = create_stream();
   const OnDevice<float> x(std::vector<float>(4, 1.0f));
   float seen[4] = {};
-  copy(stream, seen, x, sizeof seen, Copy::to_host);
+  copy(test_stream(), seen, x, sizeof seen, Copy::to_host);
   if (seen[0] != 0) fail("a copy happened before anything waited for it");
   const Event event = create_event();
-  record(event, stream);
+  record(event, test_stream());
   if (is_done(event)) fail("an event is done before its stream");
   wait(other, event);
   synchronize(other);
@@ -234,35 +180,33 @@ void run_broken(const std::string& name) {
   const OnDevice<int> word(std::vector<int>(1, 0));
   float* to = y;
   if (name == "beyond_the_end") {
-    launch_grid<broken::beyond_the_end>(3, kThreads, 0, stream, x, y, 2 * kThreads);
+    launch_grid<broken::beyond_the_end>(3, kThreads, 0, test_stream(), x, y, 2 * kThreads);
   } else if (name == "beyond_shared") {
-    launch_grid<broken::beyond_shared>(1, kThreads, 0, stream, to);
+    launch_grid<broken::beyond_shared>(1, kThreads, 0, test_stream(), to);
   } else if (name == "no_barrier") {
-    launch_grid<broken::no_barrier>(1, kThreads, 0, stream, x, y);
+    launch_grid<broken::no_barrier>(1, kThreads, 0, test_stream(), x, y);
   } else if (name == "all_blocks_one_word") {
-    launch_grid<broken::all_blocks_one_word>(2, 1, 0, stream, static_cast<int*>(word));
+    launch_grid<broken::all_blocks_one_word>(2, 1, 0, test_stream(), static_cast<int*>(word));
   } else {
     fail("no broken kernel is named " + name);
   }
-  synchronize(stream);
+  synchronize(test_stream());
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  stream = create_stream();
   if (count > 1) {
     run_broken(arguments[1]);
     std::printf("%s: no sanitizer stopped it\n", arguments[1]);
     return 0;
   }
-  for (const auto order : {simt::Order::forward, simt::Order::reverse, simt::Order::random}) {
-    simt::schedule = {order, 7};
+  under_every_schedule([] {
     right_kernels();
     wrong_kernels();
     streams_and_events();
     memory_comes_back();
-  }
+  });
 #if !defined(DLX_SIMT_TSAN)  // which would report it
   missing_barrier();
 #endif
