@@ -214,10 +214,10 @@ def test_defaults_of_creation(device):
 def test_devices(device):
     t = dlx.zeros((2,), device=device)
     assert t.device == device and t.device == dlx.device(device)
-    assert str(t.device) == device
-    assert t.device != "cuda:0"
-    with pytest.raises(RuntimeError, match=r"cuda:0.*dlx info"):
-        dlx.zeros((2,), device="cuda:0")
+    assert str(t.device) == str(dlx.device(device))
+    assert t.device != "cuda:99"
+    with pytest.raises(RuntimeError, match=r"cuda:99.*dlx info"):
+        dlx.zeros((2,), device="cuda:99")
     with pytest.raises((RuntimeError, ValueError), match="tpu"):
         dlx.zeros((2,), device="tpu")
 
