@@ -16,16 +16,6 @@
 namespace dlx {
 namespace {
 
-// A batch of A on one B, as in x (N,T,D) @ w (D,K), is one tall matrix.
-void fold_batch_into_rows(GemmShape& s) {
-  while (s.batch_ndim > 0) {
-    const int d = s.batch_ndim - 1;
-    if (s.b_batch[d] != 0 || s.a_batch[d] != s.m * s.a_row || s.c_batch[d] != s.m * s.c_row) break;
-    s.m *= s.batch[d];
-    --s.batch_ndim;
-  }
-}
-
 // The order of the sums follows from kc, hence from k, never from the threads.
 GemmPlan make_plan(const GemmShape& shape) {
   if (shape.dtype != DType::float32 && shape.dtype != DType::float64) {
@@ -35,10 +25,9 @@ GemmPlan make_plan(const GemmShape& shape) {
   const GemmTiles t = kGemmTiles[static_cast<int>(current_isa())][static_cast<int>(shape.dtype)];
   GemmPlan plan{};
   plan.shape = shape;
-  fold_batch_into_rows(plan.shape);
+  plan.shape.fold_batch_into_rows();
   const GemmShape& s = plan.shape;
-  plan.batches = 1;
-  for (int d = 0; d < s.batch_ndim; ++d) plan.batches *= s.batch[d];
+  plan.batches = s.batches();
   if (plan.batches == 0 || s.m == 0 || s.n == 0 || s.k == 0) return plan;
 
   const bool by_threads = hooks::split_by_threads.load(std::memory_order_relaxed);  // tests only
@@ -76,10 +65,7 @@ bool is_empty(const GemmPlan& plan) {
 template <class T>
 void fill_empty_sums(const GemmShape& s, int64_t batches, T* c, const T* bias) {
   for (int64_t b = 0; b < batches; ++b) {
-    int64_t offset = 0;
-    for (int64_t d = s.batch_ndim - 1, rest = b; d >= 0; rest /= s.batch[d--]) {
-      offset += rest % s.batch[d] * s.c_batch[d];
-    }
+    const int64_t offset = s.batch_offset(b, s.c_batch);
     for (int64_t i = 0; i < s.m; ++i) {
       for (int64_t j = 0; j < s.n; ++j) {
         const T y = bias ? bias[j] : T(0);
@@ -100,12 +86,10 @@ bool has_extent_0(const GemmShape& s) {
 void gemm_of_halves(const GemmShape& shape, const void* a, const void* b, void* c, void* workspace,
                     const void* bias) {
   GemmShape s = shape;
-  fold_batch_into_rows(s);
+  s.fold_batch_into_rows();
   if (!has_extent_0(s)) return half_gemm(s, a, b, c, bias, workspace);
-  int64_t batches = 1;
-  for (int d = 0; d < s.batch_ndim; ++d) batches *= s.batch[d];
   // As integers: 0 is all bits 0, and what is negative is so by its first bit.
-  fill_empty_sums(s, batches, static_cast<int16_t*>(c), static_cast<const int16_t*>(bias));
+  fill_empty_sums(s, s.batches(), static_cast<int16_t*>(c), static_cast<const int16_t*>(bias));
 }
 
 }  // namespace
@@ -113,7 +97,7 @@ void gemm_of_halves(const GemmShape& shape, const void* a, const void* b, void* 
 int64_t gemm_workspace(const GemmShape& shape) {
   if (is_half(shape)) {
     GemmShape s = shape;
-    fold_batch_into_rows(s);
+    s.fold_batch_into_rows();
     return has_extent_0(s) ? 0 : half_workspace(s);
   }
   const GemmPlan plan = make_plan(shape);

@@ -21,6 +21,28 @@ struct GemmShape {
   int64_t a_batch[kMaxBatchDims], b_batch[kMaxBatchDims], c_batch[kMaxBatchDims];
   // The epilogue: C's row i becomes A B's + bias (n), then negative elements become 0.
   bool bias, relu;
+
+  constexpr int64_t batches() const {
+    int64_t count = 1;
+    for (int d = 0; d < batch_ndim; ++d) count *= batch[d];
+    return count;
+  }
+  // Where matrix `index` of the batch begins, by the strides a_batch, b_batch or c_batch.
+  constexpr int64_t batch_offset(int64_t index, const int64_t* strides) const {
+    int64_t offset = 0;
+    for (int d = batch_ndim - 1; d >= 0; index /= batch[d--]) {
+      offset += index % batch[d] * strides[d];
+    }
+    return offset;
+  }
+  // A batch of A on one B, as in x (N,T,D) @ w (D,K), becomes one tall matrix.
+  constexpr void fold_batch_into_rows() {
+    for (; batch_ndim > 0; --batch_ndim) {
+      const int d = batch_ndim - 1;
+      if (b_batch[d] != 0 || a_batch[d] != m * a_row || c_batch[d] != m * c_row) break;
+      m *= batch[d];
+    }
+  }
 };
 
 // Bytes, for the number of threads set now: call both functions under the same set_num_threads and

@@ -65,5 +65,9 @@ void matmul(Ctx&, const void* shape, void* const* buffers, void* workspace) {
   gemm(s, buffers[0], buffers[1], *y, workspace, s.bias ? buffers[2] : nullptr);
 }
 
+int64_t matmul_workspace(const void* shape) {
+  return gemm_workspace(static_cast<const MatmulShape*>(shape)->gemm);
+}
+
 }  // namespace cpu
 }  // namespace dlx

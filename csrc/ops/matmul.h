@@ -12,27 +12,26 @@ struct MatmulShape {
 
   // bias: null, or as long as y's rows, as its caller has checked
   static MatmulShape make(const Array& a, const Array& b, const Array* bias, Dims* y_shape);
-  int64_t batches() const {
-    int64_t n = 1;
-    for (int i = 0; i < gemm.batch_ndim; ++i) n *= gemm.batch[i];
-    return n;
-  }
 };
 
+DLX_DECLARE_KERNEL(matmul)
 namespace cpu {
-void matmul(Ctx&, const void* shape, void* const* buffers, void* workspace);
+int64_t matmul_workspace(const void* shape);
+}
+namespace cuda {
+int64_t matmul_workspace(const void* shape);
 }
 
 namespace ops {
 inline constexpr Op matmul{
     .name = "matmul",
-    .kernels = {cpu::matmul},
+    .kernels = DLX_KERNELS(matmul),
     .strided = true,
     .cost =
         [](const void* shape) {
           const auto& s = *static_cast<const MatmulShape*>(shape);
           const auto& g = s.gemm;
-          int64_t a = g.m * g.k, b = g.k * g.n, y = s.batches() * g.m * g.n;
+          int64_t a = g.m * g.k, b = g.k * g.n, y = g.batches() * g.m * g.n;
           for (int i = 0; i < g.batch_ndim; ++i) {  // an operand shared by the batch is read once
             if (g.a_batch[i]) a *= g.batch[i];
             if (g.b_batch[i]) b *= g.batch[i];
@@ -40,9 +39,7 @@ inline constexpr Op matmul{
           const int64_t sums = g.bias ? y : 0, bias = g.bias ? g.n : 0;
           return Cost{2 * y * g.k + sums, (a + b + bias + y) * size_of(g.dtype)};
         },
-    .workspace = {[](const void* shape) {
-      return gemm_workspace(static_cast<const MatmulShape*>(shape)->gemm);
-    }},
+    .workspace = {cpu::matmul_workspace, DLX_IF_CUDA(cuda::matmul_workspace)},
 };
 }  // namespace ops
 
