@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import faulthandler
+import os
+import sys
 
 import pytest
+
+import _emulated
 
 faulthandler.enable()
 
@@ -14,14 +18,35 @@ def pytest_addoption(parser):
         "--device",
         action="append",
         metavar="DEVICE",
-        help="run every test that touches an array on this device; may be repeated (default: cpu)",
+        help="run every test that touches an array on this device; may be repeated (default: cpu). "
+        "emu: build dlx with an emulated GPU first, and run these tests only",
     )
+
+
+def is_emulated(config):
+    return config.getoption("--device") == ["emu"]
+
+
+def pytest_configure(config):
+    if is_emulated(config):
+        package = str(_emulated.build())
+        sys.path.insert(0, package)
+        os.environ["PYTHONPATH"] = package  # of the processes that tests start
 
 
 def pytest_generate_tests(metafunc):
     if "device" in metafunc.fixturenames:
         devices = metafunc.config.getoption("--device") or ["cpu"]
+        devices = ["cuda" if device == "emu" else device for device in devices]
         metafunc.parametrize("device", devices, scope="session")
+
+
+def pytest_collection_modifyitems(config, items):
+    if is_emulated(config):
+        others = [item for item in items if "device" not in item.fixturenames]
+        items[:] = [item for item in items if "device" in item.fixturenames]
+        config.hook.pytest_deselected(items=others)
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,51 @@
+"""A build of dlx whose CUDA devices are emulated (tests/simt), for `pytest --device emu`."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).parents[1]
+BUILD = ROOT / "build" / "emu"
+
+
+def run(*command):
+    done = subprocess.run(
+        [str(c) for c in command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=1200,
+    )
+    if done.returncode:
+        raise RuntimeError(f"the emulated device was not built: {command}\n{done.stdout[-6000:]}")
+
+
+def build() -> pathlib.Path:
+    """Brings build/emu up to date; the folder from which `import dlx` is this build."""
+    import cmake
+    import ninja
+    import pybind11
+
+    program = pathlib.Path(cmake.CMAKE_BIN_DIR, "cmake")
+    run(
+        program,
+        *("-S", ROOT, "-B", BUILD, "-G", "Ninja"),
+        "-DDLX_CUDA=EMU",
+        "-DCMAKE_BUILD_TYPE=Release",
+        f"-DCMAKE_MAKE_PROGRAM={pathlib.Path(ninja.BIN_DIR, 'ninja')}",
+        f"-DPython_EXECUTABLE={sys.executable}",
+        f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+    )
+    run(program, "--build", BUILD, "-j", len(os.sched_getaffinity(0)))
+    package = BUILD / "python" / "dlx"  # links to the sources beside this build's _core
+    shutil.rmtree(package, ignore_errors=True)
+    package.mkdir(parents=True)
+    for path in [*(ROOT / "python" / "dlx").iterdir(), *BUILD.glob("_core*.so")]:
+        if path.name != "__pycache__" and (path.parent == BUILD or "_core." not in path.name):
+            (package / path.name).symlink_to(path)
+    return package.parent
