@@ -1,4 +1,4 @@
-// Indices count from the end where negative. Host code only.
+// Indices count from the end where negative. Kernels of both devices use what is constexpr.
 #pragma once
 #include <atomic>
 
@@ -8,9 +8,11 @@
 
 namespace dlx {
 
-inline int64_t wrap(int64_t index, int64_t extent) { return index < 0 ? index + extent : index; }
+constexpr int64_t wrap(int64_t index, int64_t extent) { return index < 0 ? index + extent : index; }
 
-inline bool in_range(int64_t index, int64_t extent) { return index >= -extent && index < extent; }
+constexpr bool in_range(int64_t index, int64_t extent) {
+  return index >= -extent && index < extent;
+}
 
 // True when low <= index < limit for all indices; else the first one that is not fills the error
 // slot, whoever found it.

@@ -29,21 +29,6 @@ namespace {
 
 constexpr int64_t kOneHotGrain = 65536;  // elements
 
-uint64_t one_bits(DType t) {
-  switch (t) {
-    case DType::float32:
-      return 0x3f800000;
-    case DType::float64:
-      return 0x3ff0000000000000;
-    case DType::bfloat16:
-      return 0x3f80;
-    case DType::float16:
-      return 0x3c00;
-    default:
-      return 1;  // little-endian: the low bytes are the element
-  }
-}
-
 }  // namespace
 
 void one_hot(Ctx& ctx, const void* shape, void* const* buffers, void*) {

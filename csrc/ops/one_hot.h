@@ -13,14 +13,28 @@ struct OneHotShape {
   static OneHotShape make(const Array& labels, int64_t classes, DType dtype, Dims* y_shape);
 };
 
-namespace cpu {
-void one_hot(Ctx&, const void* shape, void* const* buffers, void* workspace);
+// The bits of 1, of an element's size.
+constexpr uint64_t one_bits(DType t) {
+  switch (t) {
+    case DType::float32:
+      return 0x3f800000;
+    case DType::float64:
+      return 0x3ff0000000000000;
+    case DType::bfloat16:
+      return 0x3f80;
+    case DType::float16:
+      return 0x3c00;
+    default:
+      return 1;  // little-endian: the low bytes are the element
+  }
 }
+
+DLX_DECLARE_KERNEL(one_hot)
 
 namespace ops {
 inline constexpr Op one_hot{
     .name = "one_hot",
-    .kernels = {cpu::one_hot},
+    .kernels = DLX_KERNELS(one_hot),
     .can_fail = true,
     .baseline = true,
     .cost =

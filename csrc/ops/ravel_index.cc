@@ -54,12 +54,12 @@ RavelIndexShape RavelIndexShape::make(int count, const Array* const* indices, co
   return s;
 }
 
-// The slot's row is position * kMaxDims + which of the index arrays.
+// The slot's row is which of the index arrays * n + position.
 std::string explain_ravel_index(const void* shape, const ErrorSlot& error) {
   const auto& s = *static_cast<const RavelIndexShape*>(shape);
   ErrorSlot one;
-  one.report(error.row / kMaxDims, error.value, error.limit);
-  return explain_index("getitem", one, static_cast<int>(s.axis[error.row % kMaxDims]));
+  one.report(error.row % s.size(), error.value, error.limit);
+  return explain_index("getitem", one, static_cast<int>(s.axis[error.row / s.size()]));
 }
 
 namespace cpu {
@@ -95,7 +95,7 @@ void report_first(const RavelIndexShape& s, void* const* buffers, int64_t n, Err
                    for (int64_t i = 0; i < count; ++i) {
                      const int64_t index = indices[offset + i * step];
                      if (!in_range(index, s.limit[k]))
-                       error.report((done + i) * kMaxDims + k, index, s.limit[k]);
+                       error.report(k * n + done + i, index, s.limit[k]);
                    }
                  });
   }

@@ -25,14 +25,12 @@ struct RavelIndexShape {
 
 std::string explain_ravel_index(const void* shape, const ErrorSlot&);
 
-namespace cpu {
-void ravel_index(Ctx&, const void* shape, void* const* buffers, void* workspace);
-}
+DLX_DECLARE_KERNEL(ravel_index)
 
 namespace ops {
 inline constexpr Op ravel_index{
     .name = "ravel_index",
-    .kernels = {cpu::ravel_index},
+    .kernels = DLX_KERNELS(ravel_index),
     .strided = true,
     .can_fail = true,
     .baseline = true,

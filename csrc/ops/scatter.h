@@ -16,14 +16,15 @@ struct ScatterShape {
   static ScatterShape make(const Array& y, const Array& indices, int axis, int axes, Dims* v_shape);
 };
 
-namespace cpu {
-void scatter(Ctx&, const void* shape, void* const* buffers, void* workspace);
+DLX_DECLARE_KERNEL(scatter)
+namespace cuda {
+int64_t scatter_workspace(const void* shape);
 }
 
 namespace ops {
 inline constexpr Op scatter{
     .name = "scatter",
-    .kernels = {cpu::scatter},
+    .kernels = DLX_KERNELS(scatter),
     .can_fail = true,
     .baseline = true,
     .updates = 1,
@@ -32,6 +33,7 @@ inline constexpr Op scatter{
           const auto& s = *static_cast<const ScatterShape*>(shape);
           return Cost{0, 2 * s.outer * s.n * s.inner * s.element_bytes + 8 * s.n};
         },
+    .workspace = {nullptr, DLX_IF_CUDA(cuda::scatter_workspace)},
     .explain =
         [](const void* shape, const ErrorSlot& error) {
           return explain_index("setitem", error, static_cast<const ScatterShape*>(shape)->axis);

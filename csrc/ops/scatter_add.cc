@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <type_traits>
 
 #include "core/choice.h"
 #include "ops/scatter_table.h"
@@ -54,9 +53,6 @@ constexpr int64_t kBlock = 256;           // accumulators at a time: 2 KB of the
 enum Algorithm { kSorted, kDirect };
 Choice choice("scatter_add", {"sorted", "direct"});
 bool direct_applies(const ScatterAddShape& s) { return s.outer == 1 && s.inner == 1; }
-
-template <class T>
-using SumOf = std::conditional_t<std::is_floating_point_v<T>, double, uint64_t>;  // integers wrap
 
 // begin[l] ... begin[l + 1] in `order` are the positions i with indices[i] == l, rising: a counting
 // sort.
@@ -121,22 +117,6 @@ void add_numbers(const ScatterAddShape& s, const T* g, const int64_t* indices, S
   for (int64_t l = 0; l < s.extent; ++l) y[l] = static_cast<T>(sum[l]);
 }
 
-template <class F>
-void with_type(DType dtype, const F& f) {
-  switch (dtype) {
-    case DType::float32:
-      return f(float{});
-    case DType::float64:
-      return f(double{});
-    case DType::int32:
-      return f(int32_t{});
-    case DType::int64:
-      return f(int64_t{});
-    default:
-      return f(uint8_t{});
-  }
-}
-
 }  // namespace
 
 void scatter_add(Ctx& ctx, const void* shape, void* const* buffers, void* workspace) {
@@ -145,7 +125,7 @@ void scatter_add(Ctx& ctx, const void* shape, void* const* buffers, void* worksp
   if (!check_indices(ctx.error, indices, s.n, s.extent)) return;
   const bool direct = direct_applies(s);
   if (choice.pick(direct ? kDirect : kSorted, 1 << kSorted | direct << kDirect) == kDirect)
-    return with_type(s.dtype, [&]<class T>(T) {
+    return with_sum_type(s.dtype, [&]<class T>(T) {
       add_numbers(s, static_cast<const T*>(buffers[0]), indices, static_cast<SumOf<T>*>(workspace),
                   static_cast<T*>(buffers[2]));
     });
@@ -157,7 +137,7 @@ void scatter_add(Ctx& ctx, const void* shape, void* const* buffers, void* worksp
   const int64_t grain = std::max<int64_t>(kScatterGrain / adds_each, 1);
   parallel_for(s.outer * s.extent * s.inner, effective_grain(grain),
                [&](int64_t begin, int64_t end) {
-                 with_type(s.dtype, [&]<class T>(T) {
+                 with_sum_type(s.dtype, [&]<class T>(T) {
                    scatter_elements(s, static_cast<const T*>(buffers[0]), starts, order,
                                     static_cast<T*>(buffers[2]), begin, end);
                  });

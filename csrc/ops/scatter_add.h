@@ -1,6 +1,8 @@
 // y[o, l, k] = sum of g[o, i, k] over the i with indices[i] == l: the transpose of take.
 // g: (outer, n, inner)  indices: (n) int64, -L <= index < L  y: (outer, L, inner)
 #pragma once
+#include <type_traits>
+
 #include "core/launch.h"
 #include "ops/index_range.h"
 
@@ -17,8 +19,29 @@ struct ScatterAddShape {
                               Dims* y_shape);
 };
 
-namespace cpu {
-void scatter_add(Ctx&, const void* shape, void* const* buffers, void* workspace);
+template <class T>
+using SumOf = std::conditional_t<std::is_floating_point_v<T>, double, uint64_t>;  // integers wrap
+
+// body(T{}) for the T of a dtype that is summed.
+template <class Body>
+void with_sum_type(DType dtype, const Body& body) {
+  switch (dtype) {
+    case DType::float32:
+      return body(float{});
+    case DType::float64:
+      return body(double{});
+    case DType::int32:
+      return body(int32_t{});
+    case DType::int64:
+      return body(int64_t{});
+    default:
+      return body(uint8_t{});
+  }
+}
+
+DLX_DECLARE_KERNEL(scatter_add)
+namespace cuda {
+int64_t scatter_add_workspace(const void* shape);
 }
 
 namespace ops {
@@ -29,7 +52,7 @@ inline int64_t scatter_add_workspace(const void* shape) {
 }
 inline constexpr Op scatter_add{
     .name = "scatter_add",
-    .kernels = {cpu::scatter_add},
+    .kernels = DLX_KERNELS(scatter_add),
     .can_fail = true,
     .cost =
         [](const void* shape) {
@@ -37,7 +60,7 @@ inline constexpr Op scatter_add{
           const int64_t g = s.outer * s.n * s.inner, y = s.outer * s.extent * s.inner;
           return Cost{g, (g + y) * size_of(s.dtype) + 8 * s.n};
         },
-    .workspace = {scatter_add_workspace},
+    .workspace = {scatter_add_workspace, DLX_IF_CUDA(cuda::scatter_add_workspace)},
     .explain =
         [](const void* shape, const ErrorSlot& error) {
           return explain_index("scatter_add", error,

@@ -20,10 +20,8 @@ struct TakeShape {
   static TakeShape make(const Array& x, const Array& indices, int axis, Dims* y_shape);
 };
 
-namespace cpu {
-void take(Ctx&, const void* shape, void* const* buffers, void* workspace);
-void embedding(Ctx&, const void* shape, void* const* buffers, void* workspace);
-}  // namespace cpu
+DLX_DECLARE_KERNEL(take)
+DLX_DECLARE_KERNEL(embedding)
 
 inline Cost take_cost(const void* shape) {  // what is not taken is not read
   const auto& s = *static_cast<const TakeShape*>(shape);
@@ -33,7 +31,7 @@ inline Cost take_cost(const void* shape) {  // what is not taken is not read
 namespace ops {
 inline constexpr Op take{
     .name = "take",
-    .kernels = {cpu::take},
+    .kernels = DLX_KERNELS(take),
     .strided = true,  // x; the caller makes the indices dense
     .can_fail = true,
     .baseline = true,
@@ -46,7 +44,7 @@ inline constexpr Op take{
 // Rows of a table: take along axis 0, with 0 <= index < V. x: (V, D)  y: (n, D)
 inline constexpr Op embedding{
     .name = "embedding",
-    .kernels = {cpu::embedding},
+    .kernels = DLX_KERNELS(embedding),
     .strided = true,
     .can_fail = true,
     .baseline = true,

@@ -10,25 +10,29 @@ __all__ = ["Plan", "as_int", "as_positions", "read_index"]
 _PLAIN = (int, type(None), type(Ellipsis))
 
 
-def as_positions(op, indices):
-    """Integers as an int64 Tensor that nobody else can write to: the graph keeps it."""
-    indices = _index_array(op, indices)
+def as_positions(op, indices, device):
+    """Integers as an int64 Tensor that nobody else can write to: the graph keeps it. What is no
+    Tensor comes to the device of that code."""
+    return _as_int64(op, _index_array(op, indices, device))
+
+
+def _as_int64(op, indices):
     if indices.dtype.is_floating or indices.dtype == "bool":
         raise TypeError(f"{op}: expected integer indices, got {indices.dtype}")
     return _core.detach(indices) if indices.dtype is int64 else _core.cast(indices, int64)
 
 
-def _index_array(op, data):
+def _index_array(op, data, device):
     if isinstance(data, _core.TensorBase):
         return data
     if isinstance(data, (str, bytes, dict, set)):
         raise TypeError(f"{op}: expected integer indices, got {type(data).__name__}")
-    array = _core.from_data(data, None)
+    array = _core.from_data(data, None, device)
     nothing = isinstance(data, (list, tuple)) and not array._numel  # [] has no dtype of its own
     return _core.cast(array, int64) if nothing else array
 
 
-def _entry(entry):
+def _entry(entry, device):
     """An entry of an index as int, slice of ints, None, Ellipsis, or integer or bool Tensor."""
     if type(entry) in _PLAIN:
         return entry
@@ -40,14 +44,14 @@ def _entry(entry):
             *[None if b is None else as_int("getitem", "slices of ints", b) for b in bounds]
         )
     if isinstance(entry, bool):
-        return _core.from_data(entry, None)
+        return _core.from_data(entry, None, device)
     dtype = getattr(entry, "dtype", None)
     if dtype is None and hasattr(entry, "__index__"):
         return entry.__index__()
     if getattr(dtype, "kind", "") in ("i", "u") and entry.shape == ():  # NumPy's integers
         return int(entry)
     if dtype is not None or isinstance(entry, (list, tuple)):
-        array = _index_array("getitem", entry)
+        array = _index_array("getitem", entry, device)
         if not array.dtype.is_floating:
             return array
         raise TypeError(f"getitem: expected index arrays of integers or bools, got {array.dtype}")
@@ -63,9 +67,11 @@ def as_int(op, what, value):
         raise TypeError(f"{op}: expected {what}, got {type(value).__name__}") from None
 
 
-def read_index(index):
-    """The entries of an index, and whether arrays are among them."""
-    entries = tuple(_entry(e) for e in index) if type(index) is tuple else (_entry(index),)
+def read_index(index, device):
+    """The entries of an index, and whether arrays are among them. Lists and NumPy arrays come to
+    the device of that code."""
+    index = index if type(index) is tuple else (index,)
+    entries = tuple(_entry(e, device) for e in index)
     return entries, any(isinstance(e, _core.TensorBase) for e in entries)
 
 
@@ -100,7 +106,7 @@ class Plan:
                     )
                 # A mask without dimensions selects along a new one of extent 1.
                 basic += [slice(None)] * count or [None]
-                indices = _core.nonzero(entry) if mask else as_positions("getitem", entry)
+                indices = _core.nonzero(entry) if mask else _as_int64("getitem", entry)
                 groups.append((dim, indices, extents or (1,), axis))
                 axis, dim = axis + count, dim + max(count, 1)
             else:

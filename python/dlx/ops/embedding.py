@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dlx import _core
+from dlx._device import default_device
 from dlx._dtype import as_dtype, float32, int64
 from dlx._rules import linear
 from dlx.autodiff import record
@@ -26,7 +27,7 @@ def embedding(input, weight, padding_idx=None) -> Tensor:
     The row padding_idx gets no gradient (negative: counted from the end); the gradient is dense,
     (V, D). Raises IndexError naming the first index outside, its position, and V."""
     (weight,) = prepare("embedding", weight)
-    indices = as_positions("embedding", input)
+    indices = as_positions("embedding", input, weight._device_code)
     if weight.ndim != 2:
         raise ValueError(f"embedding: expected weight of shape (V, D), got {weight.shape}")
     padding = None if padding_idx is None else row_of("embedding", padding_idx, weight.shape[0])
@@ -63,14 +64,14 @@ def one_hot(labels, num_classes, *, dtype=None) -> Tensor:
     labels: integers of any shape, 0 <= label < num_classes; y: (*labels.shape, num_classes),
     float32 unless told. Raises IndexError naming the first label outside, its position, and
     num_classes. (nn.functional.one_hot is PyTorch's: int64, num_classes found in the labels.)"""
-    labels = as_positions("one_hot", labels)
+    labels = as_positions("one_hot", labels, default_device().code)
     dtype = float32 if dtype is None else as_dtype(dtype)
     return _one_hot(labels, num_classes, dtype)
 
 
 def one_hot_of_labels(labels, num_classes):
     """PyTorch's: int64; num_classes -1 stands for the largest label + 1, which the host reads."""
-    labels = as_positions("one_hot", labels)
+    labels = as_positions("one_hot", labels, default_device().code)
     if not isinstance(num_classes, int) or num_classes != -1:
         return _one_hot(labels, num_classes, int64)
     if not labels._numel:

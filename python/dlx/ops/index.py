@@ -36,7 +36,7 @@ def take(x, indices, axis=None) -> Tensor:
     if axis is None and x.ndim != 1:
         raise ValueError(f"take: expected an axis for x of {x.ndim} dimensions; x={x.shape}")
     axis = normalize_axis("take", 0 if axis is None else axis, x.ndim)
-    indices = as_positions("take", indices)
+    indices = as_positions("take", indices, x._device_code)
     return record(_take_rule, (x,), _core.take(x, indices, axis), (indices, axis))
 
 
@@ -53,7 +53,7 @@ def scatter_add(g, indices, axis, extent) -> Tensor:
     g: (A..., I..., B...)  indices: (I...), from dimension `axis` of g on  y: (A..., extent, B...).
     Terms are added in rising order of position, in float64, whatever the number of threads."""
     (g,) = prepare("scatter_add", g)
-    indices = as_positions("scatter_add", indices)
+    indices = as_positions("scatter_add", indices, g._device_code)
     axis = normalize_axis("scatter_add", axis, max(g.ndim - indices.ndim, 0) + 1)
     extent = as_int("scatter_add", "an int as extent", extent)
     if not 0 <= extent < 2**63:
@@ -125,7 +125,7 @@ def getitem(x, index) -> Tensor:
 
     Raises IndexError naming axis, index and extent, TypeError for what is no index."""
     (x,) = prepare("getitem", x)
-    entries, arrays = read_index(index)
+    entries, arrays = read_index(index, x._device_code)
     if not arrays:
         return _slice(x, entries)
     plan = Plan(x.shape, entries)
@@ -144,7 +144,7 @@ def setitem(x, index, value):
     IndexError naming axis, index and extent; ValueError when the shapes do not broadcast."""
     (x,) = prepare("setitem", x)
     value = _value(x, value)
-    entries, arrays = read_index(index)
+    entries, arrays = read_index(index, x._device_code)
     if not arrays:
         return _assign(x, entries, value)
     plan = Plan(x.shape, entries)
@@ -163,6 +163,8 @@ def _value(x, value):
         if not value.dtype.is_floating and isinstance(numbers, (int, list, tuple)):
             # which raises where x.dtype cannot hold one
             value = _core.from_data(numbers, x.dtype, x._device_code)
+    elif value._device_code != x._device_code:
+        raise RuntimeError(f"setitem: expected one device, got {x.device} and {value.device}")
     if value.dtype is x.dtype:
         return value
     if value.dtype.is_floating and not x.dtype.is_floating:
@@ -269,7 +271,8 @@ _scatter_rule = primitive(
 
 def _last_of_equals(positions, extent):
     """True where no later position is the same: whose value stayed."""
-    numbers = reshape(arange(positions._numel), positions.shape)
-    last = zeros((extent,), dtype=int64)
+    device = positions.device
+    numbers = reshape(arange(positions._numel, device=device), positions.shape)
+    last = zeros((extent,), dtype=int64, device=device)
     _core.scatter(last, positions, 0, 1, numbers)
     return take(last, positions, 0) == numbers
