@@ -5,10 +5,8 @@
 
 namespace dlx {
 
-namespace cpu {
-void avg_pool2d(Ctx&, const void* shape, void* const* buffers, void* workspace);
-void avg_pool2d_backward(Ctx&, const void* shape, void* const* buffers, void* workspace);
-}  // namespace cpu
+DLX_DECLARE_KERNEL(avg_pool2d)
+DLX_DECLARE_KERNEL(avg_pool2d_backward)
 
 namespace ops {
 
@@ -19,10 +17,11 @@ inline Cost avg_pool_cost(const void* shape) {
 
 // x -> y. The shape's divisor is 1 for the sum.
 inline constexpr Op avg_pool2d{
-    .name = "avg_pool2d", .kernels = {cpu::avg_pool2d}, .cost = avg_pool_cost};
+    .name = "avg_pool2d", .kernels = DLX_KERNELS(avg_pool2d), .cost = avg_pool_cost};
 // dy -> dx: dx[h, w] = sum over the windows that hold (h, w) of dy[p, q] / divisor(p, q)
-inline constexpr Op avg_pool2d_backward{
-    .name = "avg_pool2d_backward", .kernels = {cpu::avg_pool2d_backward}, .cost = avg_pool_cost};
+inline constexpr Op avg_pool2d_backward{.name = "avg_pool2d_backward",
+                                        .kernels = DLX_KERNELS(avg_pool2d_backward),
+                                        .cost = avg_pool_cost};
 
 }  // namespace ops
 

@@ -9,12 +9,6 @@ namespace {
 // Windows and elements of a row at a time.
 constexpr int64_t kWindows = 128, kElements = 512;
 
-// A sum over a window of many elements is kept in float64.
-bool is_wide(const PoolWindows& w) {
-  const PoolAxis &rows = w.rows, &columns = w.columns;
-  return rows.stride == 0 || columns.stride == 0 || rows.kernel + columns.kernel > 8;
-}
-
 // Elements [left, right) of a row, and windows [first, last), all that share elements with them; of
 // these [whole, whole_end) have all their elements among them.
 struct Piece {

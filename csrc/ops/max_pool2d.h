@@ -21,17 +21,15 @@ struct MaxPoolShape {
                            Dims* y_shape);
 };
 
-namespace cpu {
-void max_pool2d(Ctx&, const void* shape, void* const* buffers, void* workspace);
-void max_pool2d_backward(Ctx&, const void* shape, void* const* buffers, void* workspace);
-void max_pool2d_gather(Ctx&, const void* shape, void* const* buffers, void* workspace);
-}  // namespace cpu
+DLX_DECLARE_KERNEL(max_pool2d)
+DLX_DECLARE_KERNEL(max_pool2d_backward)
+DLX_DECLARE_KERNEL(max_pool2d_gather)
 
 namespace ops {
 
 // x -> y, places
 inline constexpr Op max_pool2d{
-    .name = "max_pool2d", .kernels = {cpu::max_pool2d}, .cost = [](const void* shape) {
+    .name = "max_pool2d", .kernels = DLX_KERNELS(max_pool2d), .cost = [](const void* shape) {
       const auto& s = *static_cast<const MaxPoolShape*>(shape);
       const int64_t width = size_of(s.pool.dtype), n = s.pool.y_size();
       return Cost{s.pool.taps() * n, (s.pool.x_size() + n) * width + s.places_bytes()};
@@ -39,7 +37,7 @@ inline constexpr Op max_pool2d{
 // dy, places -> dx: dx[i] = sum of dy[p, q] where indices[p, q] = i
 inline constexpr Op max_pool2d_backward{
     .name = "max_pool2d_backward",
-    .kernels = {cpu::max_pool2d_backward},
+    .kernels = DLX_KERNELS(max_pool2d_backward),
     .cost = [](const void* shape) {
       const auto& s = *static_cast<const MaxPoolShape*>(shape);
       const int64_t width = size_of(s.pool.dtype), n = s.pool.y_size();
@@ -48,7 +46,7 @@ inline constexpr Op max_pool2d_backward{
 // x, places -> y: y[p, q] = x[indices[p, q]], 0 for -1; the transpose of max_pool2d_backward
 inline constexpr Op max_pool2d_gather{
     .name = "max_pool2d_gather",
-    .kernels = {cpu::max_pool2d_gather},
+    .kernels = DLX_KERNELS(max_pool2d_gather),
     .baseline = true,
     .cost = [](const void* shape) {
       const auto& s = *static_cast<const MaxPoolShape*>(shape);

@@ -1,37 +1,22 @@
 // Maxima of windows, for one instruction set: blocks of windows, a vector at a time; large windows
 // a vector of elements at a time; others one element after the other.
+#include "ops/max_window.h"
 #include "ops/pool_blocks.h"
 
 namespace dlx::DLX_ISA {
 
 namespace {
 
-// `next` replaces `best`: it is larger, or NaN.
-template <class V>
-[[gnu::always_inline]] inline auto wins(V next, V best) {
-  return (next > best) | (next != next);
-}
-
-// One window element by element; x: its plane.
+// One window element by element.
 template <class T>
-void max_of_window(const PoolWindows& w, int64_t p, int64_t q, const T* x, T& y, int64_t& index) {
-  const int64_t top = w.rows.begin(p), bottom = w.rows.end(p);
-  const int64_t left = w.columns.begin(q), right = w.columns.end(q);
-  T best = -static_cast<T>(__builtin_inf());
-  int64_t at = top < bottom && left < right ? top * w.columns.n + left : -1;
-  for (int64_t h = top; h < bottom; h += w.rows.dilation)
-    for (int64_t c = left; c < right; c += w.columns.dilation) {
-      const T next = x[h * w.columns.n + c];
-      if (wins(next, best)) best = next, at = h * w.columns.n + c;
-    }
-  y = best;
-  index = at;
+WindowMax<T> max_of_any(const PoolWindows& w, int64_t p, int64_t q, const T* x) {
+  return max_of_window(w, p, q, x);
 }
 
 // One window without dilation, a vector of its elements at a time. Each lane keeps the first of its
 // maxima or its last NaN, of the lanes the same is taken.
 template <class T>
-void max_of_large(const PoolWindows& w, int64_t p, int64_t q, const T* x, T& y, int64_t& index) {
+WindowMax<T> max_of_large(const PoolWindows& w, int64_t p, int64_t q, const T* x) {
   using Int = typename Lanes<T>::Int;
   using IntVec = typename Lanes<T>::IntVec;
   constexpr int V = Vec<T>::kWidth;
@@ -62,8 +47,7 @@ void max_of_large(const PoolWindows& w, int64_t p, int64_t q, const T* x, T& y, 
     if (both_nan ? later : other == value ? !later : wins(other, value) && value == value)
       value = other, place = at[i];
   }
-  y = value;
-  index = corner + place;
+  return {value, (corner + place) / w.columns.n, (corner + place) % w.columns.n};
 }
 
 // Whether the windows of a row are few and large.
@@ -83,19 +67,16 @@ template <class T>
 void max_windows(const PoolWindows& w, int64_t begin, int64_t end, const void* x, void* y0,
                  const MaxPlaces& places) {
   const PoolAxis &rows = w.rows, &columns = w.columns;
-  const auto one = is_large<T>(w) ? max_of_large<T> : max_of_window<T>;
+  const auto one = is_large<T>(w) ? max_of_large<T> : max_of_any<T>;
   over_planes(rows.m, begin, end, [&](int64_t plane, int64_t first, int64_t last) {
     const T* from = static_cast<const T*>(x) + plane * rows.n * columns.n;
     for (int64_t p = first; p < last; ++p)
       for (int64_t q = 0; q < columns.m; ++q) {
         const int64_t i = (plane * rows.m + p) * columns.m + q;
-        int64_t at;
-        one(w, p, q, from, static_cast<T*>(y0)[i], at);
-        if (places.indices) places.indices[i] = at;
-        if (!places.bytes) continue;
-        const int64_t r = (at / columns.n - rows.origin(p)) / rows.dilation;
-        const int64_t c = (at % columns.n - columns.origin(q)) / columns.dilation;
-        places.bytes[i] = static_cast<uint8_t>(at < 0 ? kNoElement : r * columns.extent() + c);
+        const WindowMax<T> max = one(w, p, q, from);
+        static_cast<T*>(y0)[i] = max.value;
+        if (places.indices) places.indices[i] = max.index(w);
+        if (places.bytes) places.bytes[i] = max.byte(w, p, q);
       }
   });
 }
