@@ -77,20 +77,11 @@ namespace {
 
 constexpr int64_t kPadGrain = 32768;  // elements: 10-100 us of memory traffic
 
-// The element of x's axis of extent n that stands at i, or -1 for the constant.
-int64_t source(PadMode mode, int64_t i, int64_t n) {
-  if (i >= 0 && i < n) return i;
-  if (mode == PadMode::reflect) return i < 0 ? -i : 2 * (n - 1) - i;
-  if (mode == PadMode::replicate) return i < 0 ? 0 : n - 1;
-  if (mode == PadMode::circular) return i < 0 ? i + n : i - n;
-  return -1;
-}
-
 // The row of x that row `index` of y has in its middle, or null where it is all constant.
 template <class T>
 const T* row_of(const PadShape& s, const T* x, const int64_t* index) {
   for (int i = 0; i < s.ndim - 1; ++i) {
-    const int64_t at = source(s.mode, index[i] - s.before[i], s.x_extent[i]);
+    const int64_t at = pad_source(s.mode, index[i] - s.before[i], s.x_extent[i]);
     if (at < 0) return nullptr;
     x += at * s.x_stride[i];
   }
@@ -107,7 +98,7 @@ void pad_row(const PadShape& s, const T* x, T value, int64_t first, int64_t coun
   const int64_t right = std::clamp<int64_t>(begin + n, left, count);
   const auto border = [&](int64_t from, int64_t to) {
     if (s.mode == PadMode::constant) return void(std::fill(y + from, y + to, value));
-    for (int64_t i = from; i < to; ++i) y[i] = x[source(s.mode, i - begin, n) * step];
+    for (int64_t i = from; i < to; ++i) y[i] = x[pad_source(s.mode, i - begin, n) * step];
   };
   border(0, left);
   if (right > left) {

@@ -22,15 +22,22 @@ struct PadShape {
                        PadMode mode, Dims* y_shape);
 };
 
-namespace cpu {
-void pad(Ctx&, const void* shape, void* const* buffers, void* workspace);
+// The element of x's axis of extent n that stands at i, or -1 for the constant.
+constexpr int64_t pad_source(PadMode mode, int64_t i, int64_t n) {
+  if (i >= 0 && i < n) return i;
+  if (mode == PadMode::reflect) return i < 0 ? -i : 2 * (n - 1) - i;
+  if (mode == PadMode::replicate) return i < 0 ? 0 : n - 1;
+  if (mode == PadMode::circular) return i < 0 ? i + n : i - n;
+  return -1;
 }
+
+DLX_DECLARE_KERNEL(pad)
 
 namespace ops {
 // x[, value] -> y
 inline constexpr Op pad{
     .name = "pad",
-    .kernels = {cpu::pad},
+    .kernels = DLX_KERNELS(pad),
     .strided = true,
     .baseline = true,
     .cost =

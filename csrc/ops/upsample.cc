@@ -45,35 +45,28 @@ namespace {
 // How many numbers an axis keeps in the workspace.
 int64_t axis_numbers(int64_t n, int64_t m) { return 2 * m + n + 1; }
 
-double source(const UpsampleShape& s, double step, int64_t i) {
-  if (!s.linear)  // in float32, as PyTorch: elsewhere the product may fall short of an integer
-    return static_cast<double>(static_cast<float>(step) * static_cast<float>(i));
-  const double at = static_cast<double>(i);
-  return s.aligned ? step * at : std::max(step * (at + 0.5) - 0.5, 0.0);
-}
-
-UpsampleAxis make_axis(const UpsampleShape& s, int64_t n, int64_t m, double step, int64_t* space) {
+UpsampleAxis axis_in(const UpsampleShape& s, int64_t n, int64_t m, int64_t* space) {
   int64_t *first = space, *begin = space + m;
-  auto* weight = reinterpret_cast<double*>(begin + n + 1);
-  int64_t next = 0;
-  for (int64_t i = 0; i < m; ++i) {
-    const double at = std::min(source(s, step, i), static_cast<double>(n - 1));
-    first[i] = static_cast<int64_t>(at);
-    weight[i] = at - static_cast<double>(first[i]);
-    while (next <= first[i]) begin[next++] = i;
-  }
-  while (next <= n) begin[next++] = m;
-  return {n, m, first, s.linear ? weight : nullptr, begin};
+  return {n, m, first, s.linear ? reinterpret_cast<double*>(begin + n + 1) : nullptr, begin};
 }
 
-struct Axes {
-  UpsampleAxis rows, columns;
-  Axes(const UpsampleShape& s, void* workspace) {
-    auto* space = static_cast<int64_t*>(workspace);
-    rows = make_axis(s, s.H, s.P, s.step_h, space);
-    columns = make_axis(s, s.W, s.Q, s.step_w, space + axis_numbers(s.H, s.P));
+void fill(const UpsampleShape& s, double step, const UpsampleAxis& axis) {
+  int64_t next = 0;
+  for (int64_t i = 0; i < axis.m; ++i) {
+    const double at = upsample_position(s, axis.n, step, i);
+    axis.first[i] = static_cast<int64_t>(at);
+    if (axis.weight) axis.weight[i] = at - static_cast<double>(axis.first[i]);
+    while (next <= axis.first[i]) axis.begin[next++] = i;
   }
-};
+  while (next <= axis.n) axis.begin[next++] = axis.m;
+}
+
+UpsampleAxes filled_axes(const UpsampleShape& s, void* workspace) {
+  const UpsampleAxes axes(s, workspace);
+  fill(s, s.step_h, axes.rows);
+  fill(s, s.step_w, axes.columns);
+  return axes;
+}
 
 int64_t grain(int64_t work) {
   constexpr int64_t kGrain = 16384;  // elements: 10-50 us
@@ -81,6 +74,12 @@ int64_t grain(int64_t work) {
 }
 
 }  // namespace
+
+UpsampleAxes::UpsampleAxes(const UpsampleShape& s, void* workspace) {
+  auto* space = static_cast<int64_t*>(workspace);
+  rows = axis_in(s, s.H, s.P, space);
+  columns = axis_in(s, s.W, s.Q, space + axis_numbers(s.H, s.P));
+}
 
 namespace ops {
 int64_t upsample_workspace(const void* shape) {
@@ -93,7 +92,7 @@ namespace cpu {
 
 void upsample(Ctx&, const void* shape, void* const* buffers, void* workspace) {
   const auto& s = *static_cast<const UpsampleShape*>(shape);
-  const Axes axes(s, workspace);
+  const UpsampleAxes axes = filled_axes(s, workspace);
   const auto f = DLX_SELECT_ISA(upsample_table).forward[s.dtype == DType::float64];
   parallel_for(s.planes * s.P, grain(s.Q), [&](int64_t begin, int64_t end) {
     f(axes.rows, axes.columns, begin, end, buffers[0], buffers[1]);
@@ -102,7 +101,7 @@ void upsample(Ctx&, const void* shape, void* const* buffers, void* workspace) {
 
 void upsample_backward(Ctx&, const void* shape, void* const* buffers, void* workspace) {
   const auto& s = *static_cast<const UpsampleShape*>(shape);
-  const Axes axes(s, workspace);
+  const UpsampleAxes axes = filled_axes(s, workspace);
   const auto f = DLX_SELECT_ISA(upsample_table).backward[s.dtype == DType::float64];
   const int64_t work = s.W + s.Q * (s.P / s.H + 1);
   parallel_for(s.planes * s.H, grain(work), [&](int64_t begin, int64_t end) {

@@ -3,6 +3,7 @@
 // with aligned corners step_h p. Columns alike.
 #pragma once
 #include "core/launch.h"
+#include "ops/upsample_table.h"
 
 namespace dlx {
 
@@ -25,10 +26,26 @@ struct UpsampleShape {
                             const UpsampleOptions&, Dims* y_shape);
 };
 
-namespace cpu {
-void upsample(Ctx&, const void* shape, void* const* buffers, void* workspace);
-void upsample_backward(Ctx&, const void* shape, void* const* buffers, void* workspace);
-}  // namespace cpu
+// Where y's position i of an axis with n pixels in x looks, in pixels of x.
+constexpr double upsample_position(const UpsampleShape& s, int64_t n, double step, int64_t i) {
+  const double last = static_cast<double>(n - 1);
+  double at = step * static_cast<double>(i);
+  if (!s.linear) {  // in float32, as PyTorch: elsewhere the product may fall short of an integer
+    at = static_cast<double>(static_cast<float>(step) * static_cast<float>(i));
+  } else if (!s.aligned) {
+    at = step * (static_cast<double>(i) + 0.5) - 0.5;
+  }
+  return at < 0 ? 0 : at < last ? at : last;
+}
+
+// Both axes' tables in a workspace, not filled yet.
+struct UpsampleAxes {
+  UpsampleAxis rows, columns;
+  UpsampleAxes(const UpsampleShape&, void* workspace);
+};
+
+DLX_DECLARE_KERNEL(upsample)
+DLX_DECLARE_KERNEL(upsample_backward)
 
 namespace ops {
 
@@ -45,25 +62,29 @@ inline Cost upsample_backward_cost(const void* shape) {
 }
 
 // x -> y: the pixel that step p, rounded down, points to
-inline constexpr Op upsample_nearest2d{.name = "upsample_nearest2d",
-                                       .kernels = {cpu::upsample},
-                                       .cost = upsample_cost,
-                                       .workspace = {upsample_workspace}};
+inline constexpr Op upsample_nearest2d{
+    .name = "upsample_nearest2d",
+    .kernels = DLX_KERNELS(upsample),
+    .cost = upsample_cost,
+    .workspace = {upsample_workspace, DLX_IF_CUDA(upsample_workspace)}};
 // dy -> dx: the sum of what went to each pixel
-inline constexpr Op upsample_nearest2d_backward{.name = "upsample_nearest2d_backward",
-                                                .kernels = {cpu::upsample_backward},
-                                                .cost = upsample_backward_cost,
-                                                .workspace = {upsample_workspace}};
+inline constexpr Op upsample_nearest2d_backward{
+    .name = "upsample_nearest2d_backward",
+    .kernels = DLX_KERNELS(upsample_backward),
+    .cost = upsample_backward_cost,
+    .workspace = {upsample_workspace, DLX_IF_CUDA(upsample_workspace)}};
 // x -> y: between four pixels, weighted by how near they are
-inline constexpr Op upsample_bilinear2d{.name = "upsample_bilinear2d",
-                                        .kernels = {cpu::upsample},
-                                        .cost = upsample_cost,
-                                        .workspace = {upsample_workspace}};
+inline constexpr Op upsample_bilinear2d{
+    .name = "upsample_bilinear2d",
+    .kernels = DLX_KERNELS(upsample),
+    .cost = upsample_cost,
+    .workspace = {upsample_workspace, DLX_IF_CUDA(upsample_workspace)}};
 // dy -> dx
-inline constexpr Op upsample_bilinear2d_backward{.name = "upsample_bilinear2d_backward",
-                                                 .kernels = {cpu::upsample_backward},
-                                                 .cost = upsample_backward_cost,
-                                                 .workspace = {upsample_workspace}};
+inline constexpr Op upsample_bilinear2d_backward{
+    .name = "upsample_bilinear2d_backward",
+    .kernels = DLX_KERNELS(upsample_backward),
+    .cost = upsample_backward_cost,
+    .workspace = {upsample_workspace, DLX_IF_CUDA(upsample_workspace)}};
 
 }  // namespace ops
 

@@ -7,12 +7,12 @@ namespace dlx::DLX_ISA {
 
 namespace {
 
+#include "ops/upsample_axis.h"
+
 // Elements of y and of x of a row at a time.
 constexpr int64_t kColumns = 128, kSources = 512;
 
 int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
-int64_t behind(const UpsampleAxis& axis, int64_t first) { return smaller(first + 1, axis.n - 1); }
 
 // body(q, last, left, right): columns [q, last) of y come from columns [left, right) of x, at most
 // kColumns and kSources of them.
@@ -73,18 +73,11 @@ void forward(const UpsampleAxis& rows, const UpsampleAxis& columns, int64_t begi
   }
 }
 
-// The weight with which row p of y looks at row h of x.
-double weight_of(const UpsampleAxis& rows, int64_t p, int64_t h) {
-  if (!rows.weight) return 1;
-  const int64_t first = rows.first[p];
-  return (first == h ? 1 - rows.weight[p] : 0) + (behind(rows, first) == h ? rows.weight[p] : 0);
-}
-
 // Rows of dx, each by itself: rows of dy are added first, then along the row.
 template <class T>
 void backward_row(const UpsampleAxis& rows, const UpsampleAxis& columns, int64_t h, const T* dy,
                   T* dx) {
-  const int64_t top = rows.begin[rows.weight && h > 0 ? h - 1 : h], bottom = rows.begin[h + 1];
+  const int64_t top = first_seeing(rows, h), bottom = rows.begin[h + 1];
   alignas(64) double sum[kSources], column[kColumns];
   memset(dx, 0, static_cast<size_t>(columns.n) * sizeof(T));
   over_tiles(columns, [&](int64_t q, int64_t last, int64_t left, int64_t right) {

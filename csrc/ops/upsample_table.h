@@ -9,9 +9,9 @@ namespace dlx {
 // and y.
 struct UpsampleAxis {
   int64_t n, m;
-  const int64_t* first;
-  const double* weight;  // null: nearest
-  const int64_t* begin;  // n + 1: the first i with first[i] >= j
+  int64_t* first;
+  double* weight;  // null: nearest
+  int64_t* begin;  // n + 1: the first i with first[i] >= j
 };
 
 struct UpsampleTable {

@@ -1,5 +1,6 @@
 // Elements side by side, as one access brings them.
 #pragma once
+#include <cstdint>
 #include <type_traits>
 
 #include "cuda/core/device.h"
@@ -12,6 +13,8 @@ template <class T, int count>
 struct alignas(sizeof(T) * count < kAccessBytes ? sizeof(T) * count : kAccessBytes) Pack {
   T value[count];
 };
+
+inline bool is_aligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % kAccessBytes == 0; }
 
 // `from` and `to`: aligned as a pack is.
 template <int count, class T>

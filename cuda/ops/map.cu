@@ -6,6 +6,7 @@
 #include "cuda/core/context.h"
 #include "cuda/core/grid.h"
 #include "cuda/core/numbers.h"
+#include "cuda/core/pack.h"
 #include "ops/map.h"
 
 namespace dlx::cuda {
@@ -23,8 +24,6 @@ struct RowList {
 #include "ops/pointwise.h"
 
 namespace {
-
-constexpr int kBytes = 16;  // a thread's access
 
 template <class R, class T>
 constexpr int arity() {
@@ -83,15 +82,10 @@ struct Element {
   }
 };
 
-template <class T, int count>
-struct alignas(sizeof(T) * count) Pack {
-  T value[count];
-};
-
 template <class R, class S>
 __global__ void map_dense(int64_t n, const void* in1, const void* in2, const void* in3, void* out) {
   using E = Element<R, S>;
-  constexpr int kCount = kBytes / sizeof(S);
+  constexpr int kCount = kAccessBytes / sizeof(S);
   using P = Pack<S, kCount>;
   const auto* x1 = static_cast<const typename E::First*>(in1);
   const S *x2 = static_cast<const S*>(in2), *x3 = static_cast<const S*>(in3);
@@ -152,12 +146,6 @@ __global__ void map_strided(MapShape s, Operands in, void* out, int64_t n) {
   });
 }
 
-bool is_aligned(void* const* buffers, int count) {
-  uintptr_t bits = 0;
-  for (int k = 0; k < count; ++k) bits |= reinterpret_cast<uintptr_t>(buffers[k]);
-  return bits % kBytes == 0;
-}
-
 template <class R, class S>
 void launch_row(const MapShape& s, void* const* buffers, Stream stream) {
   constexpr int kInputs = Element<R, S>::inputs;
@@ -165,9 +153,11 @@ void launch_row(const MapShape& s, void* const* buffers, Stream stream) {
   Operands in{};
   for (int k = 0; k < kInputs; ++k) in.x[k] = buffers[k];
   void* y = buffers[kInputs];
-  if (s.dense && !s.scalars && is_aligned(buffers, kInputs + 1)) {
-    launch_grid<map_dense<R, S>>(blocks_for(n / (kBytes / sizeof(S)) + 1), kBlockThreads, 0, stream,
-                                 n, in.x[0], in.x[1], in.x[2], y);
+  bool aligned = is_aligned(y);
+  for (int k = 0; k < kInputs; ++k) aligned &= is_aligned(buffers[k]);
+  if (s.dense && !s.scalars && aligned) {
+    launch_grid<map_dense<R, S>>(blocks_for(n / (kAccessBytes / sizeof(S)) + 1), kBlockThreads, 0,
+                                 stream, n, in.x[0], in.x[1], in.x[2], y);
   } else {
     launch_grid<map_strided<R, S>>(blocks_for(n), kBlockThreads, 0, stream, s, in, y, n);
   }
