@@ -49,6 +49,8 @@ else()
     dlx_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false --expt-relaxed-constexpr -Xfatbin=-compress-all
                      --diag-suppress=186 --Werror=all-warnings>)
   set(cuda_objects $<TARGET_OBJECTS:dlx_cuda>)
+  string(REPLACE ";" ", " built_for "${CMAKE_CUDA_ARCHITECTURES}")
+  set_source_files_properties(cuda/core/runtime.cu PROPERTIES COMPILE_DEFINITIONS "DLX_BUILT_FOR=\"${built_for}\"")
   find_package(CUDAToolkit REQUIRED)
   target_link_libraries(dlx_host INTERFACE CUDA::cudart_static)
 endif()

@@ -6,10 +6,12 @@
 
 namespace dlx {
 
-void bind_runtime(pybind11::module_&);    // memory, machine limits, test hooks
-void bind_device(pybind11::module_&);     // what devices there are, copies between them
-void bind_observers(pybind11::module_&);  // the profiler, recorded programs
-void bind_dlpack(pybind11::module_&);     // to_dlpack, from_dlpack
+void bind_runtime(pybind11::module_&);         // memory, machine limits, test hooks
+void bind_device(pybind11::module_&);          // what devices there are, copies between them
+void bind_cuda_interface(pybind11::module_&);  // __cuda_array_interface__
+void bind_stream(pybind11::module_&);          // streams and events of GPUs
+void bind_observers(pybind11::module_&);       // the profiler, recorded programs
+void bind_dlpack(pybind11::module_&);          // to_dlpack, from_dlpack
 
 void bind_reinterpret(pybind11::module_&);  // bytes under another dtype
 
@@ -31,6 +33,8 @@ inline void bind_all(pybind11::module_& m) {
   bind_matmul(m);
   bind_runtime(m);
   bind_device(m);
+  bind_stream(m);
+  bind_cuda_interface(m);
   bind_observers(m);
   bind_dlpack(m);
   bind_reinterpret(m);

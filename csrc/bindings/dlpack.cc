@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "bindings/tensor_base.h"
+#include "core/device.h"
 #include "core/view.h"
 
 namespace dlx {
@@ -17,7 +18,7 @@ namespace py = pybind11;
 struct DLDevice {
   int32_t type, id;
 };
-constexpr int32_t kDLCPU = 1;
+constexpr int32_t kDLCPU = 1, kDLCUDA = 2, kDLCUDAHost = 3;  // the last: pinned
 
 struct DLDataType {
   uint8_t code, bits;
@@ -58,6 +59,11 @@ constexpr const char* kUsedName = "used_dltensor";
 template <>
 constexpr const char* kUsedName<DLManagedTensorVersioned> = "used_dltensor_versioned";
 
+[[noreturn]] void buffer_error(const std::string& text) {
+  PyErr_SetString(PyExc_BufferError, text.c_str());
+  throw py::error_already_set();
+}
+
 // ---- dtypes
 
 constexpr DLDataType kDataType[kNumDTypes] = {
@@ -76,6 +82,39 @@ DType dtype_of(DLDataType t) {
                           "int64, uint8, bool"));
 }
 
+// ---- Devices
+
+DLDevice dl_device_of(Device d) {
+  return d.kind == DeviceKind::cpu ? DLDevice{kDLCPU, 0} : DLDevice{kDLCUDA, d.index};
+}
+
+Device device_of(DLDevice d) {
+  if (d.type == kDLCPU || d.type == kDLCUDAHost) return {};
+  const int count = cuda_backend() ? cuda_backend()->count() : 0;
+  if (d.type != kDLCUDA || d.id < 0 || d.id >= count) {
+    const std::string gpus =
+        count ? message(" or of one of ", count, " GPUs, (2, index)") : std::string();
+    buffer_error(message("from_dlpack: expected memory of the CPU, DLPack device (1, 0)", gpus,
+                         ", got (", d.type, ", ", d.id, "); move it there first"));
+  }
+  return {DeviceKind::cuda, static_cast<int8_t>(d.id)};
+}
+
+// The consumer's stream, as the array API standard numbers it: None and 1 are CUDA's legacy default
+// stream, 2 that of the thread, -1 none, any other number a cudaStream_t. Its work from now on
+// comes after ours.
+void let_consumer_wait(const Array& x, const py::object& stream) {
+  if (x.device().kind == DeviceKind::cpu) return;
+  const int64_t number = stream.is_none() ? 1 : py::cast<int64_t>(stream);
+  DLX_CHECK(number >= -1 && number != 0,
+            "dlpack: expected stream None, -1, 1, 2 or a cudaStream_t, got ", number);
+  if (number == -1) return;
+  const DeviceStreams& streams = cuda_backend()->streams;
+  DeviceStream* now = streams.current(x.device());
+  if (x.storage->stream.load() != now) streams.use(now, *x.storage.get(), false);
+  streams.let_foreign_wait(static_cast<uintptr_t>(number), now);
+}
+
 // ---- Out
 
 template <class Managed>
@@ -83,6 +122,14 @@ struct Exported {
   Managed managed{};
   Array array;  // an owner of the memory: whoever writes from now on copies first
 };
+
+// What the consumer's streams still do with the memory, nobody tells us.
+void wait_for_consumer(Device device) noexcept {
+  try {
+    if (device.kind != DeviceKind::cpu) cuda_backend()->synchronize(device);
+  } catch (const std::exception&) {  // of a device that is broken
+  }
+}
 
 template <class Managed>
 Managed* managed_of(PyObject* capsule, const char* name) {
@@ -96,9 +143,12 @@ PyObject* export_array(Array array, uint64_t flags) {
   Array& a = exported->array;
   Managed& managed = exported->managed;
   managed.context = exported.get();
-  managed.deleter = [](Managed* m) { delete static_cast<Exported<Managed>*>(m->context); };
+  managed.deleter = [](Managed* m) {
+    const std::unique_ptr<Exported<Managed>> last(static_cast<Exported<Managed>*>(m->context));
+    wait_for_consumer(last->array.device());
+  };
   managed.tensor = {a.data(),
-                    {kDLCPU, 0},
+                    dl_device_of(a.device()),
                     a.shape.ndim,
                     kDataType[static_cast<int>(a.dtype)],
                     a.shape.extent,
@@ -118,18 +168,18 @@ PyObject* export_array(Array array, uint64_t flags) {
   return capsule;
 }
 
-[[noreturn]] void buffer_error(const std::string& text) {
-  PyErr_SetString(PyExc_BufferError, text.c_str());
-  throw py::error_already_set();
-}
-
 // A consumer from before version 1 does not know the read-only flag: it gets memory of its own.
-PyObject* to_dlpack(const Array& x, const py::object& max_version, const py::object& device,
-                    const py::object& copy) {
-  if (!device.is_none() && !device.equal(py::make_tuple(kDLCPU, 0)))
-    buffer_error(
-        "dlpack: the tensor is on the CPU, device (1, 0); expected dl_device None or that, got " +
-        std::string(py::repr(device)));
+PyObject* to_dlpack(const Array& tensor, const py::object& stream, const py::object& max_version,
+                    const py::object& device, const py::object& copy) {
+  const DLDevice here = dl_device_of(tensor.device());
+  const bool stays = device.is_none() || device.equal(py::make_tuple(here.type, here.id));
+  const bool to_host =
+      !stays && device.equal(py::make_tuple(kDLCPU, 0)) && (copy.is_none() || py::cast<bool>(copy));
+  if (!stays && !to_host)
+    buffer_error(message("dlpack: the tensor is on ", tensor.device(), ", device (", here.type,
+                         ", ", here.id, "); expected dl_device None or that, got ",
+                         std::string(py::repr(device))));
+  const Array x = to_host ? on_host(current_ctx(), tensor) : tensor;
   const bool versioned = !max_version.is_none() && max_version[py::int_(0)].cast<int64_t>() >= 1;
   if (!versioned && !copy.is_none() && !py::cast<bool>(copy))
     buffer_error(
@@ -137,9 +187,11 @@ PyObject* to_dlpack(const Array& x, const py::object& max_version, const py::obj
         "copy=False");
   notify_host_read(current_ctx(), x);
   const bool copies = copy.is_none() ? !versioned : py::cast<bool>(copy);
-  Array array = copies ? copy_of(current_ctx(), x) : x;
+  Array array = copies && !to_host ? copy_of(current_ctx(), x) : x;
+  let_consumer_wait(array, stream);
   if (!versioned) return export_array<DLManagedTensor>(std::move(array), 0);
-  return export_array<DLManagedTensorVersioned>(std::move(array), copies ? kCopied : kReadOnly);
+  return export_array<DLManagedTensorVersioned>(std::move(array),
+                                                copies || to_host ? kCopied : kReadOnly);
 }
 
 // ---- In
@@ -164,9 +216,7 @@ Array import_array(PyObject* capsule) {
       buffer_error(message("from_dlpack: expected DLPack version 1, got ", managed->major, ".",
                            managed->minor));
   const DLTensor& t = managed->tensor;
-  if (t.device.type != kDLCPU)
-    buffer_error(message("from_dlpack: expected memory of the CPU, DLPack device (1, 0), got (",
-                         t.device.type, ", ", t.device.id, "); move it there first"));
+  const Device device = device_of(t.device);
   const DType dtype = dtype_of(t.dtype);
   DLX_CHECK(t.ndim >= 0 && t.ndim <= kMaxDims, "from_dlpack: expected at most ", kMaxDims,
             " dimensions, got ", t.ndim);
@@ -183,11 +233,11 @@ Array import_array(PyObject* capsule) {
 
   PyCapsule_SetName(capsule, kUsedName<Managed>);  // from here on it is ours to delete
   Taken<Managed> taken(managed);
-  if (shape.product() == 0) return empty(shape, dtype, Device{});
+  if (shape.product() == 0) return empty(shape, dtype, device);
   const auto release = [](Storage* s) {  // on any thread
     Taken<Managed> last(static_cast<Managed*>(s->owner));
   };
-  Array borrowed = borrow(data, shape, strides, dtype, Device{}, managed, release);
+  Array borrowed = borrow(data, shape, strides, dtype, device, managed, release);
   taken.managed = nullptr;
   return borrowed;
 }
@@ -206,9 +256,9 @@ Array from_dlpack(py::handle capsule) {
 }  // namespace
 
 void bind_dlpack(py::module_& m) {
-  m.def("to_dlpack", [](const Array& x, const py::object& max_version, const py::object& device,
-                        const py::object& copy) {
-    return py::reinterpret_steal<py::object>(to_dlpack(x, max_version, device, copy));
+  m.def("to_dlpack", [](const Array& x, const py::object& stream, const py::object& max_version,
+                        const py::object& device, const py::object& copy) {
+    return py::reinterpret_steal<py::object>(to_dlpack(x, stream, max_version, device, copy));
   });
   m.def("from_dlpack", from_dlpack);
 }

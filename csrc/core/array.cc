@@ -20,6 +20,7 @@ Storage* make_storage(void* data, int64_t bytes, Device device) {
   s->bytes = bytes;
   s->device = device;
   s->id = next_storage_id.fetch_add(1, std::memory_order_relaxed);
+  if (device.kind != DeviceKind::cpu) s->stream = cuda_backend()->streams.current(device);
   return s;
 }
 
@@ -27,9 +28,12 @@ Storage* make_storage(void* data, int64_t bytes, Device device) {
 
 void StorageRef::destroy(Storage* s) {
   if (s->release) {
+    if (s->device.kind != DeviceKind::cpu) cuda_backend()->streams.wait_for_uses(*s);
     s->release(s);
+  } else if (s->device.kind == DeviceKind::cpu) {
+    dlx::release(s->data, s->bytes);
   } else {
-    release_on(s->device, s->data, s->bytes);
+    cuda_backend()->release_storage(*s);
   }
   s->~Storage();
   dlx::release(s, sizeof(Storage));
@@ -73,7 +77,9 @@ Dims dense_strides(const Dims& shape) {
   return strides;
 }
 
-Array empty(const Dims& shape, DType dtype, Device device) {
+namespace {
+
+Array without_memory(const Dims& shape, DType dtype) {
   int64_t most = size_of(dtype);  // also of the strides of a shape without elements
   for (int64_t extent : shape)
     DLX_CHECK_AS(OutOfMemory, !__builtin_mul_overflow(most, std::max<int64_t>(extent, 1), &most),
@@ -82,18 +88,39 @@ Array empty(const Dims& shape, DType dtype, Device device) {
   a.shape = shape;
   a.strides = dense_strides(shape);
   a.dtype = dtype;
-  int64_t bytes = a.bytes();
+  return a;
+}
+
+void release_pinned(Storage* s) { cuda_backend()->pinned_release(s->data, s->bytes); }
+
+}  // namespace
+
+Array empty(const Dims& shape, DType dtype, Device device) {
+  Array a = without_memory(shape, dtype);
+  const int64_t bytes = a.bytes();
   const bool poisons = hooks::poison_outputs.load(std::memory_order_relaxed);
   if (poisons && device.kind == DeviceKind::cpu) [[unlikely]] {
     a.storage = StorageRef(make_storage(allocate_guarded(bytes), bytes, device));
     a.storage->release = [](Storage* s) { release_guarded(s->data, s->bytes); };
     return a;
   }
-  a.storage = StorageRef(make_storage(allocate_on(device, bytes), bytes, device));
+  a.storage = StorageRef(make_storage(allocate_on(device, bytes, &a), bytes, device));
   if (poisons) [[unlikely]]
     cuda_backend()->fill(device, a.data(), 0xff, bytes);
   return a;
 }
+
+Array empty_pinned(const Dims& shape, DType dtype) {
+  Array a = without_memory(shape, dtype);
+  DLX_CHECK_AS(std::runtime_error, cuda_backend() && cuda_backend()->count() > 0,
+               "pin_memory: no GPU to copy to: ", reason_for_no_gpu(), "; run `dlx info`");
+  const int64_t bytes = a.bytes();
+  a.storage = StorageRef(make_storage(cuda_backend()->pinned_allocate(bytes), bytes, Device{}));
+  a.storage->release = release_pinned;
+  return a;
+}
+
+bool is_pinned(const Array& a) { return a.storage && a.storage->release == release_pinned; }
 
 Array borrow(void* data, const Dims& shape, const Dims& strides, DType dtype, Device device,
              void* owner, void (*release)(Storage*)) {

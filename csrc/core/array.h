@@ -52,6 +52,9 @@ struct Device {
   bool operator==(const Device&) const = default;
 };
 
+// A queue of work of a GPU, done in order: cuda/core/context.h.
+struct DeviceStream {};
+
 // One block of memory, freed with its last owner. Owners that are pins (of recorders) only hold it
 // alive: they do not make an in-place write copy.
 struct Storage {
@@ -59,7 +62,9 @@ struct Storage {
   int64_t bytes = 0;
   uint64_t id = 0;  // unique for the life of the process; addresses are reused, ids are not
   Device device;
-  bool read_only = false;               // borrowed memory is never written
+  bool read_only = false;  // borrowed memory is never written
+  // Of a GPU's memory: the one stream that has used it; null once there were several.
+  std::atomic<DeviceStream*> stream{nullptr};
   void (*release)(Storage*) = nullptr;  // null: the caching allocator's
   void* owner = nullptr;                // what release() lets go of, for borrowed memory
   std::atomic<int64_t> owners{0};       // kPin of each pin above: one word, so one moment
@@ -117,6 +122,8 @@ struct Array {
 
 Dims dense_strides(const Dims& shape);
 Array empty(const Dims& shape, DType dtype, Device device);
+Array empty_pinned(const Dims& shape, DType dtype);  // of the host; a GPU copies it by itself
+bool is_pinned(const Array&);
 // Memory of somebody else, `data` the first element; release(storage) is called once, when the last
 // view is gone.
 Array borrow(void* data, const Dims& shape, const Dims& strides, DType dtype, Device device,

@@ -9,29 +9,75 @@
 
 namespace dlx {
 
+using DeviceEvent = void*;
+
+// Work is issued to the stream that is current for the thread. Whatever stream uses an array waits
+// for those that wrote it, and who writes it for those that read it: numbers do not depend on
+// streams, only time does.
+struct DeviceStreams {
+  DeviceStream* (*current)(Device);
+  DeviceStream* (*make_current)(DeviceStream*);  // for its device; the one before
+  DeviceStream* (*take)(Device);                 // one that nobody else has
+  void (*put_back)(DeviceStream*);
+  Device (*device)(DeviceStream*);
+  uintptr_t (*native)(DeviceStream*);  // cudaStream_t
+  void (*synchronize)(DeviceStream*);
+  // Before `now` uses memory that another stream has used.
+  void (*use)(DeviceStream* now, Storage&, bool writes);
+  void (*hand_over)(Storage&, DeviceStream* to);  // which has waited for all work on it
+  void (*wait_for_uses)(Storage&) noexcept;       // until no work uses it any more
+  // A stream of another library waits for what `from` has got, or the other way round.
+  void (*let_foreign_wait)(uintptr_t foreign, DeviceStream* from);
+  void (*wait_for_foreign)(DeviceStream*, uintptr_t foreign);
+
+  DeviceEvent (*new_event)(DeviceStream*, bool timed);  // for streams of its device
+  void (*delete_event)(DeviceEvent);
+  void (*record)(DeviceEvent, DeviceStream*);
+  void (*wait)(DeviceStream*, DeviceEvent);
+  bool (*is_done)(DeviceEvent);
+  void (*synchronize_event)(DeviceEvent);
+  double (*milliseconds)(DeviceEvent from, DeviceEvent to);
+};
+
+struct DeviceProperties {
+  std::string name, capability;
+  int64_t memory_bytes;
+};
+
 struct DeviceBackend {
   int (*count)();
   std::string (*reason_for_none)();
-  void* (*allocate)(Device, int64_t bytes);  // never null; throws OutOfMemory
-  void (*release)(Device, void* block, int64_t bytes);
+  std::string (*built_for)();  // architectures
+  // Memory for the current stream; never null; throws OutOfMemory. owner: the array, null: scratch.
+  void* (*allocate)(Device, int64_t bytes, const Array* owner);
+  void (*release)(Device, void* block);
+  void (*release_storage)(Storage&);
+  int (*device_of)(const void*);  // -1: no memory of a device
+  void* (*pinned_allocate)(int64_t bytes);
+  void (*pinned_release)(void*, int64_t bytes);
+  void (*keep_for_copy)(DeviceStream*, const StorageRef&);  // until what the stream has got is done
   void (*copy_to_host)(Device, void* to, const void* from, int64_t bytes);  // done on return
   void (*fill)(Device, void* to, uint8_t byte, int64_t bytes);
   // This thread launches kernels of the device from now on.
   void (*enter)(Device);
   // Waits for all work, then takes what a kernel reported since the last call; false: nothing.
   bool (*take_error)(Device, ErrorSlot*);
-  void (*synchronize)(Device);
-  std::string (*name)(Device);
+  void (*synchronize)(Device);  // all its streams
+  DeviceProperties (*properties)(Device);
   MemoryStats (*memory_stats)(Device);
   void (*reset_peak)(Device);
   void (*empty_cache)(Device);
+  DeviceStreams streams;
 };
 
 const DeviceBackend* cuda_backend();  // null: this build has no CUDA
+std::string reason_for_no_gpu();
 
-void* allocate_on(Device, int64_t bytes);
+void* allocate_on(Device, int64_t bytes, const Array* owner = nullptr);
 void release_on(Device, void* block, int64_t bytes);
 
+// After a copy from pinned memory, which goes on by itself: nothing writes it meanwhile.
+void keep_for_copy(const Array& source, Device to);
 Array moved(Ctx&, const Array& a, Device to);  // `a` itself where it is there, else a dense copy
 Array on_host(Ctx&, const Array& a);           // its values, to be read now
 

@@ -36,12 +36,35 @@ bool all_dense(Inputs inputs) {
 #if DLX_WITH_CUDA
 void check_devices(const Launch& call) {
   const Device device = call.outputs[0]->device();
-  for (const Array* a : call.inputs)
+  const auto check = [&](const Array* a) {
     DLX_CHECK_AS(std::runtime_error, a->device() == device || call.op.crosses, call.op.name,
-                 ": expected one device, got ", a->device(), " and ", device);
+                 ": expected arrays of one device, got ", a->device(), " and ", device,
+                 "; x.to(device) moves one");
+  };
+  for (const Array* a : call.inputs) check(a);
+  for (const Array* a : call.outputs) check(a);
+}
+
+// The stream of this launch waits for others that have used its arrays.
+void order_streams(const Launch& call) {
+  Device device = call.outputs[0]->device();
+  if (device.kind == DeviceKind::cpu) {
+    if (!call.op.crosses) return;
+    device = call.inputs[0]->device();
+    if (device.kind == DeviceKind::cpu) return;
+  }
+  const DeviceStreams& streams = cuda_backend()->streams;
+  DeviceStream* now = streams.current(device);
+  const auto use = [&](const Array* a, bool writes) {
+    if (a->device().kind != DeviceKind::cpu && a->storage->stream.load() != now)
+      streams.use(now, *a->storage.get(), writes);
+  };
+  for (const Array* a : call.inputs) use(a, false);
+  for (const Array* a : call.outputs) use(a, true);
 }
 #else
 void check_devices(const Launch&) {}
+void order_streams(const Launch&) {}
 #endif
 
 void launch_dense(Ctx& ctx, const Launch& call) {
@@ -97,6 +120,7 @@ void launch_bytes(Ctx& ctx, const Launch& call) {
     return launch_dense(ctx, call);
 
   check_devices(call);
+  order_streams(call);
   constexpr size_t kInline = 16;
   void* few[kInline];
   size_t count = call.inputs.size() + call.outputs.size();

@@ -1,5 +1,5 @@
-// What a device keeps while dlx uses it: one stream in which all of its work is in order, its
-// memory, and the slot for the first error that a kernel finds.
+// What a device keeps while dlx uses it: streams, each with the slot for the first error that a
+// kernel of it finds. A thread's kernels go to the stream that is current for it.
 #pragma once
 #include "core/array.h"
 #include "core/launch.h"
@@ -13,14 +13,23 @@ struct ErrorReport {
   int64_t row, value, limit;
 };
 
-struct Context {
-  int device;
-  Stream stream;
-  ErrorReport* error;
+// Lives as long as the process: memory knows the streams that have used it.
+struct Context : DeviceStream {
+  int device = 0;
+  Stream stream = nullptr;
+  ErrorReport* error = nullptr;
 };
 
-// Made at the first use. std::runtime_error where there is no such device.
+// The current one of this thread; a device's first use makes its first. std::runtime_error where
+// there is no such device, or no code for it.
 Context& context_of(Device);
 inline Context& context(const Ctx& ctx) { return context_of(ctx.device); }
+
+Context* make_current(Context&);    // for its device; the one before
+Context& take_context(int device);  // one that nobody else has
+void put_back_context(Context&);
+
+// What `later` gets from now on comes after what `earlier` has got until now.
+void order(const Context& earlier, const Context& later);
 
 }  // namespace dlx::cuda

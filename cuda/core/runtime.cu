@@ -4,8 +4,14 @@
 #include "cuda/core/launch_grid.h"
 #include "cuda/core/runtime.h"
 
+#if !defined(DLX_BUILT_FOR)  // cmake/cuda.cmake says it
+#define DLX_BUILT_FOR "this GPU"
+#endif
+
 namespace dlx::cuda {
 namespace {
+
+__global__ void any_kernel() {}
 
 void check(cudaError_t status, const char* call) {
   if (status == cudaSuccess) return;
@@ -44,6 +50,17 @@ Properties properties(int device) {
 
 void set_device(int device) { check(cudaSetDevice(device), "cudaSetDevice"); }
 
+bool has_code() {
+  cudaFuncAttributes attributes;
+  const cudaError_t status = cudaFuncGetAttributes(&attributes, any_kernel);
+  cudaGetLastError();
+  return status != cudaErrorNoKernelImageForDevice && status != cudaErrorInvalidDeviceFunction;
+}
+
+std::string built_for() { return DLX_BUILT_FOR; }
+
+void synchronize_device() { check(cudaDeviceSynchronize(), "cudaDeviceSynchronize"); }
+
 void* device_malloc(int64_t bytes) {
   void* p = nullptr;
   const cudaError_t status = cudaMalloc(&p, static_cast<size_t>(bytes));
@@ -57,9 +74,22 @@ void* device_malloc(int64_t bytes) {
 
 void device_free(void* p) { check(cudaFree(p), "cudaFree"); }
 
+int device_of(const void* p) {
+  cudaPointerAttributes attributes{};
+  check(cudaPointerGetAttributes(&attributes, p), "cudaPointerGetAttributes");
+  const bool there = attributes.type == cudaMemoryTypeDevice ||  // or wherever it is needed
+                     attributes.type == cudaMemoryTypeManaged;
+  return there ? attributes.device : -1;
+}
+
 void* pinned_malloc(int64_t bytes) {
   void* p = nullptr;
-  check(cudaMallocHost(&p, static_cast<size_t>(bytes)), "cudaMallocHost");
+  const cudaError_t status = cudaMallocHost(&p, static_cast<size_t>(bytes));
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    return nullptr;
+  }
+  check(status, "cudaMallocHost");
   return p;
 }
 
@@ -92,9 +122,10 @@ void fill(Stream s, void* to, uint8_t byte, int64_t bytes) {
   check(cudaMemsetAsync(to, byte, static_cast<size_t>(bytes), native(s)), "cudaMemsetAsync");
 }
 
-Event create_event() {
+Event create_event(bool timed) {
   cudaEvent_t e = nullptr;
-  check(cudaEventCreateWithFlags(&e, cudaEventDisableTiming), "cudaEventCreate");
+  const unsigned flags = timed ? cudaEventDefault : cudaEventDisableTiming;
+  check(cudaEventCreateWithFlags(&e, flags), "cudaEventCreate");
   return reinterpret_cast<Event>(e);
 }
 
@@ -115,5 +146,11 @@ bool is_done(Event e) {
 }
 
 void synchronize(Event e) { check(cudaEventSynchronize(native(e)), "cudaEventSynchronize"); }
+
+double milliseconds(Event from, Event to) {
+  float ms = 0;
+  check(cudaEventElapsedTime(&ms, native(from), native(to)), "cudaEventElapsedTime");
+  return ms;
+}
 
 }  // namespace dlx::cuda

@@ -29,11 +29,15 @@ int device_count();                  // 0 where there is no driver or no GPU
 std::string reason_for_no_device();  // why it is 0
 Properties properties(int device);
 void set_device(int device);  // of the calling thread
+bool has_code();              // whether kernels of this build run on the current device
+std::string built_for();      // the architectures that they are compiled for
+void synchronize_device();    // until all streams of the current device are done
 
 void* device_malloc(int64_t bytes);  // nullptr where there is not so much left
 void device_free(void*);             // waits for whatever runs on the device
-void* pinned_malloc(int64_t bytes);  // host memory that copies go to and come from by themselves
-void pinned_free(void*);
+int device_of(const void*);          // -1 for memory of the host
+void* pinned_malloc(int64_t bytes);  // host memory that copies go to and come from by themselves;
+void pinned_free(void*);             // nullptr where there is not so much left
 struct MemoryInfo {
   int64_t free, total;
 };
@@ -44,16 +48,18 @@ void destroy_stream(Stream);
 void synchronize(Stream);  // until all its work is done
 
 // In order with the rest of the stream. A copy from host memory that is not pinned has read it when
-// the call returns; one to the host has written it when the stream is synchronised.
+// the call returns, one from pinned memory when the stream gets there; one to the host has written
+// it when the stream is synchronised.
 enum class Copy { to_device, to_host, on_device, between_devices };
 void copy(Stream, void* to, const void* from, int64_t bytes, Copy);
 void fill(Stream, void* to, uint8_t byte, int64_t bytes);
 
-Event create_event();
+Event create_event(bool timed = false);  // of the current device
 void destroy_event(Event);
 void record(Event, Stream);  // the work that the stream has got until now
 void wait(Stream, Event);    // what the stream gets from now on comes after that
 bool is_done(Event);
 void synchronize(Event);
+double milliseconds(Event from, Event to);  // both timed and done
 
 }  // namespace dlx::cuda

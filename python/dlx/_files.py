@@ -21,6 +21,7 @@ import os
 
 import dlx
 from dlx import _rebuild
+from dlx._device import resolve_device
 from dlx.interop import safetensors
 
 __all__ = ["load", "load_state", "save", "save_state"]
@@ -41,11 +42,12 @@ def load(path, *, device=None):
     """The object saved at `path`; a file of another library gives {name: Tensor}.
 
     A file of `model.save` gives the model when its classes are all of dlx.nn. Tensors come back as
-    leaves that require no gradient. Raises FileNotFoundError, or ValueError for a file that is not
-    valid; both name the path.
+    leaves that require no gradient, on `device`, wherever they were when they were saved. Raises
+    FileNotFoundError, or ValueError for a file that is not valid; both name the path.
     """
-    tensors, structure = _open(path, device)
-    return tensors if structure is None else _Decoder(path, tensors).decode(structure)
+    with resolve_device(device):  # of a model too
+        tensors, structure = _open(path)
+        return tensors if structure is None else _Decoder(path, tensors).decode(structure)
 
 
 def save_state(model, optimizer, path):
@@ -64,7 +66,8 @@ def save_state(model, optimizer, path):
 
 def load_state(path, *, device=None):
     """(weights, optimizer): the state_dict in the file, and save_state's dict or None."""
-    tensors, structure = _open(path, device)
+    with resolve_device(device):
+        tensors, structure = _open(path)
     if structure is None:
         return tensors, None
     decoder, optimizer = _Decoder(path, tensors), None
@@ -87,9 +90,9 @@ def _write(path, structure, tensors):
     safetensors.write(path, tensors, metadata)
 
 
-def _open(path, device):
+def _open(path):
     """(tensors, structure); the structure is None in a file that dlx.save did not write."""
-    tensors, metadata, table, data = safetensors.read_all(path, device=device)
+    tensors, metadata, table, data = safetensors.read_all(path)
     if metadata.get("format") != "dlx":
         return tensors, None
     text = metadata.get("structure", "")

@@ -8,8 +8,14 @@ from dlx.autodiff import no_grad
 __all__ = ["gradcheck", "numeric_grad"]
 
 
-def _float64(values):
-    return _core.from_data(values, "float64")
+def _float64(values, device):
+    return _core.from_data(values, "float64", device.code)
+
+
+def _values(x):
+    from numpy import asarray
+
+    return asarray(x.detach().cpu())
 
 
 def _check(op, fn, x):
@@ -30,13 +36,13 @@ def numeric_grad(fn, *x, eps=1e-6):
     import numpy as np
 
     _check("numeric_grad", fn, x)
-    values = [np.array(each.detach().numpy()) for each in x]
+    values = [np.array(_values(each)) for each in x]
 
     def total():
         with no_grad():
-            y = fn(*[_float64(v) for v in values])
+            y = fn(*[_float64(v, each.device) for v, each in zip(values, x)])
             outputs = y if isinstance(y, (tuple, list)) else (y,)
-            return sum(float(np.asarray(out.detach()).astype(np.float64).sum()) for out in outputs)
+            return sum(float(_values(out).astype(np.float64).sum()) for out in outputs)
 
     gradients = []
     for v in values:
@@ -49,7 +55,7 @@ def numeric_grad(fn, *x, eps=1e-6):
             low = total()
             v[index] = kept
             g[index] = (high - low) / (2 * eps)
-        gradients.append(_float64(g))
+        gradients.append(_float64(g, x[len(gradients)].device))
     return gradients[0] if len(x) == 1 else tuple(gradients)
 
 
@@ -70,25 +76,25 @@ def gradcheck(fn, *x, eps=1e-6, tolerance=1e-6, seed=0, forward=True):
     y, pullback = vjp(fn, *points)
     single = not isinstance(y, (tuple, list))
     outputs = (y,) if single else y
-    u = [_float64(rng.standard_normal(out.shape)) for out in outputs]
+    u = [_float64(rng.standard_normal(out.shape), out.device) for out in outputs]
     reverse = pullback(u[0] if single else tuple(u))
     reverse = (reverse,) if len(x) == 1 else reverse
 
     def project(values):
         values = (values,) if single else values
-        terms = [np.asarray(a.detach()) * np.asarray(b) for a, b in zip(values, u)]
+        terms = [_values(a) * _values(b) for a, b in zip(values, u)]
         return sum(t.sum() for t in terms), sum(np.abs(t).sum() for t in terms)
 
     for i in range(len(x)):
         directions = [np.zeros(p.shape) for p in points]
         directions[i] = rng.standard_normal(points[i].shape)
-        v = [_float64(d) for d in directions]
+        v = [_float64(d, p.device) for d, p in zip(directions, points)]
         with no_grad():
             high, high_size = project(fn(*[p + eps * d for p, d in zip(points, v)]))
             low, low_size = project(fn(*[p - eps * d for p, d in zip(points, v)]))
         numeric = (high - low) / (2 * eps)
-        backward = float((np.asarray(reverse[i]) * directions[i]).sum())
-        size = float(np.abs(np.asarray(reverse[i]) * directions[i]).sum())
+        backward = float((_values(reverse[i]) * directions[i]).sum())
+        size = float(np.abs(_values(reverse[i]) * directions[i]).sum())
         found = {"vjp": backward}
         if forward:
             found["jvp"], jvp_size = project(jvp(fn, points, v)[1])

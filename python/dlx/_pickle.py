@@ -7,8 +7,8 @@ from dlx import _core
 __all__ = ["copy_tensor", "reduce_tensor"]
 
 
-def _rebuild(cls, dtype, shape, data, requires_grad):
-    x = _core.reinterpret(_core.borrow(data), dtype, shape).clone()
+def _rebuild(cls, dtype, shape, data, requires_grad, device="cpu"):
+    x = _core.reinterpret(_core.borrow(data), dtype, shape).clone().to(device)
     x = x if cls is type(x) else cls(x)
     x.requires_grad = requires_grad
     return x
@@ -18,8 +18,8 @@ def reduce_tensor(x):
     """(function, arguments) for pickle; only leaves: a history cannot be pickled."""
     if not x.is_leaf:
         raise TypeError("pickle: a tensor with a history cannot be pickled; detach() it first")
-    data = bytes(memoryview(_core.reinterpret(x.detach(), "uint8", (x.nbytes,))))
-    return _rebuild, (type(x), x.dtype.name, x.shape, data, x.requires_grad)
+    data = bytes(memoryview(_core.reinterpret(x.detach().cpu(), "uint8", (x.nbytes,))))
+    return _rebuild, (type(x), x.dtype.name, x.shape, data, x.requires_grad, str(x.device))
 
 
 def copy_tensor(x, memo):

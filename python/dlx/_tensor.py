@@ -112,11 +112,22 @@ class Tensor(Arranging, Pointwise, Reducing, _core.TensorBase):
 
     def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
         """A DLPack capsule of this memory (array API standard); read-only for consumers that know
-        the flag."""
-        return _core.to_dlpack(self, max_version, dl_device, copy)
+        the flag. On a GPU the work that `stream` gets from now on comes after ours."""
+        return _core.to_dlpack(self, stream, max_version, dl_device, copy)
 
     def __dlpack_device__(self):
-        return (1, 0)  # kDLCPU
+        kind, index = self._device_code
+        return (kind + 1, index)  # kDLCPU is 1, kDLCUDA 2
+
+    @property
+    def __cuda_array_interface__(self):
+        """This memory of a GPU for other libraries, read-only (version 3 of the interface)."""
+        described = _core.cuda_interface(self)
+        from weakref import finalize
+
+        # The consumer holds this tensor, not its memory: a second owner of that.
+        finalize(self, id, _core.detach(self)).atexit = False
+        return described
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         """NumPy's scalars are numbers, as in `np.float32(2) * x`; its arrays and ufuncs raise
@@ -258,8 +269,11 @@ class Tensor(Arranging, Pointwise, Reducing, _core.TensorBase):
         """Converted to `dtype`; see dlx.astype."""
         return elementwise.astype(self, as_dtype(dtype), copy=copy)
 
-    def to(self, *args, device=None, dtype=None) -> Tensor:
-        """Moved to a device and/or converted to a dtype, given in any order."""
+    def to(self, *args, device=None, dtype=None, non_blocking=False) -> Tensor:
+        """Moved to a device and/or converted to a dtype, given in any order.
+
+        A copy from `pin_memory()` to a GPU goes on while the program does; one to the CPU is done
+        when this returns, whatever `non_blocking` (PyTorch's) says."""
         for arg in args:
             if isinstance(arg, Tensor):
                 device, dtype = arg.device, arg.dtype
@@ -276,11 +290,20 @@ class Tensor(Arranging, Pointwise, Reducing, _core.TensorBase):
 
         return move(x, device.code)
 
+    def pin_memory(self) -> Tensor:
+        """A copy on the CPU, row-major, in memory that a GPU reads by itself; x where it is so.
+        No history. Raises RuntimeError where there is no GPU."""
+        return self if _core.is_pinned(self) else _core.pin(self.detach().cpu())
+
+    def is_pinned(self) -> builtins.bool:
+        """Whether this is memory of `pin_memory()`."""
+        return _core.is_pinned(self)
+
     def cpu(self) -> Tensor:
         """On the CPU."""
         return self.to("cpu")
 
-    def cuda(self, device=0) -> Tensor:
+    def cuda(self, device=0, non_blocking=False) -> Tensor:
         """On a GPU. Raises RuntimeError where there is none."""
         return self.to(f"cuda:{device}" if isinstance(device, int) else device)
 
@@ -348,9 +371,9 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False) -> Tensor:
     try:
         x = _core.from_data(data, dtype, code)
     except TypeError:
-        if not _needs_dlpack(data):
+        if (borrowed := _borrowed(data)) is None:
             raise
-        x = _core.from_data(from_dlpack(data), dtype, code)
+        x = _core.from_data(borrowed, dtype, code)
     if requires_grad:
         x.requires_grad = True
     return x
@@ -369,22 +392,28 @@ def asarray(data, *, dtype=None, device=None) -> Tensor:
         try:
             memoryview(data)
         except TypeError:
-            x = from_dlpack(data) if _needs_dlpack(data) else _core.from_data(data, None)
+            x = _borrowed(data)
+            if x is None:
+                x = _core.from_data(data, None)
         else:
             x = _core.borrow(data)
         x = x.to(place)
     return x if dtype is None else x.astype(dtype, copy=False)
 
 
-def _needs_dlpack(data):
-    """Whether data is an array whose memory Python's buffer protocol does not show."""
-    if not hasattr(data, "__dlpack__"):
-        return False
-    try:
-        memoryview(data)
-    except TypeError:
-        return True
-    return False
+def _borrowed(data):
+    """A Tensor on the memory of an array that Python's buffer protocol does not show, or None."""
+    if hasattr(data, "__dlpack__"):
+        try:
+            memoryview(data)
+        except TypeError:
+            return from_dlpack(data)
+        return None
+    described = getattr(data, "__cuda_array_interface__", None)
+    return None if described is None else _core.borrow_cuda(data, described)
+
+
+_KDLCUDA = 2
 
 
 def from_dlpack(x, *, device=None, copy=None) -> Tensor:
@@ -395,10 +424,14 @@ def from_dlpack(x, *, device=None, copy=None) -> Tensor:
     place = None if device is None else resolve_device(device)
     if not hasattr(x, "__dlpack__"):
         raise TypeError(f"from_dlpack: expected an object with __dlpack__, got {type(x).__name__}")
+    options = {}
+    if (kind_index := getattr(x, "__dlpack_device__", lambda: (1, 0))())[0] == _KDLCUDA:
+        name = resolve_device(f"cuda:{kind_index[1]}")  # or says why there is none
+        options["stream"] = _core.current_stream(name.index).handle
     try:
-        capsule = x.__dlpack__(max_version=(1, 0))
+        capsule = x.__dlpack__(max_version=(1, 0), **options)
     except TypeError:  # a producer from before version 1
-        capsule = x.__dlpack__()
+        capsule = x.__dlpack__(**options)
     except BufferError as error:
         raise TypeError(f"from_dlpack: {type(x).__name__}: {error}") from None
     borrowed = _core.from_dlpack(capsule)

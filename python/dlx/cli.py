@@ -114,7 +114,8 @@ def _info(options):
         ("memory", _memory(dlx)),
         ("NumPy", _version("numpy", "not found: pip install numpy")),
         ("PyTorch", _version("torch", "not found (only `dlx bench` would use it)")),
-        ("GPU", _gpu()),
+        ("GPU", _cuda(_core)),
+        *_gpus(dlx),
     ]
     for name, text in rows:
         print(f"{name:<9}{text}")
@@ -187,10 +188,23 @@ def _version(package, missing):
         return missing
 
 
-def _gpu():
-    card = (
-        "an NVIDIA driver is loaded"
-        if os.path.exists("/proc/driver/nvidia")
-        else "no NVIDIA driver"
-    )
-    return f"not used: this version of dlx has CPU kernels only ({card})"
+def _cuda(core):
+    built = core.cuda_built_for()
+    if not built:
+        return f"not used: this build of dlx has CPU kernels only ({_driver()})"
+    count = core.cuda_device_count()
+    found = f"{count} GPU{'s' if count > 1 else ''}" if count else f"no GPU: {core.cuda_missing()}"
+    return f"built for {built}; {found}"
+
+
+def _driver():
+    there = os.path.exists("/proc/driver/nvidia")
+    return "an NVIDIA driver is loaded: DLX_CUDA=ON builds for it" if there else "no NVIDIA driver"
+
+
+def _gpus(dlx):
+    rows = []
+    for index in range(dlx.cuda.device_count()):
+        name, memory, capability = dlx._core.cuda_properties(index)
+        rows.append((f"cuda:{index}", f"{name}, {memory >> 20:,} MiB, capability {capability}"))
+    return rows

@@ -1,10 +1,11 @@
 """The generator, and arrays of its numbers.
 
-One generator serves initialisation, dropout and shuffling. It is counter based (Philox4x32-10;
-Salmon, Moraes, Dror and Shaw, SC 2011): each number is a function of the seed, of the offset of its
-draw and of its position, so that the same seed gives the same bits on any number of threads. Its
-state is one cell of memory {seed, offset}; a draw advances the offset by a number fixed by the
-shape. The seed is 0 until `dlx.seed` sets another; a forked child goes on from its parent's state.
+One generator for each device serves initialisation, dropout and shuffling. It is counter based
+(Philox4x32-10; Salmon, Moraes, Dror and Shaw, SC 2011): each number is a function of the seed, of
+the offset of its draw and of its position, so that the same seed gives the same bits on any device
+and any number of threads. Its state is one cell of memory {seed, offset}; a draw advances the
+offset by a number fixed by the shape. The seed is 0 until `dlx.seed` sets another; a forked child
+goes on from its parent's state.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["get_state", "normal", "permutation", "randint", "seed", "set_state", "uniform"]
 
 _cells: dict = {}  # device -> (2,) int64 {seed, offset}, updated in place by every draw
+_start = [0, 0]  # of the cell of a device that is used for the first time
 
 
 def _cell(device=None):
@@ -27,7 +29,7 @@ def _cell(device=None):
     place = resolve_device(device)
     cell = _cells.get(place)
     if cell is None:
-        cell = _cells.setdefault(place, _core.from_data([0, 0], int64, place.code))
+        cell = _cells.setdefault(place, _core.from_data(_start, int64, place.code))
     return cell
 
 
@@ -38,22 +40,25 @@ def seed(n) -> None:
     n = _integer("seed", "n", n)
     if not 0 <= n < 2**64:
         raise ValueError(f"seed: expected a number from 0 to 2**64 - 1, got {n}")
-    set_state(_core.from_data([n - 2**64 if n >= 2**63 else n, 0], int64))
+    _start[0] = n - 2**64 if n >= 2**63 else n
+    for cell in tuple(_cells.values()):
+        _core.set_random_state(cell, _core.from_data(_start, int64, cell._device_code))
 
 
-def get_state() -> Tensor:
+def get_state(device=None) -> Tensor:
     """A snapshot of the generator: int64 (2,), the seed's bits and the number of blocks drawn."""
-    return _core.get_random_state(_cell())
+    return _core.get_random_state(_cell(device))
 
 
-def set_state(state):
+def set_state(state, device=None):
     """Go on from a snapshot that `get_state` made.
 
     Raises TypeError or ValueError for anything else."""
     if not isinstance(state, _core.TensorBase):
         came = type(state).__name__
         raise TypeError(f"random.set_state: expected the Tensor that get_state() gives, got {came}")
-    _core.set_random_state(_cell(), state)
+    cell = _cell(device)
+    _core.set_random_state(cell, state.to(cell.device))
 
 
 def uniform(shape, low=0.0, high=1.0, *, dtype=None, device=None) -> Tensor:

@@ -5,6 +5,7 @@
 
 #include <sys/mman.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -26,12 +27,14 @@ struct StreamState {
 struct EventState {
   Stream stream = nullptr;
   uint64_t position = 0;  // of the stream: done when so much of it is
+  bool timed = false;
+  std::shared_ptr<double> milliseconds;  // when it was done
 };
 
 namespace {
 
 constexpr int kDevices = 2;
-constexpr int64_t kMemory = int64_t{4} << 30, kAddresses = int64_t{64} << 30, kPage = 4096;
+constexpr int64_t kAddresses = int64_t{64} << 30, kPage = 4096;
 constexpr int kPoison = 0xff;  // NaN
 
 // Memory of one device: addresses are never used again, so that what was freed faults.
@@ -56,8 +59,29 @@ struct Device {
 };
 
 Device devices[kDevices];
+std::map<const char*, int64_t> pinned_blocks;
 thread_local int current_device = 0;
 std::recursive_mutex everything;
+
+// A number that a test sets in the environment before it starts.
+int64_t setting(const char* name, int64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text ? std::atoll(text) : otherwise;
+}
+
+int64_t device_memory() {
+  static const int64_t bytes = setting("DLX_SIMT_MEMORY_MIB", 4096) << 20;
+  return bytes;
+}
+
+// What other libraries call the legacy default stream and that of the thread, one per device here.
+StreamState* resolved(Stream s) {
+  if (reinterpret_cast<uintptr_t>(s) > 2) return s;
+  static std::map<int, StreamState*> defaults;
+  StreamState*& of_device = defaults[current_device];
+  if (!of_device) of_device = create_stream();
+  return of_device;
+}
 
 // The memory of a device is open as long as one of these lives.
 struct Open {
@@ -105,10 +129,17 @@ void check_side(const void* p, bool on_device, const char* what) {
 
 }  // namespace
 
-int device_count() { return kDevices; }
-std::string reason_for_no_device() { return ""; }
+int device_count() { return static_cast<int>(setting("DLX_SIMT_DEVICES", kDevices)); }
+std::string reason_for_no_device() { return "DLX_SIMT_DEVICES=0"; }
+bool has_code() { return setting("DLX_SIMT_HAS_CODE", 1) != 0; }
+std::string built_for() { return "the emulator"; }
+
+void synchronize_device() {
+  const std::lock_guard lock(everything);
+  for (const auto& s : devices[current_device].streams) advance(s.get(), s->added);
+}
 Properties properties(int device) {
-  return {"emulated device " + std::to_string(device), 9, 0, 4, kMemory};
+  return {"emulated device " + std::to_string(device), 9, 0, 4, device_memory()};
 }
 void set_device(int device) {
   if (device < 0 || device >= kDevices)
@@ -119,7 +150,7 @@ void set_device(int device) {
 void* device_malloc(int64_t bytes) {
   const std::lock_guard lock(everything);
   Memory& m = devices[current_device].memory;
-  if (m.used + bytes > kMemory) return nullptr;
+  if (m.used + bytes > device_memory()) return nullptr;
 #if defined(DLX_SIMT_ASAN)  // which puts red zones around it
   void* block = nullptr;
   if (posix_memalign(&block, 256, static_cast<size_t>(bytes))) return nullptr;
@@ -159,10 +190,37 @@ void device_free(void* p) {
 #endif
 }
 
-void* pinned_malloc(int64_t bytes) { return std::malloc(static_cast<size_t>(bytes)); }
-void pinned_free(void* p) { std::free(p); }
+int device_of(const void* p) {
+  const std::lock_guard lock(everything);
+  for (int i = 0; i < kDevices; ++i)
+    if (contains(devices[i].memory, p)) return i;
+  return -1;
+}
 
-MemoryInfo memory_info() { return {kMemory - devices[current_device].memory.used, kMemory}; }
+void* pinned_malloc(int64_t bytes) {
+  const std::lock_guard lock(everything);
+  char* p = static_cast<char*>(std::malloc(static_cast<size_t>(bytes)));
+  pinned_blocks[p] = bytes;
+  return p;
+}
+
+void pinned_free(void* p) {
+  const std::lock_guard lock(everything);
+  pinned_blocks.erase(static_cast<char*>(p));
+  std::free(p);
+}
+
+bool is_pinned(const void* p) {
+  const char* at = static_cast<const char*>(p);
+  const auto next = pinned_blocks.upper_bound(at);
+  if (next == pinned_blocks.begin()) return false;
+  const auto& [begin, bytes] = *std::prev(next);
+  return at < begin + bytes;
+}
+
+MemoryInfo memory_info() {
+  return {device_memory() - devices[current_device].memory.used, device_memory()};
+}
 
 Stream create_stream() {
   const std::lock_guard lock(everything);
@@ -188,7 +246,9 @@ void copy(Stream s, void* to, const void* from, int64_t bytes, Copy kind) {
   check_side(to, kind != Copy::to_host, "the destination");
   check_side(from, kind != Copy::to_device, "the source");
   const auto n = static_cast<size_t>(bytes);
-  if (kind == Copy::to_device) {
+  if (kind == Copy::to_device && is_pinned(from)) {
+    simt::enqueue(s, [=] { std::memcpy(to, from, n); });
+  } else if (kind == Copy::to_device) {
     const char* bytes_now = static_cast<const char*>(from);
     simt::enqueue(s, [=, staged = std::vector<char>(bytes_now, bytes_now + n)] {
       std::memcpy(to, staged.data(), n);
@@ -206,17 +266,30 @@ void fill(Stream s, void* to, uint8_t byte, int64_t bytes) {
   simt::enqueue(s, [=] { std::memset(to, byte, static_cast<size_t>(bytes)); });
 }
 
-Event create_event() { return new EventState; }
+Event create_event(bool timed) {
+  auto* e = new EventState;
+  e->timed = timed;
+  return e;
+}
 void destroy_event(Event e) { delete e; }
 
 void record(Event e, Stream s) {
   const std::lock_guard lock(everything);
+  s = resolved(s);
+  if (e->timed) {
+    e->milliseconds = std::make_shared<double>(0);
+    simt::enqueue(s, [at = e->milliseconds] {
+      const auto now = std::chrono::steady_clock::now().time_since_epoch();
+      *at = std::chrono::duration<double, std::milli>(now).count();
+    });
+  }
   e->stream = s, e->position = s->added;
 }
 
 void wait(Stream s, Event e) {
   if (!e->stream) return;
-  simt::enqueue(s, [stream = e->stream, position = e->position] { advance(stream, position); });
+  simt::enqueue(resolved(s),
+                [stream = e->stream, position = e->position] { advance(stream, position); });
 }
 
 bool is_done(Event e) { return !e->stream || e->stream->done >= e->position; }
@@ -224,6 +297,11 @@ bool is_done(Event e) { return !e->stream || e->stream->done >= e->position; }
 void synchronize(Event e) {
   const std::lock_guard lock(everything);
   if (e->stream) advance(e->stream, e->position);
+}
+
+double milliseconds(Event from, Event to) {
+  if (!from->milliseconds || !to->milliseconds) throw CudaError("an event without a time");
+  return *to->milliseconds - *from->milliseconds;
 }
 
 }  // namespace dlx::cuda

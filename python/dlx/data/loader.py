@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dlx
+from dlx._device import resolve_device
 
 __all__ = ["Batches", "as_tensor", "batches"]
 
@@ -41,8 +42,9 @@ def check_count(op, name, value, least=1):
 class Batches:
     """What `batches` returns: an iterable with a length, to be walked any number of times."""
 
-    def __init__(self, x, y, batch_size, shuffle, drop_last):
+    def __init__(self, x, y, batch_size, shuffle, drop_last, device=None):
         self.x, self.y = x, y
+        self.device = x.device if device is None else device
         self.batch_size, self.shuffle, self.drop_last = batch_size, shuffle, drop_last
 
     def __len__(self):
@@ -51,8 +53,11 @@ class Batches:
 
     def __iter__(self):
         if self.shuffle:  # drawn here, not at the first batch: the order of draws is the caller's
-            return self._gather(dlx.random.permutation(self.x.shape[0], device=self.x.device))
-        return self._slice()
+            order = dlx.random.permutation(self.x.shape[0], device=self.x.device)
+            found = self._gather(order)
+        else:
+            found = self._slice()
+        return found if self.device == self.x.device else self._send(found)
 
     def _slice(self):
         x, y, size = self.x, self.y, self.batch_size
@@ -67,19 +72,34 @@ class Batches:
             xb = take(x, rows, axis=0)
             yield xb if y is None else (xb, take(y, rows, axis=0))
 
+    def _send(self, found):
+        """The batches on self.device; the next one is on its way there while one is used."""
+        if self.device.kind == "cpu":
+            for batch in found:
+                yield batch.cpu() if self.y is None else tuple(each.cpu() for each in batch)
+            return
+        from dlx.data._ahead import sent_ahead
+
+        for batch in sent_ahead(((b,) if self.y is None else b for b in found), self.device):
+            yield batch[0] if self.y is None else batch
+
     def __repr__(self):
         return f"<{len(self)} batches of {self.batch_size} from {self.x.shape[0]} rows>"
 
 
-def batches(x, y=None, batch_size=32, shuffle=False, drop_last=False) -> Batches:
+def batches(x, y=None, batch_size=32, shuffle=False, drop_last=False, *, device=None) -> Batches:
     """Iterate over (xb, yb), or over xb alone without y; `len` is the number of batches.
 
     x: (N, ...), y: (N, ...): Tensors or NumPy arrays (borrowed, not copied) of any dtype.
     Unshuffled batches are views; shuffled ones are one gather each, in an order drawn anew from the
     dlx generator at the start of every iteration. drop_last leaves out a last batch of fewer than
-    batch_size rows. Raises ValueError on unequal lengths, with both.
+    batch_size rows. device: where batches come to, where x is by default; to a GPU they are copied
+    one ahead, through pinned memory on a stream of their own. Raises ValueError on unequal lengths,
+    with both.
     """
     x = as_tensor("batches: x", x)
     y = None if y is None else as_tensor("batches: y", y)
     check_rows("batches", x, y)
-    return Batches(x, y, check_count("batches", "batch_size", batch_size), shuffle, drop_last)
+    size = check_count("batches", "batch_size", batch_size)
+    place = None if device is None else resolve_device(device)
+    return Batches(x, y, size, shuffle, drop_last, place)

@@ -16,6 +16,7 @@ import os
 
 import dlx
 from dlx import _core
+from dlx._device import resolve_device
 
 __all__ = ["bytes_of", "load_file", "read", "read_all", "save_file", "write"]
 
@@ -40,7 +41,7 @@ FILE_DTYPES = {name: code for code, (_, name) in DTYPES.items()}
 
 
 def load_file(path, *, device=None):
-    """{name: Tensor} of a safetensors file, in the order of the data.
+    """{name: Tensor} of a safetensors file, in the order of the data, on `device`.
 
     Raises FileNotFoundError, or ValueError for a file that breaks the format or holds a dtype dlx
     has not; both name the path.
@@ -226,9 +227,10 @@ def _check_layout(table, size):
 
 
 def bytes_of(tensor):
-    """The values, row-major and little-endian, as a read-only memoryview; no copy when dense."""
+    """The values, row-major and little-endian, as a read-only memoryview; where they stand so on the
+    CPU, without a copy."""
     size = DTYPES[FILE_DTYPES[str(tensor.dtype)]][0] * math.prod(tensor.shape)
-    return memoryview(_core.reinterpret(tensor.detach(), dlx.uint8, (size,)))
+    return memoryview(_core.reinterpret(tensor.detach().cpu(), dlx.uint8, (size,)))
 
 
 def _tensor_of(name, entry, data, device):
@@ -239,4 +241,4 @@ def _tensor_of(name, entry, data, device):
     dtype = getattr(dlx, DTYPES[entry["dtype"]][1])
     raw = _core.borrow(part) if end > begin else dlx.empty((0,), dtype=dlx.uint8)
     tensor = _core.reinterpret(raw, dtype, tuple(entry["shape"]))
-    return tensor if device is None else tensor.to(device)
+    return tensor.to(resolve_device(device))

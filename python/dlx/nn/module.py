@@ -265,7 +265,8 @@ class Module(Trainable):
         """Move parameters and buffers, in place, to a device and, floating ones, to a dtype.
 
         `to(device)`, `to(dtype)` and `to(device, dtype)` are all understood. Optimizers keep their
-        hold on the parameters, but must be made after a change of dtype or device.
+        hold on the parameters, and follow them to another device at the next step; after a change
+        of dtype they must be made anew.
         """
         _state.move(self, device, dtype)
         return self

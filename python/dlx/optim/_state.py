@@ -125,6 +125,6 @@ def _loaded_state(where, key, param, names, entry):
                 f"{where}: {name} of parameter {key} expects {tuple(param.shape)}, "
                 f"got {tuple(array.shape)}"
             )
-        arrays[name] = array.detach().astype(param.dtype)
+        arrays[name] = array.detach().astype(param.dtype).to(param.device)
     step = int(entry["step"]) if "step" in entry else int(bool(arrays))
     return step, arrays

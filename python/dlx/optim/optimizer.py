@@ -58,9 +58,7 @@ class Optimizer:
             self._append(group)
         if not self._states:
             raise ValueError(f"{type(self).__name__}: got no parameters")
-        self._device = next(p.device for group in self.param_groups for p in group["params"])
-        self._grad_scale = dlx.ones((), dtype="float32", device=self._device)
-        self._skip = dlx.zeros((), dtype="bool", device=self._device)
+        self._settle()
         self._plan([0] * len(self._states))
 
     # What a subclass tells
@@ -105,6 +103,8 @@ class Optimizer:
 
     def step(self) -> None:
         """Update, in one native call, every parameter that has a gradient."""
+        if self._spans[0].params[0]._device_code != self._device.code:
+            self._follow()
         if [self._hyper(group) for group in self.param_groups] != self._hypers:
             self._plan(self._steps())
         self._refresh()
@@ -177,6 +177,33 @@ class Optimizer:
             self._weight_decay[...] = dlx.tensor(decays, dtype="float64", device=self._device)
             self._decays = decays
 
+    # Devices
+
+    def _settle(self):
+        """Be where the parameters are, all on one device."""
+        self._device = self._place_of(self.param_groups)
+        self._grad_scale = dlx.ones((), dtype="float32", device=self._device)
+        self._skip = dlx.zeros((), dtype="bool", device=self._device)
+
+    def _place_of(self, groups):
+        places = {str(p.device): p.device for group in groups for p in group["params"]}
+        if len(places) > 1:
+            raise ValueError(
+                f"{type(self).__name__}: expected parameters of one device, got "
+                f"{' and '.join(places)}; make an optimizer for each"
+            )
+        return next(iter(places.values()), None)
+
+    def _follow(self):
+        """The parameters have moved to another device: the state goes there too."""
+        steps = self._steps()
+        self._settle()
+        self._states = [
+            {name: array.to(self._device) for name, array in state.items()}
+            for state in self._states
+        ]
+        self._plan(steps)
+
     # Spans
 
     def _steps(self):
@@ -241,6 +268,7 @@ class Optimizer:
         params = _state.params_of(where, group, taken)
         complete = {**self.defaults, **group, "params": params}
         self._check(complete)
+        self._place_of([*self.param_groups, complete])
         self.param_groups.append(complete)
         self._states.extend({} for _ in params)
 

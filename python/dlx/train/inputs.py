@@ -5,7 +5,7 @@ from __future__ import annotations
 import dlx
 from dlx.data.loader import as_tensor, check_rows
 
-__all__ = ["hold_out", "pair_of", "parameter_dtype", "tensors_of"]
+__all__ = ["hold_out", "pair_of", "parameter_device", "parameter_dtype", "tensors_of"]
 
 INFINITY = float("inf")
 
@@ -36,6 +36,12 @@ def parameter_dtype(model):
     return dlx.float32 if parameter is None else parameter.dtype
 
 
+def parameter_device(model):
+    """The device of the model's first parameter, None before there is one."""
+    _, parameter = next(model._members("", True, "_parameters"), (None, None))
+    return None if parameter is None else parameter.device
+
+
 def pair_of(data):
     """validation_data as (x, y)."""
     if not isinstance(data, (tuple, list)) or len(data) != 2:
@@ -64,7 +70,7 @@ def _check_finite(op, name, tensor):
             return
     import numpy as np
 
-    rows = dlx.astype(tensor.detach(), dlx.float64).numpy().reshape(tensor.shape[0], -1)
+    rows = dlx.astype(tensor.detach(), dlx.float64).cpu().numpy().reshape(tensor.shape[0], -1)
     row = int(np.argmin(np.isfinite(rows).all(axis=1)))
     value = rows[row][~np.isfinite(rows[row])][0]
     raise ValueError(f"{op}: {name} holds {value} in row {row} of {tensor.shape[0]}")

@@ -8,7 +8,7 @@ import dlx
 from dlx.data.loader import Batches, check_count
 from dlx.train.callbacks.base import Callback
 from dlx.train.history import History
-from dlx.train.inputs import hold_out, pair_of, parameter_dtype, tensors_of
+from dlx.train.inputs import hold_out, pair_of, parameter_device, parameter_dtype, tensors_of
 from dlx.train.plan import Plan
 from dlx.train.progress import Progress
 
@@ -64,9 +64,10 @@ class Trainable:
         verbose: 0 silent, 1 progress bar, 2 one line an epoch, "auto" 1 on a terminal and else 2.
         validation_data: (x, y) evaluated after each epoch; validation_split: instead, the share of
         rows at the end of x to hold out. Floating NumPy arrays become the dtype of the model's
-        parameters, Tensors stay as they are. Raises ValueError on unequal lengths, on no rows and
-        on NaN or Inf in the data (names the row), FloatingPointError on a loss that is not finite
-        (names epoch and batch; the weights are those before it).
+        parameters, Tensors stay as they are; batches go to the model's device. Raises ValueError on
+        unequal lengths, on no rows and on NaN or Inf in the data (names the row),
+        FloatingPointError on a loss that is not finite (names epoch and batch; the weights are
+        those before it).
         """
         plan = self._compiled("fit")
         size = check_count("fit", "batch_size", batch_size)
@@ -80,7 +81,7 @@ class Trainable:
             validation = tensors_of("fit validation", self, *pair_of(validation_data))
         elif validation_split != 0:
             (x, y), validation = hold_out(x, y, validation_split)
-        loader = Batches(x, y, size, shuffle, drop_last=False)
+        loader = Batches(x, y, size, shuffle, False, parameter_device(self))
         progress = Progress(verbose, epochs, len(loader), x.shape[0])
         history, hooks = History(), _Hooks(self, callbacks)
         self.stop_training = False
@@ -157,7 +158,7 @@ class Trainable:
         for metric in plan.metrics:
             metric.reset()
         with Mode(self, training=False), dlx.no_grad():
-            for xb, yb in Batches(x, y, size, shuffle=False, drop_last=False):
+            for xb, yb in Batches(x, y, size, False, False, parameter_device(self)):
                 output = self(xb)
                 rows = min(size, left)
                 left -= rows
@@ -172,9 +173,11 @@ class Trainable:
         (x,) = tensors_of("predict", self, x)
         self._input_spec = (x.shape[1:], x.dtype)
         with Mode(self, training=False), dlx.no_grad():
+            place = parameter_device(self)
             if x.shape[0] <= size:
-                return self(x)
-            return dlx.concat([self(xb) for xb in Batches(x, None, size, False, False)], axis=0)
+                return self(x if place is None else x.to(place))
+            loader = Batches(x, None, size, False, False, place)
+            return dlx.concat([self(xb) for xb in loader], axis=0)
 
     def summary(self, input_shape=None) -> str:
         """Print, and return as text, the table of layers, output shapes and parameters.

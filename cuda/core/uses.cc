@@ -1,0 +1,52 @@
+#include "cuda/core/uses.h"
+
+#include <algorithm>
+#include <mutex>
+#include <unordered_map>
+
+namespace dlx::cuda {
+namespace {
+
+struct Uses {
+  Context* writer;
+  std::vector<Context*> readers;  // since; each has waited for the writer
+};
+
+std::mutex mutex;
+auto& shared = *new std::unordered_map<const Storage*, Uses>;  // outlives every static object
+
+}  // namespace
+
+void use(Context& now, Storage& s, bool writes) {
+  const std::lock_guard lock(mutex);
+  const auto [at, first] = shared.try_emplace(&s);
+  auto& [writer, readers] = at->second;
+  if (first) writer = static_cast<Context*>(s.stream.exchange(nullptr));
+  const bool reads_already = std::ranges::count(readers, &now) > 0;
+  if (writer != &now && !reads_already) order(*writer, now);
+  if (writes) {
+    for (const Context* reader : readers)
+      if (reader != &now) order(*reader, now);
+    writer = &now;
+    readers.clear();
+  } else if (writer != &now && !reads_already) {
+    readers.push_back(&now);
+  }
+}
+
+std::vector<Context*> uses_of(const Storage& s) {
+  if (DeviceStream* only = s.stream.load()) return {static_cast<Context*>(only)};
+  const std::lock_guard lock(mutex);
+  const auto& [writer, readers] = shared.at(&s);
+  std::vector<Context*> all = readers;
+  all.push_back(writer);
+  return all;
+}
+
+void forget_uses(const Storage& s) {
+  if (s.stream.load()) return;
+  const std::lock_guard lock(mutex);
+  shared.erase(&s);
+}
+
+}  // namespace dlx::cuda
