@@ -50,7 +50,7 @@ def test_info_names_everything():
     assert done.returncode == 0, done.stderr
     names = [line.split()[0] for line in done.stdout.splitlines()]
     found = ["dlx", "Python", "system", "kernels", "threads", "memory", "NumPy", "PyTorch", "GPU"]
-    assert names == found
+    assert names == found + [f"cuda:{index}" for index in range(dlx.cuda.device_count())]
     assert "affinity" in done.stdout and "no CUDA" not in done.stdout.split("GPU")[0]
 
 

@@ -1,4 +1,4 @@
-"""Memory shared with other libraries by DLPack, both ways."""
+"""Memory of the CPU shared with other libraries by DLPack, both ways; test_cuda_api.py: of GPUs."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class Old:
 @pytest.mark.parametrize(
     "dtype", ["float32", "float64", "float16", "int32", "int64", "uint8", "bool"]
 )
-def test_numpy_reads_every_dtype_it_has(dtype, device):
+def test_numpy_reads_every_dtype_it_has(dtype):
     values = np.array([[0, 1, 2], [3, 4, 5]]).astype(dtype)
-    t = dlx.tensor(values, device=device)
+    t = dlx.tensor(values)
     view = np.from_dlpack(t)
     assert (view.dtype, view.shape) == (values.dtype, (2, 3))
     assert view.ctypes.data == t.numpy().ctypes.data
     np.testing.assert_array_equal(view, values)
 
 
-def test_an_export_is_a_read_only_snapshot(device):
-    t = dlx.tensor([1.0, 2.0, 3.0], device=device)
+def test_an_export_is_a_read_only_snapshot():
+    t = dlx.tensor([1.0, 2.0, 3.0])
     view = np.from_dlpack(t)
     with pytest.raises(ValueError, match="read-only"):
         view[0] = 9
@@ -53,9 +53,9 @@ def test_an_export_is_a_read_only_snapshot(device):
     assert view.tolist() == [1, 2, 3]
 
 
-def test_an_export_keeps_the_memory_alive(device):
+def test_an_export_keeps_the_memory_alive():
     before = dlx.memory.stats()["live_bytes"]
-    t = dlx.full((1000, 1000), 3.0, device=device)
+    t = dlx.full((1000, 1000), 3.0)
     view = np.from_dlpack(t[10:20, ::3])
     del t
     assert dlx.memory.stats()["live_bytes"] - before >= 4_000_000
@@ -65,18 +65,18 @@ def test_an_export_keeps_the_memory_alive(device):
     assert dlx.memory.stats()["live_bytes"] - before < 4_000_000
 
 
-def test_strides_go_out(device):
+def test_strides_go_out():
     values = np.arange(24.0).reshape(2, 3, 4)
-    t = dlx.permute_dims(dlx.tensor(values, device=device), (2, 0, 1))[::-1, :, 1:]
+    t = dlx.permute_dims(dlx.tensor(values), (2, 0, 1))[::-1, :, 1:]
     view = np.from_dlpack(t)
     np.testing.assert_array_equal(view, values.transpose(2, 0, 1)[::-1, :, 1:])
     assert view.strides == tuple(8 * s for s in t.stride())
-    assert np.from_dlpack(dlx.zeros((), device=device)).shape == ()
-    assert np.from_dlpack(dlx.zeros((2, 0), device=device)).shape == (2, 0)
+    assert np.from_dlpack(dlx.zeros(())).shape == ()
+    assert np.from_dlpack(dlx.zeros((2, 0))).shape == (2, 0)
 
 
-def test_a_capsule_nobody_takes_lets_go(device):
-    t = dlx.zeros((1 << 20,), device=device)
+def test_a_capsule_nobody_takes_lets_go():
+    t = dlx.zeros((1 << 20,))
     before = dlx.memory.stats()["live_bytes"]
     for arguments in ({}, VERSIONED):
         capsule = t.__dlpack__(**arguments)
@@ -86,9 +86,9 @@ def test_a_capsule_nobody_takes_lets_go(device):
     assert dlx.memory.stats()["live_bytes"] == before
 
 
-def test_who_does_not_know_the_read_only_flag_gets_a_copy(device):
+def test_who_does_not_know_the_read_only_flag_gets_a_copy():
     torch = pytest.importorskip("torch")
-    t = dlx.tensor([1.0, 2.0], device=device)
+    t = dlx.tensor([1.0, 2.0])
     theirs = torch.from_dlpack(t.__dlpack__())  # a plain "dltensor" has no flags
     theirs += 1
     copied = torch.from_dlpack(t.__dlpack__(**VERSIONED, copy=True))
@@ -100,8 +100,8 @@ def test_who_does_not_know_the_read_only_flag_gets_a_copy(device):
     assert torch.from_dlpack(shared).data_ptr() == t.numpy().ctypes.data
 
 
-def test_other_devices_are_refused(device):
-    t = dlx.zeros((2,), device=device)
+def test_other_devices_are_refused():
+    t = dlx.zeros((2,))
     assert t.__dlpack_device__() == (1, 0)
     with pytest.raises(BufferError, match=r"expected dl_device None or that, got \(2, 0\)"):
         t.__dlpack__(**VERSIONED, dl_device=(2, 0))
@@ -156,7 +156,7 @@ def test_strides_come_in():
 @pytest.mark.parametrize(
     "dtype", ["float32", "float64", "bfloat16", "float16", "int32", "int64", "uint8", "bool"]
 )
-def test_torch_both_ways_in_every_dtype(dtype, device):
+def test_torch_both_ways_in_every_dtype(dtype):
     torch = pytest.importorskip("torch")
     theirs = torch.tensor([[0, 1, 2], [3, 4, 5]]).to(getattr(torch, dtype))
     t = dlx.from_dlpack(theirs)
@@ -165,17 +165,17 @@ def test_torch_both_ways_in_every_dtype(dtype, device):
     assert back.dtype == theirs.dtype
     assert back.data_ptr() == theirs.data_ptr()
     assert torch.equal(back, theirs)
-    assert torch.equal(torch.from_dlpack(dlx.tensor(t, device=device)), theirs)
+    assert torch.equal(torch.from_dlpack(dlx.tensor(t)), theirs)
     assert dlx.from_dlpack(theirs.T).tolist() == theirs.T.tolist()
 
 
-def test_tensor_and_asarray_take_torchs_tensors(device):
+def test_tensor_and_asarray_take_torchs_tensors():
     torch = pytest.importorskip("torch")
     theirs = torch.tensor([1.0, 2.0])
-    copied, borrowed = dlx.tensor(theirs, device=device), dlx.asarray(theirs)
+    copied, borrowed = dlx.tensor(theirs), dlx.asarray(theirs)
     theirs[0] = 9.0
     assert copied.tolist() == [1.0, 2.0] and borrowed.tolist() == [9.0, 2.0]
-    assert dlx.tensor(theirs, dtype="float64", device=device).dtype == "float64"
+    assert dlx.tensor(theirs, dtype="float64").dtype == "float64"
 
 
 def test_what_dlx_cannot_hold_is_refused():
@@ -209,7 +209,7 @@ def test_a_refused_capsule_still_belongs_to_its_producer():
 
 @pytest.mark.parametrize(("device_type", "version"), [(2, 1), (1, 2)])
 def test_memory_of_other_devices_and_versions_is_refused(device_type, version):
-    """A capsule made by hand, since no GPU may be here."""
+    """A capsule made by hand, of a GPU that nobody has."""
     import ctypes
 
     class Managed(ctypes.Structure):
@@ -223,12 +223,12 @@ def test_memory_of_other_devices_and_versions_is_refused(device_type, version):
         ]  # fmt: skip
 
     shape = (ctypes.c_int64 * 1)(2)
-    managed = Managed(version, 0, None, None, 0, 4096, device_type, 0, 1, 2, 32, 1)
+    managed = Managed(version, 0, None, None, 0, 4096, device_type, 77, 1, 2, 32, 1)
     managed.shape = ctypes.addressof(shape)
     new = ctypes.pythonapi.PyCapsule_New
     new.restype = ctypes.py_object
     new.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
     capsule = new(ctypes.addressof(managed), b"dltensor_versioned", None)
-    match = r"memory of the CPU.*got \(2, 0\)" if version == 1 else "DLPack version 1, got 2.0"
+    match = r"memory of the CPU.*got \(2, 77\)" if version == 1 else "DLPack version 1, got 2.0"
     with pytest.raises(BufferError, match=match):
         _core.from_dlpack(capsule)

@@ -373,7 +373,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False) -> Tensor:
     except TypeError:
         if (borrowed := _borrowed(data)) is None:
             raise
-        x = _core.from_data(borrowed, dtype, code)
+        x = _core.from_data(borrowed, dtype, borrowed._device_code if device is None else code)
     if requires_grad:
         x.requires_grad = True
     return x
@@ -384,19 +384,20 @@ def asarray(data, *, dtype=None, device=None) -> Tensor:
     other libraries' by DLPack) borrowed read-only.
 
     A borrowed array must not be changed while the Tensor lives; numbers and lists are copied.
+    device: where Tensors and other libraries' arrays are by default, of all else the default one.
     Raises as `dlx.tensor`."""
     place = resolve_device(device)
-    if isinstance(data, Tensor):
-        x = data if device is None else data.to(place)
-    else:
+    x = data if isinstance(data, Tensor) else None
+    if x is None:
         try:
             memoryview(data)
         except TypeError:
             x = _borrowed(data)
-            if x is None:
-                x = _core.from_data(data, None)
         else:
-            x = _core.borrow(data)
+            x = _core.borrow(data).to(place)
+    if x is None:
+        x = _core.from_data(data, None, place.code)
+    elif device is not None:
         x = x.to(place)
     return x if dtype is None else x.astype(dtype, copy=False)
 

@@ -210,7 +210,7 @@ void pinned_free(void* p) {
   std::free(p);
 }
 
-bool is_pinned(const void* p) {
+static bool is_pinned(const void* p) {
   const char* at = static_cast<const char*>(p);
   const auto next = pinned_blocks.upper_bound(at);
   if (next == pinned_blocks.begin()) return false;

@@ -227,8 +227,8 @@ def _check_layout(table, size):
 
 
 def bytes_of(tensor):
-    """The values, row-major and little-endian, as a read-only memoryview; where they stand so on the
-    CPU, without a copy."""
+    """The values, row-major and little-endian, as a read-only memoryview; no copy of a dense tensor
+    of the CPU."""
     size = DTYPES[FILE_DTYPES[str(tensor.dtype)]][0] * math.prod(tensor.shape)
     return memoryview(_core.reinterpret(tensor.detach().cpu(), dlx.uint8, (size,)))
 
