@@ -73,11 +73,10 @@ Access access_of(const GemmShape& s, const void* a, const void* b, const void* c
 }
 
 template <class T, class Tile>
-__global__ __launch_bounds__(Tile::kThreads) void multiply(Plan p, Access x,
-                                                           const T* __restrict__ a,
-                                                           const T* __restrict__ b,
-                                                           const T* __restrict__ bias, T* c,
-                                                           typename ComputeOf<T>::type* partials) {
+__global__ __launch_bounds__(Tile::kThreads,
+                             1) void multiply(Plan p, Access x, const T* __restrict__ a,
+                                              const T* __restrict__ b, const T* __restrict__ bias,
+                                              T* c, typename ComputeOf<T>::type* partials) {
   using Sum = typename ComputeOf<T>::type;
   const GemmShape& s = p.shape;
   for (int64_t i = blockIdx.x; i < p.blocks(); i += gridDim.x) {
