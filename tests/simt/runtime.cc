@@ -35,14 +35,18 @@ namespace {
 
 constexpr int kDevices = 2;
 constexpr int64_t kAddresses = int64_t{64} << 30, kPage = 4096;
-constexpr int kPoison = 0xff;  // NaN
+constexpr int kPoison = 0xff;      // NaN
+constexpr int64_t kRedZone = 512;  // bytes around a block that nobody may write
 
-// Memory of one device: addresses are never used again, so that what was freed faults.
+constexpr size_t kQuarantine = 16;  // freed ranges of a size that stay unused
+
+// Memory of one device. Addresses are not used again soon: who still has them fails.
 struct Memory {
   char* base = nullptr;
-  int64_t top = 0, used = 0;
+  int64_t top = kPage, used = 0;
   std::map<const char*, int64_t> blocks;
-  int open = 0;  // how many may touch it now
+  std::map<int64_t, std::deque<char*>> freed;  // by the bytes from one range to the next
+  int open = 0;                                // how many may touch it now
 
   void protect(int access) {
 #if !defined(DLX_SIMT_ASAN)
@@ -93,6 +97,22 @@ struct Open {
     if (--memory.open == 0) memory.protect(PROT_NONE);
   }
 };
+
+// CudaError where something wrote around a block. (AddressSanitizer has red zones of its own.)
+void check_red_zones([[maybe_unused]] const char* block, [[maybe_unused]] int64_t bytes) {
+#if !defined(DLX_SIMT_ASAN)
+  static const std::vector<char> expected(kRedZone, static_cast<char>(kPoison));
+  for (const char* zone : {block - kRedZone, block + bytes})
+    if (std::memcmp(zone, expected.data(), kRedZone))
+      throw CudaError("a kernel wrote " + std::string(zone < block ? "before" : "behind") +
+                      " a block of " + std::to_string(bytes) + " bytes");
+#endif
+}
+
+void check_red_zones(Memory& m) {
+  const Open open(m);
+  for (const auto& [block, bytes] : m.blocks) check_red_zones(block, bytes);
+}
 
 [[maybe_unused]] int64_t rounded(int64_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
 
@@ -162,13 +182,23 @@ void* device_malloc(int64_t bytes) {
     if (all == MAP_FAILED) throw CudaError("no addresses for an emulated device");
     m.base = static_cast<char*>(all);
   }
-  if (m.top + rounded(bytes) + kPage > kAddresses) return nullptr;
+  const int64_t apart = rounded(bytes) + kPage;
   char* p = m.base + m.top;
-  m.top += rounded(bytes) + kPage;  // a page apart
+  if (auto& freed = m.freed[apart]; freed.size() > kQuarantine) {
+    p = freed.front();
+    freed.pop_front();
+  } else {
+    if (m.top + apart > kAddresses) return nullptr;
+    m.top += apart;
+  }
 #endif
   const Open open(m);
   m.protect(PROT_READ | PROT_WRITE);
+#if defined(DLX_SIMT_ASAN)
   std::memset(p, kPoison, static_cast<size_t>(bytes));
+#else
+  std::memset(p - kRedZone, kPoison, static_cast<size_t>(apart));
+#endif
   m.blocks[p] = bytes;
   m.used += bytes;
   return p;
@@ -181,12 +211,17 @@ void device_free(void* p) {
     throw CudaError("free: no pointer that device_malloc gave");
   for (const auto& s : devices[m == &devices[0].memory ? 0 : 1].streams) advance(s.get(), s->added);
   const int64_t bytes = m->blocks[static_cast<char*>(p)];
+  {
+    const Open open(*m);
+    check_red_zones(static_cast<char*>(p), bytes);
+  }
   m->used -= bytes;
   m->blocks.erase(static_cast<char*>(p));
 #if defined(DLX_SIMT_ASAN)
   std::free(p);
 #else
   madvise(p, static_cast<size_t>(rounded(bytes)), MADV_DONTNEED);
+  m->freed[rounded(bytes) + kPage].push_back(static_cast<char*>(p));
 #endif
 }
 
@@ -238,6 +273,7 @@ void destroy_stream(Stream s) {
 void synchronize(Stream s) {
   const std::lock_guard lock(everything);
   advance(s, s->added);
+  check_red_zones(devices[s->device].memory);
 }
 
 void copy(Stream s, void* to, const void* from, int64_t bytes, Copy kind) {
