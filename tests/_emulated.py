@@ -13,7 +13,7 @@ BUILD = ROOT / "build" / "emu"
 
 
 def run(*command):
-    done = subprocess.run(
+    return subprocess.run(
         [str(c) for c in command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -21,18 +21,17 @@ def run(*command):
         text=True,
         timeout=1200,
     )
-    if done.returncode:
-        raise RuntimeError(f"the emulated device was not built: {command}\n{done.stdout[-6000:]}")
 
 
-def build() -> pathlib.Path:
-    """Brings build/emu up to date; the folder from which `import dlx` is this build."""
+def make(targets: list[str], *options: str) -> str:
+    """Configures build/emu and builds targets of it, as far as it compiles; what the compilers
+    said, or "" where all went well."""
     import cmake
     import ninja
     import pybind11
 
     program = pathlib.Path(cmake.CMAKE_BIN_DIR, "cmake")
-    run(
+    done = run(
         program,
         *("-S", ROOT, "-B", BUILD, "-G", "Ninja"),
         "-DDLX_CUDA=EMU",
@@ -40,8 +39,18 @@ def build() -> pathlib.Path:
         f"-DCMAKE_MAKE_PROGRAM={pathlib.Path(ninja.BIN_DIR, 'ninja')}",
         f"-DPython_EXECUTABLE={sys.executable}",
         f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+        *options,
     )
-    run(program, "--build", BUILD, "-j", len(os.sched_getaffinity(0)))
+    if done.returncode == 0:
+        cores = len(os.sched_getaffinity(0))
+        done = run(program, "--build", BUILD, "--target", *targets, "-j", cores, "--", "-k", "0")
+    return done.stdout if done.returncode else ""
+
+
+def build() -> pathlib.Path:
+    """Brings build/emu up to date; the folder from which `import dlx` is this build."""
+    if failed := make(["all"]):
+        raise RuntimeError(f"the emulated device was not built:\n{failed[-6000:]}")
     package = BUILD / "python" / "dlx"  # links to the sources beside this build's _core
     shutil.rmtree(package, ignore_errors=True)
     package.mkdir(parents=True)
@@ -49,3 +58,7 @@ def build() -> pathlib.Path:
         if path.name != "__pycache__" and (path.parent == BUILD or "_core." not in path.name):
             (package / path.name).symlink_to(path)
     return package.parent
+
+
+if __name__ == "__main__":
+    print(build())

@@ -22,9 +22,16 @@ def pytest_addoption(parser):
         "emu: build dlx with an emulated GPU first, and run these tests only",
     )
 
+    parser.addoption("--full", action="store_true", help="also what takes longer than CI has")
+
 
 def is_emulated(config):
     return config.getoption("--device") == ["emu"]
+
+
+def wants_gpu(config):
+    """`pytest -m cuda`: every test that takes a device, on the GPU."""
+    return config.getoption("markexpr") == "cuda"
 
 
 def pytest_configure(config):
@@ -38,10 +45,19 @@ def pytest_generate_tests(metafunc):
     if "device" in metafunc.fixturenames:
         devices = metafunc.config.getoption("--device") or ["cpu"]
         devices = ["cuda" if device == "emu" else device for device in devices]
+        if wants_gpu(metafunc.config) and devices == ["cpu"]:
+            devices = [pytest.param("cuda", marks=pytest.mark.cuda)]
         metafunc.parametrize("device", devices, scope="session")
 
 
 def pytest_collection_modifyitems(config, items):
+    if wants_gpu(config):
+        import dlx
+
+        if not dlx.cuda.is_available():
+            no_gpu = pytest.mark.skip(reason="no GPU, or a dlx without CUDA: run `dlx info`")
+            for item in items:
+                item.add_marker(no_gpu)
     if is_emulated(config):
         others = [item for item in items if "device" not in item.fixturenames]
         items[:] = [item for item in items if "device" in item.fixturenames]
