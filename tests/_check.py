@@ -179,7 +179,7 @@ def strided_variants(tensor):
     """The same values under other strides: transposed, every second one between NaNs, reversed."""
     if tensor.ndim == 0:
         return {}
-    array = np.array(tensor.numpy())
+    array = np.array(tensor.cpu().numpy())
     back = tuple(range(array.ndim))[::-1]
     wide = np.empty([2 * n + 1 for n in array.shape], array.dtype)
     wide.view(np.uint8)[...] = 0xFF if array.dtype != bool else 1

@@ -8,33 +8,13 @@
 
 namespace dlx::DLX_ISA {
 
+#include "ops/sums.h"
+
 constexpr int kSumLanes = 16;
 constexpr int kSumGroup = 8;
 constexpr int kSumBlock = kSumLanes * kSumGroup;
 constexpr int kExtremeLanes =
     64;  // float32: four AVX-512 registers hide the latency of comparisons
-
-template <class T>
-constexpr bool kIsReal = static_cast<T>(0.5) != T{};
-template <class T>
-constexpr bool kIsDouble = kIsReal<T> && sizeof(T) == 8;
-
-struct Sum {
-  double value, error;  // error: what rounding took from value, where it was kept
-};
-
-// sum += x. kExact keeps the rounding error as well (Knuth's TwoSum, TAOCP 4.2.2), for float64
-// terms: they have no wider type.
-template <bool kExact, class D>
-[[gnu::always_inline]] inline void add_term(D& sum, D& error, D x) {
-  if constexpr (kExact) {
-    const D total = sum + x, part = total - sum;
-    error += (sum - (total - part)) + (x - part);
-    sum = total;
-  } else {
-    sum += x;
-  }
-}
 
 // ((t0 + t1) + (t2 + t3)) + ((t4 + t5) + (t6 + t7)) of the first kTerms of them; t(i) is term i.
 template <int kTerms, int kFirst = 0, int kCount = kSumGroup, class Terms>
@@ -117,9 +97,6 @@ Sum sum_of(int64_t n, const Term& term, const T*... x) {
   return lanes.join();
 }
 
-// An infinite sum has no error worth adding: inf - inf.
-inline double rounded(Sum s) { return s.value - s.value == 0 ? s.value + s.error : s.value; }
-
 struct Same {
   template <class V>
   V operator()(V x) const {
@@ -140,24 +117,6 @@ double total_of(const T* x, int64_t n) {
 template <class T>
 double dot_of(const T* x, const T* y, int64_t n) {
   return rounded(sum_of<T>(n, Product{}, x, y));
-}
-
-// What every value replaces: -inf for the maximum of floats, the lowest integer, ...
-template <bool kMax, class T>
-constexpr T neutral() {
-  if constexpr (kIsReal<T>) {
-    return kMax ? -static_cast<T>(__builtin_inf()) : static_cast<T>(__builtin_inf());
-  } else {
-    constexpr bool is_signed = static_cast<T>(-1) < T{};
-    constexpr T lowest = is_signed ? static_cast<T>(uint64_t{1} << (8 * sizeof(T) - 1)) : T{};
-    return kMax ? lowest : static_cast<T>(~lowest);
-  }
-}
-
-// NaN wins, as in NumPy. The first of equal values stays.
-template <bool kMax, class T>
-[[gnu::always_inline]] inline T extreme(T best, T x) {
-  return (kMax ? x > best : x < best) || x != x ? x : best;
 }
 
 // Element i belongs to lane i mod kExtremeLanes, and so on as for sums: it decides between 0 and

@@ -34,20 +34,21 @@ struct ReduceShape {
                           double correction, Dims* y_shape);
 };
 
-namespace cpu {
-void reduce(Ctx&, const void* shape, void* const* buffers, void* workspace);
-}
+DLX_DECLARE_KERNEL(reduce)
 
 int64_t reduce_workspace(const void* shape);
+namespace cuda {
+int64_t reduce_workspace(const void* shape);
+}
 
 namespace ops {
 
 constexpr Op reduction(Reduction kind, Cost (*cost)(const void*)) {
   return {.name = kReductionName[static_cast<int>(kind)],
-          .kernels = {cpu::reduce},
+          .kernels = DLX_KERNELS(reduce),
           .strided = true,
           .cost = cost,
-          .workspace = {reduce_workspace}};
+          .workspace = {reduce_workspace, DLX_IF_CUDA(cuda::reduce_workspace)}};
 }
 
 // flops an element of x and flops an element of y

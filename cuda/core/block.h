@@ -25,11 +25,12 @@ __device__ T across_lanes(T value, int by) {
   }
 }
 
-// combine(combine(lane 0, lane 1), combine(lane 2, lane 3)) ... in every lane. Every lane calls.
+// combine(combine(lane 0, lane 1), combine(lane 2, lane 3)) ... in every lane, or within groups of
+// `lanes`, a power of two. Every lane calls.
 template <class T, class Combine>
-__device__ T reduce_warp(T value, const Combine& combine) {
+__device__ T reduce_warp(T value, const Combine& combine, unsigned lanes = kWarpThreads) {
   const unsigned lane = threadIdx.x % kWarpThreads;
-  for (unsigned by = 1; by < kWarpThreads; by *= 2) {
+  for (unsigned by = 1; by < lanes; by *= 2) {
     const T other = across_lanes(value, static_cast<int>(by));
     value = lane & by ? combine(other, value) : combine(value, other);
   }
