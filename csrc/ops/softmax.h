@@ -31,14 +31,12 @@ void for_each_vectors(int64_t n, int64_t inner, int64_t begin, int64_t end, cons
   }
 }
 
-namespace cpu {
-void softmax(Ctx&, const void* shape, void* const* buffers, void* workspace);
-void softmax_backward(Ctx&, const void* shape, void* const* buffers, void* workspace);
-void log_softmax(Ctx&, const void* shape, void* const* buffers, void* workspace);
-void log_softmax_backward(Ctx&, const void* shape, void* const* buffers, void* workspace);
-void logsumexp(Ctx&, const void* shape, void* const* buffers, void* workspace);
-void logsumexp_backward(Ctx&, const void* shape, void* const* buffers, void* workspace);
-}  // namespace cpu
+DLX_DECLARE_KERNEL(softmax)
+DLX_DECLARE_KERNEL(softmax_backward)
+DLX_DECLARE_KERNEL(log_softmax)
+DLX_DECLARE_KERNEL(log_softmax_backward)
+DLX_DECLARE_KERNEL(logsumexp)
+DLX_DECLARE_KERNEL(logsumexp_backward)
 
 namespace ops {
 
@@ -57,23 +55,24 @@ Cost logsumexp_cost(const void* shape) {
 
 // x -> y = e^(x - max) / sum e^(x - max)
 inline constexpr Op softmax{
-    .name = "softmax", .kernels = {cpu::softmax}, .cost = softmax_cost<5, 2>};
+    .name = "softmax", .kernels = DLX_KERNELS(softmax), .cost = softmax_cost<5, 2>};
 // dy, y -> dx = y (dy - sum dy y)
-inline constexpr Op softmax_backward{
-    .name = "softmax_backward", .kernels = {cpu::softmax_backward}, .cost = softmax_cost<4, 3>};
+inline constexpr Op softmax_backward{.name = "softmax_backward",
+                                     .kernels = DLX_KERNELS(softmax_backward),
+                                     .cost = softmax_cost<4, 3>};
 // x -> y = x - max - log sum e^(x - max)
 inline constexpr Op log_softmax{
-    .name = "log_softmax", .kernels = {cpu::log_softmax}, .cost = softmax_cost<5, 2>};
+    .name = "log_softmax", .kernels = DLX_KERNELS(log_softmax), .cost = softmax_cost<5, 2>};
 // dy, y -> dx = dy - e^y sum dy
 inline constexpr Op log_softmax_backward{.name = "log_softmax_backward",
-                                         .kernels = {cpu::log_softmax_backward},
+                                         .kernels = DLX_KERNELS(log_softmax_backward),
                                          .cost = softmax_cost<4, 3>};
 // x -> y = max + log sum e^(x - max); infinite where the maximum is, -inf where n is 0
 inline constexpr Op logsumexp{
-    .name = "logsumexp", .kernels = {cpu::logsumexp}, .cost = logsumexp_cost<4, 1, 1>};
+    .name = "logsumexp", .kernels = DLX_KERNELS(logsumexp), .cost = logsumexp_cost<4, 1, 1>};
 // dy, x, y -> dx = dy e^(x - y)
 inline constexpr Op logsumexp_backward{.name = "logsumexp_backward",
-                                       .kernels = {cpu::logsumexp_backward},
+                                       .kernels = DLX_KERNELS(logsumexp_backward),
                                        .cost = logsumexp_cost<3, 2, 2>};
 
 }  // namespace ops
