@@ -16,14 +16,16 @@ struct CumsumShape {
   static CumsumShape make(const Array& x, int axis, bool reverse);
 };
 
-namespace cpu {
-void cumsum(Ctx&, const void* shape, void* const* buffers, void* workspace);
+DLX_DECLARE_KERNEL(cumsum)
+
+namespace cuda {
+int64_t cumsum_workspace(const void* shape);
 }
 
 namespace ops {
 inline constexpr Op cumsum{
     .name = "cumsum",
-    .kernels = {cpu::cumsum},
+    .kernels = DLX_KERNELS(cumsum),
     .baseline = true,
     .cost =
         [](const void* shape) {
@@ -31,6 +33,7 @@ inline constexpr Op cumsum{
           const int64_t n = s.outer * s.n * s.inner;
           return Cost{n, n * (size_of(s.dtype) + size_of(s.output_dtype()))};
         },
+    .workspace = {nullptr, DLX_IF_CUDA(cuda::cumsum_workspace)},
 };
 }  // namespace ops
 

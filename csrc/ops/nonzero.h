@@ -13,10 +13,13 @@ struct NonzeroShape {
   int64_t chunks() const;
 };
 
-namespace cpu {
-void count_nonzero(Ctx&, const void* shape, void* const* buffers, void* workspace);
-void nonzero(Ctx&, const void* shape, void* const* buffers, void* workspace);
-}  // namespace cpu
+DLX_DECLARE_KERNEL(count_nonzero)
+DLX_DECLARE_KERNEL(nonzero)
+
+namespace cuda {
+int64_t count_nonzero_workspace(const void* shape);
+int64_t nonzero_workspace(const void* shape);
+}  // namespace cuda
 
 namespace ops {
 inline constexpr auto nonzero_workspace = [](const void* shape) {  // a count per chunk
@@ -24,25 +27,25 @@ inline constexpr auto nonzero_workspace = [](const void* shape) {  // a count pe
 };
 inline constexpr Op count_nonzero{
     .name = "count_nonzero",
-    .kernels = {cpu::count_nonzero},
+    .kernels = DLX_KERNELS(count_nonzero),
     .baseline = true,
     .cost =
         [](const void* shape) {
           const int64_t n = static_cast<const NonzeroShape*>(shape)->n;
           return Cost{n, n + 8};
         },
-    .workspace = {nonzero_workspace},
+    .workspace = {nonzero_workspace, DLX_IF_CUDA(cuda::count_nonzero_workspace)},
 };
 inline constexpr Op nonzero{
     .name = "nonzero",
-    .kernels = {cpu::nonzero},
+    .kernels = DLX_KERNELS(nonzero),
     .baseline = true,
     .cost =
         [](const void* shape) {
           const auto& s = *static_cast<const NonzeroShape*>(shape);
           return Cost{0, s.n + 8 * s.count};
         },
-    .workspace = {nonzero_workspace},
+    .workspace = {nonzero_workspace, DLX_IF_CUDA(cuda::nonzero_workspace)},
 };
 }  // namespace ops
 

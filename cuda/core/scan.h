@@ -1,8 +1,19 @@
-// Sums of what comes before, over the threads of a block.
+// Sums of what comes before, over the threads of a warp or of a block.
 #pragma once
 #include "cuda/core/block.h"
 
 namespace dlx::cuda {
+
+// Of the lanes up to this one. Every lane calls.
+template <class T>
+__device__ T scan_warp(T value) {
+  const unsigned lane = threadIdx.x % kWarpThreads;
+  for (unsigned by = 1; by < kWarpThreads; by *= 2) {
+    const T below = __shfl_up_sync(~0u, value, by);
+    if (lane >= by) value = below + value;
+  }
+  return value;
+}
 
 template <class T>
 struct Sums {
@@ -16,12 +27,8 @@ __device__ Sums<T> scan_block(T value) {
   constexpr int kMostWarps = 32;
   DLX_SHARED(T, of_warp, [kMostWarps]);
   const unsigned lane = threadIdx.x % kWarpThreads, warp = threadIdx.x / kWarpThreads;
-  T until = value;  // with this thread's own
-  for (unsigned by = 1; by < kWarpThreads; by *= 2) {
-    const T below = __shfl_up_sync(~0u, until, by);
-    if (lane >= by) until += below;
-  }
-  __syncthreads();  // nobody reads what the call before left
+  const T until = scan_warp(value);  // with this thread's own
+  __syncthreads();                   // nobody reads what the call before left
   if (lane == kWarpThreads - 1) of_warp[warp] = until;
   __syncthreads();
   Sums<T> sums{until - value, 0};

@@ -156,8 +156,9 @@ def _concat_vjp(g, y, *inputs_and_axis):
 
 def _concat_jvp(tangents, y, *inputs_and_axis):
     *inputs, axis = inputs_and_axis
+    device = next(t for t in tangents if t is not None).device  # the inputs were not kept
     parts = [
-        zeros(x.shape, dtype=x.dtype, device=x.device) if t is None else t
+        zeros(x.shape, dtype=x.dtype, device=device) if t is None else t
         for t, x in zip(tangents, inputs, strict=True)
     ]
     return concat(parts, axis)
