@@ -20,10 +20,12 @@ struct LayerNormShape {
 
 int64_t layer_norm_backward_workspace(const void* shape);
 
-namespace cpu {
-void layer_norm(Ctx&, const void* shape, void* const* buffers, void* workspace);
-void layer_norm_backward(Ctx&, const void* shape, void* const* buffers, void* workspace);
-}  // namespace cpu
+namespace cuda {
+int64_t layer_norm_backward_workspace(const void* shape);
+}
+
+DLX_DECLARE_KERNEL(layer_norm)
+DLX_DECLARE_KERNEL(layer_norm_backward)
 
 namespace ops {
 
@@ -39,16 +41,16 @@ Cost layer_norm_cost(const void* shape) {
 // rstd = 1 / sqrt(var + eps)
 inline constexpr Op layer_norm{
     .name = "layer_norm",
-    .kernels = {cpu::layer_norm},
+    .kernels = DLX_KERNELS(layer_norm),
     .cost = layer_norm_cost<8, 2, 0>,  // sum, square and normalise: 1 + 3 + 4
 };
 // dy, x, mean, rstd, gamma -> dx, dgamma, dbeta, with g = dy gamma, d = x - mean:
 // dx = rstd (g - mean(g) - d rstd^2 mean(g d)), dgamma = sum over M of dy d rstd, dbeta = sum dy
 inline constexpr Op layer_norm_backward{
     .name = "layer_norm_backward",
-    .kernels = {cpu::layer_norm_backward},
+    .kernels = DLX_KERNELS(layer_norm_backward),
     .cost = layer_norm_cost<16, 3, 2>,  // g 1, sums 1 + 4, dx 5, parameters 5
-    .workspace = {layer_norm_backward_workspace},
+    .workspace = {layer_norm_backward_workspace, DLX_IF_CUDA(cuda::layer_norm_backward_workspace)},
 };
 
 }  // namespace ops

@@ -1,24 +1,12 @@
 // What the kernels of the normalisations share: means in two parts, moments of rows, sums of
 // columns. For kernel files only.
-//
-// A mean comes as float64 and is subtracted in two parts, hi + lo: where x is near it x - hi is
-// exact (Sterbenz), so nothing is lost when |mean| >> std.
 #pragma once
 #include "ops/lanes.h"
 #include "ops/norm_table.h"
 
 namespace dlx::DLX_ISA {
 
-template <class T>
-struct Mean {
-  T hi, lo;
-  explicit Mean(double mean)
-      : hi(static_cast<T>(mean)), lo(static_cast<T>(mean - static_cast<double>(hi))) {}
-  template <class V>
-  [[gnu::always_inline]] V from(V x) const {
-    return (x - hi) - lo;
-  }
-};
+#include "ops/mean.h"
 
 struct Moments {
   double sum, square;  // of x, of (x - sum / n)^2
