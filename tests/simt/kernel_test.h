@@ -101,4 +101,15 @@ void under_every_schedule(const Body& body) {
 #endif
 }
 
+inline void report_success() {
+#if defined(__CUDACC__)
+  std::printf("ok: calibrated on %s\n", properties(0).name.c_str());
+#else
+  int64_t launches = 0;
+  for (const simt::LaunchCount* c : simt::launch_counts()) launches += c->launches;
+  std::printf("ok: %zu kernels, %ld launches on the emulator\n", simt::launch_counts().size(),
+              static_cast<long>(launches));
+#endif
+}
+
 }  // namespace dlx::cuda
