@@ -14,7 +14,7 @@ struct BatchNormShape {
   bool training;             // the gradient goes through mean and rstd as well
   double eps;
 
-  int64_t size() const { return N * C * L; }
+  constexpr int64_t size() const { return N * C * L; }
   int64_t parameters() const { return C * (has_gamma + has_beta); }
   static BatchNormShape make(const char* op, const Array& x, const Array* gamma, const Array* beta,
                              bool training, double eps);
@@ -22,12 +22,13 @@ struct BatchNormShape {
 };
 
 int64_t batch_norm_workspace(const void* shape);
+namespace cuda {
+int64_t batch_norm_workspace(const void* shape);
+}
 
-namespace cpu {
-void batch_norm(Ctx&, const void* shape, void* const* buffers, void* workspace);
-void batch_norm_inference(Ctx&, const void* shape, void* const* buffers, void* workspace);
-void batch_norm_backward(Ctx&, const void* shape, void* const* buffers, void* workspace);
-}  // namespace cpu
+DLX_DECLARE_KERNEL(batch_norm)
+DLX_DECLARE_KERNEL(batch_norm_inference)
+DLX_DECLARE_KERNEL(batch_norm_backward)
 
 namespace ops {
 
@@ -43,25 +44,25 @@ Cost batch_norm_cost(const void* shape) {
 // over N and L, rstd = 1 / sqrt(var + eps)
 inline constexpr Op batch_norm{
     .name = "batch_norm",
-    .kernels = {cpu::batch_norm},
+    .kernels = DLX_KERNELS(batch_norm),
     .cost = batch_norm_cost<8, 2, 3, 0>,  // sum, square and normalise: 1 + 3 + 4
-    .workspace = {batch_norm_workspace},
+    .workspace = {batch_norm_workspace, DLX_IF_CUDA(cuda::batch_norm_workspace)},
 };
 // x, running_mean, running_var (of x's dtype), gamma, beta -> y, in one pass
 inline constexpr Op batch_norm_inference{
     .name = "batch_norm_inference",
-    .kernels = {cpu::batch_norm_inference},
+    .kernels = DLX_KERNELS(batch_norm_inference),
     .cost = batch_norm_cost<4, 2, 0, 2>,
-    .workspace = {batch_norm_workspace},
+    .workspace = {batch_norm_workspace, DLX_IF_CUDA(cuda::batch_norm_workspace)},
 };
 // dy, x, mean, rstd, gamma -> dx, dgamma, dbeta, with d = x - mean: dbeta = sum dy,
 // dgamma = rstd sum dy d, dx = gamma rstd (dy - mean(dy) - d rstd^2 mean(dy d));
 // unless training dx = gamma rstd dy
 inline constexpr Op batch_norm_backward{
     .name = "batch_norm_backward",
-    .kernels = {cpu::batch_norm_backward},
+    .kernels = DLX_KERNELS(batch_norm_backward),
     .cost = batch_norm_cost<11, 3, 2, 2>,  // sums 1 + 4, dx 6
-    .workspace = {batch_norm_workspace},
+    .workspace = {batch_norm_workspace, DLX_IF_CUDA(cuda::batch_norm_workspace)},
 };
 
 }  // namespace ops

@@ -16,9 +16,7 @@ struct BatchNormUpdateShape {
                                    bool cumulative, double momentum);
 };
 
-namespace cpu {
-void batch_norm_update(Ctx&, const void* shape, void* const* buffers, void* workspace);
-}
+DLX_DECLARE_KERNEL(batch_norm_update)
 
 namespace ops {
 
@@ -26,7 +24,7 @@ namespace ops {
 // running += factor (statistic - running), var times n / (n - 1). Nothing but the count for n = 0.
 inline constexpr Op batch_norm_update{
     .name = "batch_norm_update",
-    .kernels = {cpu::batch_norm_update},
+    .kernels = DLX_KERNELS(batch_norm_update),
     .baseline = true,
     .updates = 0b111,
     .cost =

@@ -12,14 +12,6 @@ int64_t pool_grain(int64_t work, int64_t elements) {
   return effective_grain(std::max<int64_t>(elements / std::max<int64_t>(work, 1), 1));
 }
 
-int64_t PoolShape::taps() const {
-  const auto elements = [](const PoolAxis& a) {
-    if (a.stride) return std::min(a.kernel, a.n);
-    return a.m ? (a.n + a.m - 1) / a.m : 0;
-  };
-  return elements(windows.rows) * elements(windows.columns);
-}
-
 namespace {
 
 constexpr int64_t kLargest = int64_t{1} << 31;  // of one option: products stay countable

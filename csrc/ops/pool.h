@@ -27,7 +27,13 @@ struct PoolShape {
 
   int64_t x_size() const { return windows.planes * windows.rows.n * windows.columns.n; }
   int64_t y_size() const { return windows.planes * windows.rows.m * windows.columns.m; }
-  int64_t taps() const;  // elements of the largest window
+  int64_t taps() const {  // elements of the largest window
+    const auto elements = [](const PoolAxis& a) {
+      if (a.stride) return a.kernel < a.n ? a.kernel : a.n;
+      return a.m ? (a.n + a.m - 1) / a.m : 0;
+    };
+    return elements(windows.rows) * elements(windows.columns);
+  }
   // op: the caller's name in messages
   static PoolShape make(const char* op, const Dims& x, DType dtype, const PoolOptions&,
                         Dims* y_shape);
