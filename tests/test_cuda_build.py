@@ -93,14 +93,10 @@ def test_on_without_a_compiler_says_so(configure):
 
 
 def symbols(path, *options):
-    out = subprocess.run(
-        ["nm", "-C", *options, path], check=True, capture_output=True, text=True
-    ).stdout
-    return {
-        line.split(maxsplit=2 if "--defined-only" in options else 1)[-1]
-        for line in map(str.strip, out.splitlines())
-        if line
-    }
+    """Of an object file: {"U name", "T name", ...}."""
+    command = ["nm", "-C", *options, path]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return {re.sub(r"^[0-9a-f]* *(?=\w )", "", line) for line in out.splitlines()}
 
 
 @needs_source
