@@ -63,6 +63,39 @@ def test_tensors_move(gpu):
     assert x.grad.device == "cpu" and x.grad.tolist() == [[2, 2], [2, 2]]
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **o: dlx.tensor([1, 2], **o),
+        lambda **o: dlx.asarray([1.5], **o),
+        lambda **o: dlx.asarray(np.ones(2), **o),
+        lambda **o: dlx.from_dlpack(np.ones(2), **o),
+        lambda **o: dlx.zeros((2,), **o),
+        lambda **o: dlx.ones((2,), **o),
+        lambda **o: dlx.full((2,), 3.0, **o),
+        lambda **o: dlx.empty((2,), **o),
+        lambda **o: dlx.arange(4, **o),
+        lambda **o: dlx.linspace(0, 1, 5, **o),
+        lambda **o: dlx.eye(3, **o),
+        lambda **o: dlx.zeros_like(dlx.ones(2), **o),
+        lambda **o: dlx.ones_like(dlx.ones(2), **o),
+        lambda **o: dlx.full_like(dlx.ones(2), 3.0, **o),
+        lambda **o: dlx.empty_like(dlx.ones(2), **o),
+        lambda **o: dlx.random.normal((3,), **o),
+        lambda **o: dlx.random.uniform((3,), **o),
+        lambda **o: dlx.random.randint(0, 5, (3,), **o),
+        lambda **o: dlx.random.permutation(3, **o),
+        lambda **o: nn.Linear(2, 2, **o).weight,
+        lambda **o: nn.BatchNorm1d(2, **o).running_mean,
+        lambda **o: dlx.data.digits(**o)[0][0][:2],
+        lambda **o: dlx.data.digits(**o)[1][1][:2],
+    ],
+)
+def test_whatever_makes_arrays_takes_a_device(gpu, make):
+    assert make(device=gpu).device == make(device=str(gpu)).device == gpu
+    assert make().device == "cpu"
+
+
 def test_a_block_sets_the_default(gpu):
     with gpu:
         assert dlx.zeros((2,)).device == dlx.asarray(np.zeros(2)).device == gpu

@@ -18,7 +18,9 @@ RAW_SHA256 = "428ad214e900fe9343f94d9fedc8a16d461db8cd1bc0f61eecf448b8c5f16b35"
 
 def digits_as_numpy(device):
     (x, y), (xt, yt) = dlx.data.digits(device=device)
-    return np.concatenate([x.numpy(), xt.numpy()]), np.concatenate([y.numpy(), yt.numpy()])
+    return np.concatenate([x.cpu().numpy(), xt.cpu().numpy()]), np.concatenate(
+        [y.cpu().numpy(), yt.cpu().numpy()]
+    )
 
 
 def test_digits_have_the_promised_form(device):
@@ -63,9 +65,9 @@ def test_batches_cover_the_rows(device, drop_last, expected, shuffle):
     pairs = list(loader)
     assert len(loader) == len(pairs)
     assert [xb.shape[0] for xb, _ in pairs] == expected
-    rows = np.concatenate([yb.numpy() for _, yb in pairs])
+    rows = np.concatenate([yb.cpu().numpy() for _, yb in pairs])
     assert len(set(rows.tolist())) == sum(expected)
-    assert np.array_equal(np.concatenate([xb.numpy() for xb, _ in pairs])[:, 0], 2.0 * rows)
+    assert np.array_equal(np.concatenate([xb.cpu().numpy() for xb, _ in pairs])[:, 0], 2.0 * rows)
     if not shuffle:
         assert rows.tolist() == list(range(sum(expected)))
 

@@ -70,7 +70,7 @@ def test_views_and_tensors_with_gradients_are_saved_by_value(tmp_path, device):
     t = dlx.tensor(np.arange(12.0).reshape(3, 4), device=device, requires_grad=True)
     dlx.save({"view": (t * 1).T[1:], "leaf": t}, tmp_path / "v")
     back = dlx.load(tmp_path / "v", device=device)
-    assert back["view"].tolist() == t.numpy().T[1:].tolist()
+    assert back["view"].tolist() == t.cpu().numpy().T[1:].tolist()
     assert not back["leaf"].requires_grad and back["leaf"].is_leaf
 
 
@@ -361,11 +361,11 @@ def test_files_of_pytorch_load_unchanged(tmp_path, device):
     safe = pytest.importorskip("safetensors.torch")
     theirs = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3))
     safe.save_file(theirs.state_dict(), tmp_path / "t.safetensors")
-    ours = nn.Sequential(nn.LazyLinear(5), nn.ReLU(), nn.Linear(5, 3))
+    ours = nn.Sequential(nn.LazyLinear(5), nn.ReLU(), nn.Linear(5, 3)).to(device)
     ours.load_state(tmp_path / "t.safetensors")
     x = torch.randn(4, 6)
-    logits = ours(dlx.tensor(x.numpy(), device=device)).numpy()
-    np.testing.assert_allclose(logits, theirs(x).detach().numpy(), rtol=1e-5, atol=1e-6)
+    logits = ours(dlx.tensor(x.cpu().numpy(), device=device)).cpu().numpy()
+    np.testing.assert_allclose(logits, theirs(x).detach().cpu().numpy(), rtol=1e-5, atol=1e-6)
     tensors = {
         "half": torch.randn(3).half(),
         "bfloat": torch.randn(4).bfloat16(),

@@ -65,7 +65,7 @@ def run(opt, params, steps, first=0):
 
 
 def values(params):
-    return [p.numpy().copy() for p in params]
+    return [p.cpu().numpy().copy() for p in params]
 
 
 def same(a, b):
@@ -76,7 +76,7 @@ def same(a, b):
 
 
 def twins(torch, params):
-    return [torch.tensor(p.numpy().copy(), requires_grad=True) for p in params]
+    return [torch.tensor(p.cpu().numpy().copy(), requires_grad=True) for p in params]
 
 
 def run_theirs(torch, opt, params, steps, first=0):
@@ -88,7 +88,9 @@ def run_theirs(torch, opt, params, steps, first=0):
 
 def assert_close(params, theirs, tolerance=1e-12):
     for p, q in zip(params, theirs, strict=True):
-        np.testing.assert_allclose(p.numpy(), q.detach().numpy(), rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(
+            p.cpu().numpy(), q.detach().cpu().numpy(), rtol=tolerance, atol=tolerance
+        )
 
 
 @pytest.mark.parametrize(("cls", "options"), OPTIMIZERS)
@@ -187,7 +189,7 @@ def test_state_moves_from_pytorch(device, cls, options, steps):
     ours_opt.load_state_dict(numpy_state(their_opt.state_dict()))
     for p, q in zip(params, theirs):
         with dlx.no_grad():
-            p[...] = dlx.tensor(q.detach().numpy(), device=device)
+            p[...] = dlx.tensor(q.detach().cpu().numpy(), device=device)
     run(ours_opt, params, 5, steps)
     run_theirs(torch, their_opt, theirs, 5, steps)
     assert_close(params, theirs)
@@ -206,7 +208,7 @@ def test_state_moves_to_pytorch(device, cls, options, steps):
     their_opt.load_state_dict(
         {
             "state": {
-                index: {name: torch.tensor(t.numpy().copy()) for name, t in entry.items()}
+                index: {name: torch.tensor(t.cpu().numpy().copy()) for name, t in entry.items()}
                 for index, entry in state["state"].items()
             },
             "param_groups": state["param_groups"],
@@ -220,7 +222,7 @@ def test_state_moves_to_pytorch(device, cls, options, steps):
 def numpy_state(state):
     return {
         "state": {
-            index: {k: v.numpy() if hasattr(v, "numpy") else v for k, v in entry.items()}
+            index: {k: v.cpu().numpy() if hasattr(v, "numpy") else v for k, v in entry.items()}
             for index, entry in state["state"].items()
         },
         "param_groups": state["param_groups"],
@@ -388,8 +390,8 @@ def test_zero_grad_fills_with_zeros_when_asked(device):
     opt.zero_grad(set_to_none=False)
     assert params[0].grad is None
     for p in params[1:]:
-        assert p.grad.dtype is p.dtype and np.array_equal(p.grad.numpy(), np.zeros(p.shape))
-    assert np.array_equal(held.numpy(), make_grads(0)[1])
+        assert p.grad.dtype is p.dtype and np.array_equal(p.grad.cpu().numpy(), np.zeros(p.shape))
+    assert np.array_equal(held.cpu().numpy(), make_grads(0)[1])
     opt.zero_grad(True)
     assert all(p.grad is None for p in params)
 
@@ -437,7 +439,7 @@ def test_accumulator_starts_where_it_is_told(device):
     before = values(params)
     run(opt, params, 1)
     for p, b, g in zip(params, before, make_grads(0)):
-        np.testing.assert_allclose(p.numpy(), b - g / np.sqrt(3 + g * g), rtol=1e-14)
+        np.testing.assert_allclose(p.cpu().numpy(), b - g / np.sqrt(3 + g * g), rtol=1e-14)
 
 
 @pytest.mark.parametrize(("dtype", "steps"), [("float32", 1500), ("float64", 8000)])
@@ -450,7 +452,7 @@ def test_the_mean_of_a_gradient_gone_to_zero_does_not_end_among_denormals(device
     param.grad = dlx.zeros((40,), dtype=dtype, device=device)
     for _ in range(steps):
         opt.step()
-    mean = opt.state_dict()["state"][0]["exp_avg"].numpy()
+    mean = opt.state_dict()["state"][0]["exp_avg"].cpu().numpy()
     tiny = np.finfo(dtype).tiny
     assert ((mean == 0) | ((tiny <= mean) & (mean < 100 * tiny))).all()
 
@@ -517,7 +519,7 @@ def test_lr_can_be_assigned(device):
     assert opt.lr == 0.25
     run(opt, params, 1, 2)
     for p, b, g in zip(params, before, make_grads(2)):
-        np.testing.assert_array_equal(p.numpy(), b - 0.25 * g)
+        np.testing.assert_array_equal(p.cpu().numpy(), b - 0.25 * g)
     with pytest.raises(ValueError, match="SGD: lr must be at least 0, got -1"):
         opt.lr = -1
     opt.param_groups[0]["lr"] = -2.0
@@ -590,9 +592,9 @@ def test_state_dict_layout(device):
     assert list(state["state"][1]) == ["step", "exp_avg", "exp_avg_sq"]
     step = state["state"][1]["step"]
     assert step.dtype == "int64" and step.shape == () and int(step) == 1
-    moment = state["state"][1]["exp_avg"].numpy().copy()
+    moment = state["state"][1]["exp_avg"].cpu().numpy().copy()
     run(opt, params, 1, 1)
-    assert int(step) == 1 and np.array_equal(state["state"][1]["exp_avg"].numpy(), moment)
+    assert int(step) == 1 and np.array_equal(state["state"][1]["exp_avg"].cpu().numpy(), moment)
     counts = [int(entry["step"]) for entry in opt.state_dict()["state"].values()]
     assert counts == [1, 2, 2, 2, 2]
 
@@ -628,7 +630,9 @@ def test_a_state_dict_that_does_not_fit_changes_nothing(device):
         opt.load_state_dict(foreign)
     after = opt.state_dict()
     assert after["param_groups"] == good["param_groups"]
-    assert np.array_equal(after["state"][0]["exp_avg"].numpy(), good["state"][0]["exp_avg"].numpy())
+    assert np.array_equal(
+        after["state"][0]["exp_avg"].cpu().numpy(), good["state"][0]["exp_avg"].cpu().numpy()
+    )
 
 
 def test_repr_lists_the_groups(device):

@@ -157,7 +157,7 @@ def test_unequal_lengths(device, metrics):
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_bad_data_names_the_row(device, bad):
     x, y = problem(device)
-    values = x.numpy().copy()
+    values = x.cpu().numpy().copy()
     values[[17, 40], 2] = bad
     model = make()
     with pytest.raises(ValueError, match=rf"fit: x holds {bad} in row 17 of 60"):
@@ -336,7 +336,7 @@ def test_predict_gives_what_the_model_gives_in_eval_mode(device):
     whole = model.predict(x)
     assert isinstance(whole, dlx.Tensor) and not whole.requires_grad and whole.shape == (50, 3)
     np.testing.assert_allclose(
-        model.predict(x.numpy(), batch_size=7).numpy(), whole.numpy(), rtol=1e-5
+        model.predict(x.cpu().numpy(), batch_size=7).cpu().numpy(), whole.cpu().numpy(), rtol=1e-5
     )
     assert model.predict(x[:0]).shape == (0, 3)
 
