@@ -27,17 +27,17 @@ bool take_error(Device device, ErrorSlot* slot) {
 
 // Frees run in destructors: what a broken device still refuses is let be.
 void release_storage(Storage& s) {
+  const std::vector<Context*> users = take_uses(s);
   try {
-    device_release(s.device.index, s.data, uses_of(s));
-    forget_uses(s);
+    device_release(s.device.index, s.data, users);
   } catch (const CudaError&) {
   }
 }
 
 void wait_for_uses(Storage& s) noexcept {
+  const std::vector<Context*> users = take_uses(s);
   try {
-    for (const Context* c : uses_of(s)) synchronize(c->stream);
-    forget_uses(s);
+    for (const Context* c : users) synchronize(c->stream);
   } catch (const CudaError&) {
   }
 }
@@ -84,7 +84,7 @@ constexpr DeviceStreams kStreams{
     .use = [](DeviceStream* now, Storage& s, bool writes) { use(as_context(now), s, writes); },
     .hand_over =
         [](Storage& s, DeviceStream* to) {
-          forget_uses(s);
+          take_uses(s);
           s.stream = to;
         },
     .wait_for_uses = wait_for_uses,

@@ -34,19 +34,14 @@ void use(Context& now, Storage& s, bool writes) {
   }
 }
 
-std::vector<Context*> uses_of(const Storage& s) {
+std::vector<Context*> take_uses(const Storage& s) {
   if (DeviceStream* only = s.stream.load()) return {static_cast<Context*>(only)};
   const std::lock_guard lock(mutex);
-  const auto& [writer, readers] = shared.at(&s);
-  std::vector<Context*> all = readers;
-  all.push_back(writer);
+  const auto at = shared.find(&s);
+  std::vector<Context*> all = std::move(at->second.readers);
+  all.push_back(at->second.writer);
+  shared.erase(at);
   return all;
-}
-
-void forget_uses(const Storage& s) {
-  if (s.stream.load()) return;
-  const std::lock_guard lock(mutex);
-  shared.erase(&s);
 }
 
 }  // namespace dlx::cuda

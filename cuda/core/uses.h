@@ -10,8 +10,7 @@ namespace dlx::cuda {
 // to write it, for those that read it since.
 void use(Context& now, Storage&, bool writes);
 
-// Every stream that may still use it.
-std::vector<Context*> uses_of(const Storage&);
-void forget_uses(const Storage&);
+// Every stream that may still use it; they are forgotten.
+std::vector<Context*> take_uses(const Storage&);
 
 }  // namespace dlx::cuda
