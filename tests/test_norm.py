@@ -36,7 +36,11 @@ def buffers(layer):
 def assert_same(ours, theirs, rtol, what):
     theirs = theirs.detach().numpy()
     np.testing.assert_allclose(
-        ours.numpy(), theirs, rtol=rtol, atol=rtol * np.max(np.abs(theirs), initial=0), err_msg=what
+        ours.cpu().numpy(),
+        theirs,
+        rtol=rtol,
+        atol=rtol * np.max(np.abs(theirs), initial=0),
+        err_msg=what,
     )
 
 
@@ -128,7 +132,7 @@ def test_layer_norm_equals_pytorch(shape, normalized, options, device):
 def test_layer_norm_without_eps_equals_pytorch(device):
     torch = pytest.importorskip("torch")
     data = np.array([[1.0, 2.0, 4.0], [3.0, 3.0, 3.0]])
-    y = F.layer_norm(dlx.tensor(data, device=device), 3, eps=0).numpy()
+    y = F.layer_norm(dlx.tensor(data, device=device), 3, eps=0).cpu().numpy()
     expected = torch.nn.functional.layer_norm(torch.tensor(data), (3,), eps=0).numpy()
     np.testing.assert_allclose(y, expected, rtol=1e-15)
     assert np.isnan(y[1]).all()
@@ -208,7 +212,7 @@ def test_a_mean_far_from_zero_costs_no_digits(shape, far, device):
     x = (rng.normal(size=shape) + far).astype(np.float32)
     axes = (0, *range(2, x.ndim))
     layer = layer_of(nn, shape, device=device, momentum=1.0)
-    y = layer(dlx.tensor(x, device=device)).numpy()
+    y = layer(dlx.tensor(x, device=device)).cpu().numpy()
     np.testing.assert_allclose(y, exact(x, axes), rtol=0, atol=1e-6)
     wide = x.astype(np.float64)
     np.testing.assert_allclose(layer.running_mean.numpy(), wide.mean(axes), rtol=1e-7, atol=1e-8)
@@ -221,7 +225,7 @@ def test_a_mean_far_from_zero_costs_no_digits(shape, far, device):
 @pytest.mark.parametrize("d", [7, 300])
 def test_a_mean_far_from_zero_costs_layer_norm_no_digits(d, device):
     x = (np.random.default_rng(5).normal(size=(6, d)) - 1e4).astype(np.float32)
-    y = nn.LayerNorm(d, device=device)(dlx.tensor(x, device=device)).numpy()
+    y = nn.LayerNorm(d, device=device)(dlx.tensor(x, device=device)).cpu().numpy()
     np.testing.assert_allclose(y, exact(x, (1,)), rtol=0, atol=1e-6)
 
 

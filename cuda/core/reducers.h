@@ -110,6 +110,7 @@ template <class S>
 struct PlaceOfExtreme : ReducerOf<S> {
   using Value = std::conditional_t<ReducerOf<S>::kReal, double, int64_t>;
   using State = Placed<Value>;
+  static constexpr int kPack = 1;  // comparisons, not reads, are what it does most
   int64_t* y;
   bool largest;
 

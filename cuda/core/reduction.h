@@ -93,7 +93,7 @@ __global__ void reduce_parts(ReductionPlan p, R r, typename R::State* partial) {
   auto state = r.start();
   if (m < p.outputs) {
     const int64_t begin = part * p.length, end = min(begin + p.length, p.count);
-    if (p.packed) {
+    if (R::kPack > 1 && p.packed) {
       state = reduce_range<R::kPack>(p, r, m, begin + member.lane * R::kPack, end,
                                      p.teams.threads * R::kPack);
     } else {

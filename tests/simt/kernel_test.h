@@ -19,13 +19,13 @@ namespace dlx::cuda {
 
 // The kernels' one, of device 0.
 inline Context& context_of(Device) {
-  static Context context = [] {
+  static Context context;
+  if (!context.stream) {
     set_device(0);
-    Context made{0, create_stream(), nullptr};
-    made.error = static_cast<ErrorReport*>(device_malloc(sizeof(ErrorReport)));
-    fill(made.stream, made.error, 0, sizeof(ErrorReport));
-    return made;
-  }();
+    context.stream = create_stream();
+    context.error = static_cast<ErrorReport*>(device_malloc(sizeof(ErrorReport)));
+    fill(context.stream, context.error, 0, sizeof(ErrorReport));
+  }
   return context;
 }
 inline Stream test_stream() { return context_of(Device{}).stream; }

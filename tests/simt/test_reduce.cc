@@ -12,6 +12,12 @@ using namespace dlx::cuda;
 
 namespace {
 
+#if defined(DLX_SIMT_TSAN)
+constexpr bool kFew = true;  // a block takes ThreadSanitizer long
+#else
+constexpr bool kFew = false;
+#endif
+
 // x is read from `start` on, in memory of `size` elements.
 struct Layout {
   const char* name;
@@ -41,6 +47,7 @@ Layout columns(const char* name, int64_t m, int64_t n) {
 }
 
 std::vector<Layout> layouts() {
+  if (kFew) return {rows("a row", 1, 9001), rows("rows", 7, 33), columns("columns", 3, 1023)};
   std::vector<Layout> all;
   for (const int64_t n : {1, 31, 33, 1023, 1024, 4097}) {
     all.push_back(rows("a row", 1, n));
@@ -185,21 +192,24 @@ int main() {
     for (const Layout& l : layouts()) {
       sums_of_floats(l);
       extremes(l, false);
+      if (kFew) continue;
       extremes(l, true);
       sums_of_bytes(l);
     }
-    for (const bool reverse : {false, true}) {
-      for (const int64_t n : {1, 31, 33, 1023, 4097}) {
-        scan(1, n, 1, reverse);
-        scan(3, n, 1, reverse);
-        scan(2, n, 5, reverse);
-      }
-      scan(1, 70'001, 1, reverse);
-      scan(501, 3, 1, reverse);
-      scan(1, 3, 501, reverse);
-    }
-    for (const int64_t n : {1, 31, 33, 1023, 4097, 50'001})
+    scan(1, 2049, 1, false);
+    scan(2, 257, 5, true);
+    positions(2049, 3);
+    if (kFew) return;
+    for (const int64_t n : {1, 31, 33, 1023, 4097}) {
       for (const int64_t every : {1, 3, 1000}) positions(n, every);
+      scan(1, n, 1, false);
+      scan(3, n, 1, true);
+      scan(2, n, 5, false);
+    }
+    scan(1, 70'001, 1, true);
+    scan(501, 3, 1, false);
+    scan(1, 3, 501, true);
+    positions(50'001, 3);
   });
   report_success();
 }
