@@ -23,9 +23,10 @@ if not dlx.cuda.is_available():
 def gpu(device):
     """The GPU under test, its memory unused before and after."""
     place = dlx.device(device if device.startswith("cuda") else "cuda:0")
-    dlx.random.get_state(place)  # the generator's cell stays
+    dlx.random.uniform((0,), device="cpu")  # where the generator's cell is then
     before = dlx.cuda.memory_stats(place)["live_bytes"]
     yield place
+    dlx.random.uniform((0,), device="cpu")
     assert dlx.cuda.memory_stats(place)["live_bytes"] == before
     dlx.cuda.empty_cache(place)
     assert dlx.cuda.memory_stats(place)["cached_bytes"] == 0
@@ -249,14 +250,16 @@ def test_copies_and_pickles_stay(gpu):
     assert "device='cuda" in repr(x)
 
 
-def test_one_seed_for_all_devices(gpu):
+def test_one_generator_for_all_devices(gpu):
     dlx.seed(5)
-    here = dlx.random.uniform((100,))
-    assert dlx.random.uniform((100,), device=gpu).tolist() == here.tolist()
-    state = dlx.random.get_state(gpu)
-    first = dlx.random.uniform((10,), device=gpu).tolist()
-    dlx.random.set_state(state, gpu)
-    assert dlx.random.uniform((10,), device=gpu).tolist() == first
+    expected = dlx.random.uniform((200,)).tolist()
+    dlx.seed(5)
+    first = dlx.random.uniform((100,), device=gpu).tolist()
+    state = dlx.random.get_state()
+    assert state.device == "cpu"
+    assert first + dlx.random.uniform((100,)).tolist() == expected
+    dlx.random.set_state(state)
+    assert first + dlx.random.uniform((100,), device=gpu).tolist() == expected
 
 
 # Streams

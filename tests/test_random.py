@@ -35,10 +35,10 @@ def test_a_draw_advances_the_counter_by_its_shape_alone(draw, blocks, device):
 def test_a_snapshot_is_kept_and_returns(device):
     dlx.seed(2**64 - 1)
     state = dlx.random.get_state()
-    first = dlx.random.normal((5,), device=device).numpy()
+    first = dlx.random.normal((5,), device=device).cpu().numpy()
     assert state.tolist() == [-1, 0]
     dlx.random.set_state(state)
-    assert np.array_equal(dlx.random.normal((5,), device=device).numpy(), first)
+    assert np.array_equal(dlx.random.normal((5,), device=device).cpu().numpy(), first)
 
 
 def five_sigma(values, mean, variance):
@@ -48,7 +48,7 @@ def five_sigma(values, mean, variance):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_uniform(dtype, device):
-    u = dlx.random.uniform((N,), dtype=dtype, device=device).numpy().astype(np.float64)
+    u = dlx.random.uniform((N,), dtype=dtype, device=device).cpu().numpy().astype(np.float64)
     assert u.min() >= 0 and u.max() < 1
     gaps = np.sort(u) - np.arange(N) / N
     assert np.abs(gaps).max() < 1.95 / N**0.5  # Kolmogorov and Smirnov: 1 in 1000
@@ -57,13 +57,13 @@ def test_uniform(dtype, device):
 
 def test_uniform_never_reaches_high(device):
     low, high = np.float32(1), np.nextafter(np.float32(1), np.float32(2))
-    assert (dlx.random.uniform((1000,), low, high, device=device).numpy() == low).all()
-    assert dlx.random.uniform((N,), 1e8, 1e8 + 16, device=device).numpy().max() < 1e8 + 16
+    assert (dlx.random.uniform((1000,), low, high, device=device).cpu().numpy() == low).all()
+    assert dlx.random.uniform((N,), 1e8, 1e8 + 16, device=device).cpu().numpy().max() < 1e8 + 16
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_normal(dtype, device):
-    z = dlx.random.normal((N,), dtype=dtype, device=device).numpy().astype(np.float64)
+    z = dlx.random.normal((N,), dtype=dtype, device=device).cpu().numpy().astype(np.float64)
     for power, moment, next_moment in [(1, 0, 1), (2, 1, 3), (3, 0, 15), (4, 3, 105)]:
         assert five_sigma(z**power, moment, next_moment - moment**2), power
     assert five_sigma(z[::2] * z[1::2], 0, 1)  # the two of a pair
@@ -71,14 +71,16 @@ def test_normal(dtype, device):
 
 
 def test_randint_takes_every_value_as_often(device):
-    counts = np.bincount(dlx.random.randint(-3, 4, (N,), device=device).numpy() + 3, minlength=7)
+    counts = np.bincount(
+        dlx.random.randint(-3, 4, (N,), device=device).cpu().numpy() + 3, minlength=7
+    )
     assert counts.size == 7 and ((counts - N / 7) ** 2 / (N / 7)).sum() < 30  # chi squared, 6
 
 
 def test_every_order_comes_as_often(device):
-    orders = [tuple(dlx.random.permutation(3, device=device).tolist()) for _ in range(6000)]
+    orders = [tuple(dlx.random.permutation(3, device=device).tolist()) for _ in range(1200)]
     counts = [orders.count(order) for order in sorted(set(orders))]
-    assert len(counts) == 6 and sum((c - 1000) ** 2 / 1000 for c in counts) < 25
+    assert len(counts) == 6 and sum((c - 200) ** 2 / 200 for c in counts) < 25
 
 
 def test_threads_share_the_generator_without_repeating_a_number(device):
@@ -87,7 +89,7 @@ def test_threads_share_the_generator_without_repeating_a_number(device):
     def draw():
         for _ in range(20):
             words = dlx.random.randint(-(2**63), 2**63, (20_000,), device=device)
-            drawn.append(words.numpy())
+            drawn.append(words.cpu().numpy())
 
     threads = [threading.Thread(target=draw) for _ in range(4)]
     for thread in threads:
@@ -100,7 +102,7 @@ def test_threads_share_the_generator_without_repeating_a_number(device):
 
 def test_half_of_the_elements_fall_out_and_the_rest_doubles(device):
     x = dlx.ones((N,), device=device)
-    y = dlx.nn.functional.dropout(x, 0.5).numpy()
+    y = dlx.nn.functional.dropout(x, 0.5).cpu().numpy()
     assert set(np.unique(y)) == {0, 2} and five_sigma(y, 1, 1)
 
 
@@ -108,11 +110,12 @@ def test_half_of_the_elements_fall_out_and_the_rest_doubles(device):
 def test_dropout_of_nothing_and_of_everything_is_exact(dtype, device):
     x = dlx.random.normal((1031,), device=device).astype(dtype)
     assert np.array_equal(
-        dlx.nn.functional.dropout(x, 0.0).astype("float32").numpy(), x.astype("float32").numpy()
+        dlx.nn.functional.dropout(x, 0.0).astype("float32").cpu().numpy(),
+        x.astype("float32").cpu().numpy(),
     )
-    assert not dlx.nn.functional.dropout(x, 1.0).astype("float32").numpy().any()
+    assert not dlx.nn.functional.dropout(x, 1.0).astype("float32").cpu().numpy().any()
     still = dlx.nn.functional.dropout(x, 0.5, training=False)
-    assert np.array_equal(still.astype("float32").numpy(), x.astype("float32").numpy())
+    assert np.array_equal(still.astype("float32").cpu().numpy(), x.astype("float32").cpu().numpy())
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -122,18 +125,20 @@ def test_backward_draws_the_mask_of_forward_again(dtype, device):
     y = dlx.nn.functional.dropout(x, 0.3)
     dlx.random.normal((100,), device=device)  # whatever is drawn in between
     y.backward(dlx.ones((7, 33), dtype=dtype, device=device))
-    assert np.array_equal(x.grad.numpy(), y.detach().numpy())
+    assert np.array_equal(x.grad.cpu().numpy(), y.detach().cpu().numpy())
 
 
 def test_second_order_of_dropout(device):
     x = dlx.random.normal((6,), dtype="float64", device=device)
     state = dlx.random.get_state()
-    mask = dlx.nn.functional.dropout(dlx.ones((6,), dtype="float64", device=device), 0.3).numpy()
+    mask = (
+        dlx.nn.functional.dropout(dlx.ones((6,), dtype="float64", device=device), 0.3).cpu().numpy()
+    )
 
     def cube(x):
         dlx.random.set_state(state)
         y = dlx.nn.functional.dropout(x, 0.3)
         return dlx.sum(y * y * y)
 
-    expected = np.diag(6 * mask**3 * x.numpy())
-    assert np.allclose(dlx.hessian(cube)(x).numpy(), expected, rtol=1e-14)
+    expected = np.diag(6 * mask**3 * x.cpu().numpy())
+    assert np.allclose(dlx.hessian(cube)(x).cpu().numpy(), expected, rtol=1e-14)

@@ -2,7 +2,10 @@
 // array in place.
 #include "ops/random.h"
 
+#include <shared_mutex>
+
 #include "bindings/tensor_base.h"
+#include "core/device.h"
 #include "ops/copy.h"
 #include "ops/dropout.h"
 
@@ -11,54 +14,90 @@ namespace {
 
 namespace py = pybind11;
 
-// Valid without the GIL: nothing gives the generator's cell another value. A copy would make other
-// threads that draw meanwhile copy the state, and give the same numbers twice.
-Array& cell_of(py::handle cell, const char* op) {
-  DLX_CHECK_AS(TypeError, is_tensor(cell.ptr()), op, ": expected the generator's cell as a Tensor");
-  Array& array = as_tensor(cell.ptr())->array;
-  DLX_CHECK(array.dtype == DType::int64 && array.shape == Dims{2}, op,
-            ": expected a generator's cell, int64 of shape (2,), got ", array.dtype, " of shape ",
-            array.shape);
-  own(current_ctx(), array);
-  return array;
-}
+// While one lives, the generator's cell stays where it is. The state is in one place: a draw on
+// another device takes it there, so that the sequence is one, whatever the devices. Whoever waits
+// leaves the GIL to those that draw.
+class Turn {
+ public:
+  // Where the cell is.
+  Turn(py::handle cell, const char* op) : array(cell_of(cell, op)) {
+    wait_for(shared_);
+    own(current_ctx(), array);
+  }
+  // On `device`. Not copied but moved: two copies would give the same numbers twice.
+  Turn(py::handle cell, const char* op, Device device) : Turn(cell, op) {
+    if (array.device() == device) return;
+    shared_.unlock();
+    wait_for(alone_);
+    if (array.device() == device) return;  // another thread was faster
+    notify_cell_moves(current_ctx(), array);
+    array = moved(current_ctx(), array, device);
+  }
+  Array& array;
+
+ private:
+  static Array& cell_of(py::handle cell, const char* op) {
+    DLX_CHECK_AS(TypeError, is_tensor(cell.ptr()), op,
+                 ": expected the generator's cell as a Tensor");
+    Array& array = as_tensor(cell.ptr())->array;
+    DLX_CHECK(array.dtype == DType::int64 && array.shape == Dims{2}, op,
+              ": expected a generator's cell, int64 of shape (2,), got ", array.dtype, " of shape ",
+              array.shape);
+    return array;
+  }
+  template <class Lock>
+  static void wait_for(Lock& lock) {
+    if (lock.try_lock()) return;
+    GilRelease release(true);
+    lock.lock();
+  }
+
+  static inline std::shared_mutex mutex_;
+  std::shared_lock<std::shared_mutex> shared_{mutex_, std::defer_lock};
+  std::unique_lock<std::shared_mutex> alone_{mutex_, std::defer_lock};
+};
 
 template <class Shape>
-Array draw(const Op& op, const Shape& shape, py::handle cell, const Dims& y_shape, DType dtype) {
-  Array& state = cell_of(cell, op.name);
-  Array y = empty(y_shape, dtype, state.device());
-  launch_from_python(op, shape, {}, {&y, &state});
+Array draw(const Op& op, const Shape& shape, py::handle cell, const Dims& y_shape, DType dtype,
+           const DeviceCode& device) {
+  Turn turn(cell, op.name, device_from(device));
+  Array y = empty(y_shape, dtype, turn.array.device());
+  launch_from_python(op, shape, {}, {&y, &turn.array});
   return y;
 }
 
-Array random_uniform(py::handle cell, py::handle shape, double low, double high, DType dtype) {
+Array random_uniform(py::handle cell, py::handle shape, double low, double high, DType dtype,
+                     const DeviceCode& device) {
   const Dims y_shape = dims_from(shape.ptr(), "random.uniform", "shape");
   return draw(ops::random_uniform, RandomUniformShape::make(y_shape, dtype, low, high), cell,
-              y_shape, dtype);
+              y_shape, dtype, device);
 }
 
-Array random_normal(py::handle cell, py::handle shape, double mean, double std, DType dtype) {
+Array random_normal(py::handle cell, py::handle shape, double mean, double std, DType dtype,
+                    const DeviceCode& device) {
   const Dims y_shape = dims_from(shape.ptr(), "random.normal", "shape");
   return draw(ops::random_normal, RandomNormalShape::make(y_shape, dtype, mean, std), cell, y_shape,
-              dtype);
+              dtype, device);
 }
 
-Array random_int(py::handle cell, py::handle shape, int64_t low, int64_t last, DType dtype) {
+Array random_int(py::handle cell, py::handle shape, int64_t low, int64_t last, DType dtype,
+                 const DeviceCode& device) {
   const Dims y_shape = dims_from(shape.ptr(), "random.randint", "shape");
   return draw(ops::random_int, RandomIntShape::make(y_shape, dtype, low, last), cell, y_shape,
-              dtype);
+              dtype, device);
 }
 
-Array random_permutation(py::handle cell, int64_t n) {
-  return draw(ops::random_permutation, RandomPermutationShape::make(n), cell, {n}, DType::int64);
+Array random_permutation(py::handle cell, int64_t n, const DeviceCode& device) {
+  return draw(ops::random_permutation, RandomPermutationShape::make(n), cell, {n}, DType::int64,
+              device);
 }
 
 std::tuple<Array, Array> dropout(const Array& x, py::handle cell, double p) {
   const DropoutShape shape = DropoutShape::make(x, p);
-  Array& state = cell_of(cell, "dropout");
+  Turn turn(cell, "dropout", x.device());
   Array y = empty(x.shape, x.dtype, x.device());
   Array start = empty({2}, DType::int64, x.device());
-  launch_from_python(ops::dropout, shape, {&x}, {&y, &start, &state});
+  launch_from_python(ops::dropout, shape, {&x}, {&y, &start, &turn.array});
   return {y, start};
 }
 
@@ -73,22 +112,21 @@ Array dropout_backward(const Array& dy, const Array& start, double p) {
 
 // In place, so that what holds the cell's memory (a recorded program) sees the new state.
 void set_random_state(py::handle cell, const Array& state) {
-  Array& array = cell_of(cell, "random.set_state");
   DLX_CHECK(state.dtype == DType::int64 && state.shape == Dims{2},
             "random.set_state: expected int64 of shape (2,), as get_state() gives, got ",
             state.dtype, " of shape ", state.shape);
+  Turn turn(cell, "random.set_state");
+  const Array here = moved(current_ctx(), state, turn.array.device());
   launch_from_python(ops::copy,
-                     CopyShape::make(state.shape, state.dtype, state.strides, array.strides),
-                     {&state}, {&array});
+                     CopyShape::make(here.shape, here.dtype, here.strides, turn.array.strides),
+                     {&here}, {&turn.array});
 }
 
+// On the CPU, wherever the cell is.
 Array get_random_state(py::handle cell) {
-  const Array& array = cell_of(cell, "random.get_state");
-  Array state = empty(array.shape, array.dtype, array.device());
-  launch_from_python(ops::copy,
-                     CopyShape::make(array.shape, array.dtype, array.strides, state.strides),
-                     {&array}, {&state});
-  return state;
+  const Turn turn(cell, "random.get_state");
+  const Array& a = turn.array;
+  return a.device() == Device{} ? copy_of(current_ctx(), a) : moved(current_ctx(), a, Device{});
 }
 
 }  // namespace

@@ -11,14 +11,10 @@ void arange(Ctx&, const void* shape, void* const* buffers, void*) {
   parallel_for(s.n, effective_grain(kArangeGrain), [&](int64_t begin, int64_t end) {
     if (s.integers) {
       auto* y = static_cast<int64_t*>(buffers[0]);
-      for (int64_t i = begin; i < end; ++i) {
-        // Modulo 2^64, where the end is exact although the way there may not be.
-        y[i] = static_cast<int64_t>(static_cast<uint64_t>(s.int_start) +
-                                    static_cast<uint64_t>(i) * static_cast<uint64_t>(s.int_step));
-      }
+      for (int64_t i = begin; i < end; ++i) y[i] = s.integer_at(i);
     } else {
       auto* y = static_cast<double*>(buffers[0]);
-      for (int64_t i = begin; i < end; ++i) y[i] = s.start + static_cast<double>(i) * s.step;
+      for (int64_t i = begin; i < end; ++i) y[i] = s.number_at(i);
       if (s.ends && end == s.n) y[s.n - 1] = s.last;
     }
   });

@@ -10,16 +10,21 @@ struct ArangeShape {
   bool ends;      // y[n - 1] = last, free of rounding
   int64_t int_start, int_step;
   double start, step, last;
+
+  // Modulo 2^64, where the end is exact although the way there may not be.
+  constexpr int64_t integer_at(int64_t i) const {
+    return static_cast<int64_t>(static_cast<uint64_t>(int_start) +
+                                static_cast<uint64_t>(i) * static_cast<uint64_t>(int_step));
+  }
+  constexpr double number_at(int64_t i) const { return start + static_cast<double>(i) * step; }
 };
 
-namespace cpu {
-void arange(Ctx&, const void* shape, void* const* buffers, void* workspace);
-}
+DLX_DECLARE_KERNEL(arange)
 
 namespace ops {
 inline constexpr Op arange{
     .name = "arange",
-    .kernels = {cpu::arange},
+    .kernels = DLX_KERNELS(arange),
     .baseline = true,
     .cost =
         [](const void* shape) {

@@ -1,7 +1,5 @@
 #include "ops/dropout.h"
 
-#include <cmath>
-
 #include "core/check.h"
 #include "ops/random_draw.h"
 
@@ -23,10 +21,8 @@ namespace {
 
 void dropout_range(const DropoutShape& s, const RandomRange& all, const void* x, void* y) {
   const auto mask = random_table().dropout[float_index(s.dtype)];
-  // The uniform number is m 2^-24, m the upper 24 bits: it is >= p where m >= p 2^24.
-  const auto threshold =
-      static_cast<int32_t>(std::ceil(static_cast<double>(static_cast<float>(s.p)) * 0x1p24));
-  const double scale = s.p < 1 ? 1 / (1 - s.p) : 0;
+  const int32_t threshold = s.threshold();
+  const double scale = s.scale();
   for_each_chunk(all, [&](const RandomRange& r) {
     const char* in = static_cast<const char*>(x) + r.begin * size_of(s.dtype);
     char* out = static_cast<char*>(y) + r.begin * size_of(s.dtype);

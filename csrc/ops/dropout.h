@@ -1,6 +1,8 @@
 // Dropout: N. Srivastava et al., "Dropout: a simple way to prevent neural networks from
 // overfitting" (2014), with the scaling moved into training.
 #pragma once
+#include <cmath>
+
 #include "core/launch.h"
 
 namespace dlx {
@@ -12,13 +14,16 @@ struct DropoutShape {
   DType dtype;
   int64_t n;
   double p;
+  // The uniform number is m 2^-24, m the upper 24 bits: it is >= p where m >= p 2^24.
+  int32_t threshold() const {
+    return static_cast<int32_t>(std::ceil(static_cast<double>(static_cast<float>(p)) * 0x1p24));
+  }
+  double scale() const { return p < 1 ? 1 / (1 - p) : 0; }
   static DropoutShape make(const Array& x, double p);
 };
 
-namespace cpu {
-void dropout(Ctx&, const void* shape, void* const* buffers, void* workspace);
-void dropout_backward(Ctx&, const void* shape, void* const* buffers, void* workspace);
-}  // namespace cpu
+DLX_DECLARE_KERNEL(dropout)
+DLX_DECLARE_KERNEL(dropout_backward)
 
 namespace ops {
 
@@ -30,7 +35,7 @@ inline Cost dropout_cost(const void* shape) {
 // x -> y, start, cell
 inline constexpr Op dropout{
     .name = "dropout",
-    .kernels = {cpu::dropout},
+    .kernels = DLX_KERNELS(dropout),
     .random = true,
     .updates = 0b100,
     .may_alias = 0b1,
@@ -40,7 +45,7 @@ inline constexpr Op dropout{
 // dy, start -> dx. The transpose of dropout, and its own.
 inline constexpr Op dropout_backward{
     .name = "dropout_backward",
-    .kernels = {cpu::dropout_backward},
+    .kernels = DLX_KERNELS(dropout_backward),
     .may_alias = 0b1,
     .cost = dropout_cost,
 };

@@ -33,6 +33,12 @@ void check_floating(const char* op, DType dtype) {
                ": expected float32, float64, bfloat16 or float16, got ", dtype);
 }
 
+template <class T>
+double below(double low, double high) {
+  const T least = static_cast<T>(low), limit = static_cast<T>(high);
+  return least < limit ? std::nextafter(limit, least) : least;
+}
+
 }  // namespace
 
 RandomUniformShape RandomUniformShape::make(const Dims& y_shape, DType dtype, double low,
@@ -50,6 +56,10 @@ RandomUniformShape RandomUniformShape::make(const Dims& y_shape, DType dtype, do
   s.low = low;
   s.high = high;
   return s;
+}
+
+double RandomUniformShape::last() const {
+  return dtype == DType::float64 ? below<double>(low, high) : below<float>(low, high);
 }
 
 RandomNormalShape RandomNormalShape::make(const Dims& y_shape, DType dtype, double mean,
@@ -105,21 +115,13 @@ void draw_floats(DType dtype, const RandomRange& all, void* y, const F& draw) {
   });
 }
 
-// The largest T below high, or low where there is none from low on.
-template <class T>
-double below(double low, double high) {
-  const T least = static_cast<T>(low), limit = static_cast<T>(high);
-  return least < limit ? std::nextafter(limit, least) : least;
-}
-
 }  // namespace
 
 // y: (n,)  cell: (2,) int64
 void random_uniform(Ctx&, const void* shape, void* const* buffers, void*) {
   const auto& s = *static_cast<const RandomUniformShape*>(shape);
   const auto uniform = random_table().uniform[float_index(s.dtype)];
-  const double last =
-      s.dtype == DType::float64 ? below<double>(s.low, s.high) : below<float>(s.low, s.high);
+  const double last = s.last();
   draw_floats(s.dtype, advance(buffers[1], s.n, size_of(s.dtype)), buffers[0],
               [&](const RandomRange& r, void* y) { uniform(r, s.low, s.high - s.low, last, y); });
 }
@@ -141,15 +143,9 @@ void random_int(Ctx&, const void* shape, void* const* buffers, void*) {
     for (int64_t at = chunk.begin; at < chunk.end; at += kDrawBlock) {
       const int64_t n = std::min(kDrawBlock, chunk.end - at);
       table.words64({chunk.seed, chunk.offset, at, at + n}, words);
-      if (s.range != 0) {  // D. Lemire, "Fast random integer generation in an interval" (2019)
-        for (int64_t i = 0; i < n; ++i)
-          words[i] =
-              static_cast<uint64_t>(static_cast<unsigned __int128>(words[i]) * s.range >> 64);
-      }
-      for (int64_t i = 0; i < n; ++i) words[i] += static_cast<uint64_t>(s.low);
-      auto store = [&]<class T>(T) {
+      auto store = [&, s]<class T>(T) {
         T* y = static_cast<T*>(buffers[0]) + at;
-        for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(words[i]);
+        for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(s.value_of(words[i]));
       };
       if (s.dtype == DType::int64)
         store(int64_t{});
@@ -172,19 +168,11 @@ int bucket_bits(int64_t n) {
                     kMostBucketBits);
 }
 
-struct Keyed {
-  uint64_t word;
-  int64_t index;
-  bool operator<(const Keyed& other) const {
-    return word != other.word ? word < other.word : index < other.index;
-  }
-};
-
-void sort_few(Keyed* begin, Keyed* end) {
+void sort_few(RandomKey* begin, RandomKey* end) {
   if (end - begin > 16) return std::sort(begin, end);
-  for (Keyed* next = begin; next < end; ++next) {
-    const Keyed moved = *next;
-    Keyed* at = next;
+  for (RandomKey* next = begin; next < end; ++next) {
+    const RandomKey moved = *next;
+    RandomKey* at = next;
     for (; at > begin && moved < at[-1]; --at) *at = at[-1];
     *at = moved;
   }
@@ -199,7 +187,7 @@ void random_permutation(Ctx&, const void* shape, void* const* buffers, void* wor
   const RandomRange all = advance(buffers[1], n, 8);
   if (n == 0) return;
   auto* y = static_cast<int64_t*>(buffers[0]);
-  auto* keyed = static_cast<Keyed*>(workspace);
+  auto* keyed = static_cast<RandomKey*>(workspace);
   auto* words = reinterpret_cast<uint64_t*>(keyed + n);
   auto* end_of =
       reinterpret_cast<int64_t*>(words + n);  // of a bucket; while scattering, its next place
@@ -223,12 +211,12 @@ void random_permutation(Ctx&, const void* shape, void* const* buffers, void* wor
   });
 }
 
-}  // namespace cpu
-
-int64_t ops::random_permutation_workspace(const void* shape) {
+int64_t random_permutation_workspace(const void* shape) {
   const int64_t n = static_cast<const RandomPermutationShape*>(shape)->n;
-  const int64_t counters = (int64_t{1} << cpu::bucket_bits(n)) + 1;
-  return n * static_cast<int64_t>(sizeof(cpu::Keyed) + sizeof(uint64_t)) + counters * 8;
+  const int64_t counters = (int64_t{1} << bucket_bits(n)) + 1;
+  return n * static_cast<int64_t>(sizeof(RandomKey) + sizeof(uint64_t)) + counters * 8;
 }
+
+}  // namespace cpu
 
 }  // namespace dlx

@@ -4,6 +4,7 @@
 
 #include "core/parallel.h"
 #include "ops/map.h"
+#include "ops/random.h"
 #include "ops/random_table.h"
 
 namespace dlx {
@@ -21,8 +22,7 @@ inline int float_index(DType t) { return t == DType::float64; }
 // Takes its blocks from the generator. Atomic, because two Python threads may draw at once.
 inline RandomRange advance(void* cell, int64_t n, int64_t bytes) {
   auto* words = static_cast<uint64_t*>(cell);
-  const uint64_t blocks = static_cast<uint64_t>(bytes == 8 ? (n + 1) / 2 : (n + 3) / 4);
-  return {words[0], __atomic_fetch_add(&words[1], blocks, __ATOMIC_RELAXED), 0, n};
+  return {words[0], __atomic_fetch_add(&words[1], random_blocks(n, bytes), __ATOMIC_RELAXED), 0, n};
 }
 
 // body(range): chunks that begin at multiples of 4 elements.

@@ -1,11 +1,11 @@
 """The generator, and arrays of its numbers.
 
-One generator for each device serves initialisation, dropout and shuffling. It is counter based
-(Philox4x32-10; Salmon, Moraes, Dror and Shaw, SC 2011): each number is a function of the seed, of
-the offset of its draw and of its position, so that the same seed gives the same bits on any device
-and any number of threads. Its state is one cell of memory {seed, offset}; a draw advances the
-offset by a number fixed by the shape. The seed is 0 until `dlx.seed` sets another; a forked child
-goes on from its parent's state.
+One generator serves initialisation, dropout and shuffling. It is counter based (Philox4x32-10;
+Salmon, Moraes, Dror and Shaw, SC 2011): each number is a function of the seed, of the offset of its
+draw and of its position, so that the same seed gives the same bits on any number of threads and on
+any device. Its state is one cell of memory {seed, offset}, on the device that drew last; a draw
+advances the offset by a number fixed by the shape. The seed is 0 until `dlx.seed` sets another; a
+forked child goes on from its parent's state.
 """
 
 from __future__ import annotations
@@ -20,17 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["get_state", "normal", "permutation", "randint", "seed", "set_state", "uniform"]
 
-_cells: dict = {}  # device -> (2,) int64 {seed, offset}, updated in place by every draw
-_start = [0, 0]  # of the cell of a device that is used for the first time
-
-
-def _cell(device=None):
-    """The generator's cell on a device, made at its first use."""
-    place = resolve_device(device)
-    cell = _cells.get(place)
-    if cell is None:
-        cell = _cells.setdefault(place, _core.from_data(_start, int64, place.code))
-    return cell
+_cell = _core.from_data([0, 0], int64)  # {seed, offset}: every draw advances it
 
 
 def seed(n) -> None:
@@ -40,25 +30,23 @@ def seed(n) -> None:
     n = _integer("seed", "n", n)
     if not 0 <= n < 2**64:
         raise ValueError(f"seed: expected a number from 0 to 2**64 - 1, got {n}")
-    _start[0] = n - 2**64 if n >= 2**63 else n
-    for cell in tuple(_cells.values()):
-        _core.set_random_state(cell, _core.from_data(_start, int64, cell._device_code))
+    set_state(_core.from_data([n - 2**64 if n >= 2**63 else n, 0], int64))
 
 
-def get_state(device=None) -> Tensor:
-    """A snapshot of the generator: int64 (2,), the seed's bits and the number of blocks drawn."""
-    return _core.get_random_state(_cell(device))
+def get_state() -> Tensor:
+    """A snapshot of the generator, on the CPU: int64 (2,), the seed's bits and the number of blocks
+    drawn."""
+    return _core.get_random_state(_cell)
 
 
-def set_state(state, device=None):
+def set_state(state):
     """Go on from a snapshot that `get_state` made.
 
     Raises TypeError or ValueError for anything else."""
     if not isinstance(state, _core.TensorBase):
         came = type(state).__name__
         raise TypeError(f"random.set_state: expected the Tensor that get_state() gives, got {came}")
-    cell = _cell(device)
-    _core.set_random_state(cell, state.to(cell.device))
+    _core.set_random_state(_cell, state)
 
 
 def uniform(shape, low=0.0, high=1.0, *, dtype=None, device=None) -> Tensor:
@@ -68,7 +56,7 @@ def uniform(shape, low=0.0, high=1.0, *, dtype=None, device=None) -> Tensor:
     rounding in bfloat16 and float16. Raises ValueError for low > high, TypeError for a dtype that
     is not floating."""
     low, high = _real("random.uniform", "low", low), _real("random.uniform", "high", high)
-    return _core.random_uniform(_cell(device), shape, low, high, _dtype(dtype, float32))
+    return _core.random_uniform(_cell, shape, low, high, _dtype(dtype, float32), _place(device))
 
 
 def normal(shape, mean=0.0, std=1.0, *, dtype=None, device=None) -> Tensor:
@@ -78,7 +66,7 @@ def normal(shape, mean=0.0, std=1.0, *, dtype=None, device=None) -> Tensor:
     float64 tails at 8.57. Raises ValueError for std < 0, TypeError for a dtype that is not
     floating."""
     mean, std = _real("random.normal", "mean", mean), _real("random.normal", "std", std)
-    return _core.random_normal(_cell(device), shape, mean, std, _dtype(dtype, float32))
+    return _core.random_normal(_cell, shape, mean, std, _dtype(dtype, float32), _place(device))
 
 
 def randint(low, high, shape, *, dtype=None, device=None) -> Tensor:
@@ -91,7 +79,7 @@ def randint(low, high, shape, *, dtype=None, device=None) -> Tensor:
         raise ValueError(f"random.randint: expected low < high, got low={low}, high={high}")
     if low < -(2**63) or high > 2**63:
         raise ValueError(f"random.randint: int64 does not hold low={low} to high={high}")
-    return _core.random_int(_cell(device), shape, low, high - 1, _dtype(dtype, int64))
+    return _core.random_int(_cell, shape, low, high - 1, _dtype(dtype, int64), _place(device))
 
 
 def permutation(n, *, device=None) -> Tensor:
@@ -101,7 +89,11 @@ def permutation(n, *, device=None) -> Tensor:
     n = _integer("random.permutation", "n", n)
     if not 0 <= n < 2**56:
         raise ValueError(f"random.permutation: expected n from 0 to 2**56 - 1, got {n}")
-    return _core.random_permutation(_cell(device), n)
+    return _core.random_permutation(_cell, n, _place(device))
+
+
+def _place(device):
+    return resolve_device(device).code
 
 
 def _dtype(dtype, default):

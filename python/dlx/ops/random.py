@@ -29,7 +29,7 @@ def dropout(x, p=0.5, training=True) -> Tensor:
         raise ValueError(f"dropout: expected p between 0 and 1, got {p}")
     if not training:
         return alias(x)
-    y, start = _core.dropout(x, _cell(x.device), p)
+    y, start = _core.dropout(x, _cell, p)
     return record(dropout_rule, (x,), y, (start, p))
 
 
