@@ -61,7 +61,7 @@ def nll_loss_backward(dy, x, target, weight):
 def dropout_backward(dy, p):
     dlx.seed(SEED)
     x = dlx.ones(dy.shape, dtype=dy.dtype, device=dy.device)
-    _, start = dlx._core.dropout(x, dlx.random._cell(dy.device), p)
+    _, start = dlx._core.dropout(x, dlx.random._cell, p)
     return dlx._core.dropout_backward(dy, start, p)
 
 
