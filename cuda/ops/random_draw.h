@@ -3,6 +3,7 @@
 #include "cuda/core/context.h"
 #include "cuda/core/grid.h"
 #include "cuda/core/numbers.h"
+#include "cuda/core/pack.h"
 #include "ops/random.h"
 
 namespace dlx::cuda {
@@ -27,16 +28,14 @@ inline void advance(Stream stream, void* cell, uint64_t blocks, void* start) {
                          static_cast<uint64_t*>(start));
 }
 
-constexpr int kAccess = 16;  // bytes, the widest of a thread
-
 inline bool are_aligned(const void* x, const void* y) {
-  return (reinterpret_cast<uintptr_t>(x) | reinterpret_cast<uintptr_t>(y)) % kAccess == 0;
+  return (reinterpret_cast<uintptr_t>(x) | reinterpret_cast<uintptr_t>(y)) % kAccessBytes == 0;
 }
 
 // The elements that a thread works on: those that are there from x on, at most `count`. whole: all
 // are there, and x is aligned.
 template <class T, int count>
-struct alignas(count * sizeof(T) < kAccess ? count * sizeof(T) : kAccess) Few {
+struct alignas(count * sizeof(T) < kAccessBytes ? count * sizeof(T) : kAccessBytes) Few {
   T value[count];
 
   __device__ void load(const T* x, int64_t there, bool whole) {
