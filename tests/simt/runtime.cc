@@ -277,9 +277,9 @@ void synchronize(Stream s) {
 }
 
 void copy(Stream s, void* to, const void* from, int64_t bytes, Copy kind) {
+  const std::lock_guard lock(everything);  // so that the kernel is none of another thread
   if (simt::in_kernel()) throw CudaError("a kernel copies");
   if (bytes == 0) return;
-  const std::lock_guard lock(everything);
   check_side(to, kind != Copy::to_host, "the destination");
   check_side(from, kind != Copy::to_device, "the source");
   const auto n = static_cast<size_t>(bytes);
