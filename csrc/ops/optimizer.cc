@@ -1,12 +1,12 @@
 #include "ops/optimizer.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "core/check.h"
 #include "core/cpu_features.h"
 #include "core/denormals.h"
 #include "core/parallel.h"
+#include "ops/optimizer_numbers.h"
 
 namespace dlx {
 
@@ -132,40 +132,6 @@ int64_t grain_of(int64_t elements) {
   return effective_grain(std::clamp(elements / kChunks, kLeastGrain, kMostGrain));
 }
 
-// sqrt(1 - beta2^t), the correction of Adam's sqrt(v).
-double root_of_correction(const OptimizerShape& s, int64_t t) {
-  return std::sqrt(1 - std::pow(s.beta2, static_cast<double>(t)));
-}
-
-bool is_adam(const OptimizerShape& s) {
-  return s.kind == OptimizerKind::adam || s.kind == OptimizerKind::adamw;
-}
-
-// All but lr, weight_decay and decay, which belong to a group.
-OptimizerNumbers common_numbers(const OptimizerShape& s, float grad_scale, int64_t step) {
-  OptimizerNumbers x{};
-  x.grad_scale = s.maximize ? -grad_scale : grad_scale;
-  x.momentum_kind = s.momentum == 0 ? Momentum::none
-                    : step == 1     ? Momentum::first
-                                    : Momentum::running;
-  x.nesterov = s.nesterov;
-  x.amsgrad = s.amsgrad;
-  x.centered = s.centered;
-  x.momentum = s.momentum;
-  x.undampened = 1 - s.dampening;
-  x.beta1 = s.beta1;
-  x.beta2 = s.beta2;
-  x.eps = is_adam(s) ? s.eps * root_of_correction(s, step) : s.eps;
-  return x;
-}
-
-// What the learning rate of step t is multiplied by.
-double lr_factor(const OptimizerShape& s, int64_t t) {
-  if (is_adam(s)) return root_of_correction(s, t) / (1 - std::pow(s.beta1, static_cast<double>(t)));
-  if (s.kind == OptimizerKind::adagrad) return 1 / (1 + static_cast<double>(t - 1) * s.lr_decay);
-  return 1;
-}
-
 }  // namespace
 
 void optimizer_step(Ctx&, const void* shape, void* const* buffers, void*) {
@@ -196,10 +162,7 @@ void optimizer_step(Ctx&, const void* shape, void* const* buffers, void*) {
       const int64_t n = std::min(end, first + s.size[i]) - at, byte = (at - first) * width;
       if (n == 0) continue;
       const double rate = lr[s.group[i]], wd = weight_decay[s.group[i]];
-      OptimizerNumbers numbers = common;
-      numbers.lr = rate * factor;
-      numbers.weight_decay = s.kind == OptimizerKind::adamw ? 0 : wd;
-      numbers.decay = s.kind == OptimizerKind::adamw ? 1 - rate * wd : 1;
+      const OptimizerNumbers numbers = numbers_of_group(s, common, factor, rate, wd);
       const auto part = [&](void* const* arrays) { return static_cast<char*>(arrays[i]) + byte; };
       void* its_states[kMaxOptimizerStates] = {};
       for (int k = 0; k < kept; ++k) its_states[k] = part(states + k * s.count);

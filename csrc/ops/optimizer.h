@@ -52,8 +52,9 @@ struct OptimizerShape {
   }
 };
 
-namespace cpu {
-void optimizer_step(Ctx&, const void* shape, void* const* buffers, void* workspace);
+DLX_DECLARE_KERNEL(optimizer_step)
+namespace cuda {
+int64_t optimizer_step_workspace(const void* shape);
 }
 
 namespace ops {
@@ -62,7 +63,7 @@ namespace ops {
 // p = p - lr d, step = step + 1, with the d that the kind makes of g and its states
 inline constexpr Op optimizer_step{
     .name = "optimizer_step",
-    .kernels = {cpu::optimizer_step},
+    .kernels = DLX_KERNELS(optimizer_step),
     .updates = ~uint64_t{0},
     .cost =
         [](const void* shape) {
@@ -70,6 +71,7 @@ inline constexpr Op optimizer_step{
           const int64_t n = s.elements();
           return Cost{n * s.flops(), n * (3 + 2 * s.states()) * size_of(s.dtype)};
         },
+    .workspace = {nullptr, DLX_IF_CUDA(cuda::optimizer_step_workspace)},
 };
 
 }  // namespace ops

@@ -17,18 +17,17 @@ __global__ void drop_elements(const uint64_t* start, int64_t n, int32_t threshol
   for_each_item((n + kElements - 1) / kElements, [&](int64_t i) {
     const int64_t first = i * kElements, there = n - first;
     const bool whole = aligned && there >= kElements;
-    Few<T, kElements> few;
-    few.load(x + first, there, whole);
+    auto run = read_some<kElements>(x + first, there, whole);
 #pragma unroll
     for (int b = 0; b < kBlocks; ++b) {
       const PhiloxBlock words = philox(seed, offset + static_cast<uint64_t>(i * kBlocks + b));
 #pragma unroll
       for (int lane = 0; lane < kLanes; ++lane) {
-        T& element = few.value[b * kLanes + lane];
+        T& element = run.value[b * kLanes + lane];
         element = Narrow<T>::of(kept_or_zero(words.lane[lane], threshold, widen(element), factor));
       }
     }
-    few.store(y + first, there, whole);
+    write_some(y + first, run, there, whole);
   });
 }
 

@@ -46,11 +46,11 @@ __global__ void draw_elements(const uint64_t* start, int64_t n, Draw draw, bool 
   for_each_item((n + kCount - 1) / kCount, [&](int64_t i) {
     C drawn[kCount];
     draw(philox(seed, offset + static_cast<uint64_t>(i)), drawn);
-    Few<T, kCount> few;
+    Pack<T, kCount> run;
 #pragma unroll
-    for (int k = 0; k < kCount; ++k) few.value[k] = Narrow<T>::of(drawn[k]);
+    for (int k = 0; k < kCount; ++k) run.value[k] = Narrow<T>::of(drawn[k]);
     const int64_t first = i * kCount, there = n - first;
-    few.store(y + first, there, aligned && there >= kCount);
+    write_some(y + first, run, there, aligned && there >= kCount);
   });
 }
 

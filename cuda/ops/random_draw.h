@@ -3,7 +3,7 @@
 #include "cuda/core/context.h"
 #include "cuda/core/grid.h"
 #include "cuda/core/numbers.h"
-#include "cuda/core/pack.h"
+#include "cuda/core/pack_some.h"
 #include "ops/random.h"
 
 namespace dlx::cuda {
@@ -31,31 +31,6 @@ inline void advance(Stream stream, void* cell, uint64_t blocks, void* start) {
 inline bool are_aligned(const void* x, const void* y) {
   return (reinterpret_cast<uintptr_t>(x) | reinterpret_cast<uintptr_t>(y)) % kAccessBytes == 0;
 }
-
-// The elements that a thread works on: those that are there from x on, at most `count`. whole: all
-// are there, and x is aligned.
-template <class T, int count>
-struct alignas(count * sizeof(T) < kAccessBytes ? count * sizeof(T) : kAccessBytes) Few {
-  T value[count];
-
-  __device__ void load(const T* x, int64_t there, bool whole) {
-    if (whole) {
-      *this = *reinterpret_cast<const Few*>(x);
-    } else {
-#pragma unroll
-      for (int k = 0; k < count; ++k) value[k] = k < there ? x[k] : T{};
-    }
-  }
-  __device__ void store(T* y, int64_t there, bool whole) const {
-    if (whole) {
-      *reinterpret_cast<Few*>(y) = *this;
-    } else {
-#pragma unroll
-      for (int k = 0; k < count; ++k)
-        if (k < there) y[k] = value[k];
-    }
-  }
-};
 
 }  // namespace
 }  // namespace dlx::cuda
