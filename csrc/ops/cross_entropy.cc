@@ -94,10 +94,7 @@ struct CrossEntropy {
   static constexpr int kType = sizeof(T) == 8;
 
   // -1 where the position does not count.
-  int64_t label(int64_t position) const {
-    const int64_t t = target[position];
-    return t != s.ignore_index && t >= 0 && t < s.classes ? t : -1;
-  }
+  int64_t label(int64_t position) const { return s.counted(target[position]); }
   double weight_of(int64_t c) const { return weight ? static_cast<double>(weight[c]) : 1; }
   double all_weights() const {
     if (!weight) return static_cast<double>(s.classes);
@@ -120,7 +117,7 @@ struct CrossEntropy {
   void check_labels(ErrorSlot& error) const {
     for (int64_t p = 0; p < s.positions(); ++p) {
       const int64_t t = target[p];
-      if ((t < 0 || t >= s.classes) && t != s.ignore_index) return error.report(p, t, s.classes);
+      if (s.is_wrong(t)) return error.report(p, t, s.classes);
     }
   }
 

@@ -20,7 +20,12 @@ struct CrossEntropyShape {
   int64_t ignore_index;
   double label_smoothing;
 
-  int64_t positions() const { return n * inner; }
+  constexpr int64_t positions() const { return n * inner; }
+  // label t: -1 where the position does not count
+  constexpr int64_t counted(int64_t t) const {
+    return t != ignore_index && t >= 0 && t < classes ? t : -1;
+  }
+  constexpr bool is_wrong(int64_t t) const { return t != ignore_index && (t < 0 || t >= classes); }
   Dims loss_shape(const Array& target) const {
     return reduction == LossReduction::none ? target.shape : Dims{};
   }
@@ -30,10 +35,13 @@ struct CrossEntropyShape {
                                 LossReduction reduction);
 };
 
-namespace cpu {
-void cross_entropy(Ctx&, const void* shape, void* const* buffers, void* workspace);
-void cross_entropy_backward(Ctx&, const void* shape, void* const* buffers, void* workspace);
-}  // namespace cpu
+DLX_DECLARE_KERNEL(cross_entropy)
+DLX_DECLARE_KERNEL(cross_entropy_backward)
+
+namespace cuda {
+int64_t cross_entropy_workspace(const void* shape);
+int64_t cross_entropy_backward_workspace(const void* shape);
+}  // namespace cuda
 
 int64_t cross_entropy_workspace(const void* shape);
 Cost cross_entropy_cost(const void* shape);
@@ -44,18 +52,19 @@ namespace ops {
 // x, target[, weight] -> loss, norm, total
 inline constexpr Op cross_entropy{
     .name = "cross_entropy",
-    .kernels = {cpu::cross_entropy},
+    .kernels = DLX_KERNELS(cross_entropy),
     .can_fail = true,
     .cost = cross_entropy_cost,
-    .workspace = {cross_entropy_workspace},
+    .workspace = {cross_entropy_workspace, DLX_IF_CUDA(cuda::cross_entropy_workspace)},
     .explain = explain_cross_entropy,
 };
 // dloss, x, target, norm, total[, weight] -> dx = dloss (sum q softmax(x) - q), divided as the loss
 // was
 inline constexpr Op cross_entropy_backward{
     .name = "cross_entropy_backward",
-    .kernels = {cpu::cross_entropy_backward},
+    .kernels = DLX_KERNELS(cross_entropy_backward),
     .cost = cross_entropy_backward_cost,
+    .workspace = {nullptr, DLX_IF_CUDA(cuda::cross_entropy_backward_workspace)},
 };
 }  // namespace ops
 

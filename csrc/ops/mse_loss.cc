@@ -97,11 +97,9 @@ void mse_loss_backward(Ctx&, const void* shape, void* const* buffers, void*) {
   });
 }
 
-}  // namespace cpu
-
 int64_t mse_loss_workspace(const void* shape) {
-  return cpu::blocks(*static_cast<const MseLossShape*>(shape)) *
-         static_cast<int64_t>(sizeof(double));
+  return blocks(*static_cast<const MseLossShape*>(shape)) * static_cast<int64_t>(sizeof(double));
 }
 
+}  // namespace cpu
 }  // namespace dlx

@@ -17,30 +17,33 @@ struct MseLossShape {
   static MseLossShape make(const Array& x, const Array& target, LossReduction reduction);
 };
 
-namespace cpu {
-void mse_loss(Ctx&, const void* shape, void* const* buffers, void* workspace);
-void mse_loss_backward(Ctx&, const void* shape, void* const* buffers, void* workspace);
-}  // namespace cpu
+DLX_DECLARE_KERNEL(mse_loss)
+DLX_DECLARE_KERNEL(mse_loss_backward)
 
+namespace cpu {
 int64_t mse_loss_workspace(const void* shape);
+}
+namespace cuda {
+int64_t mse_loss_workspace(const void* shape);
+}
 
 namespace ops {
 // x, target -> loss = (x - target)^2, reduced
 inline constexpr Op mse_loss{
     .name = "mse_loss",
-    .kernels = {cpu::mse_loss},
+    .kernels = DLX_KERNELS(mse_loss),
     .cost =
         [](const void* shape) {
           const auto& s = *static_cast<const MseLossShape*>(shape);
           const bool adds = s.reduction != LossReduction::none;
           return Cost{(2 + adds) * s.n, size_of(s.dtype) * (2 * s.n + s.losses())};
         },
-    .workspace = {mse_loss_workspace},
+    .workspace = {cpu::mse_loss_workspace, DLX_IF_CUDA(cuda::mse_loss_workspace)},
 };
 // dloss, x, target -> dx = 2 dloss (x - target), divided by n if the mean was taken
 inline constexpr Op mse_loss_backward{
     .name = "mse_loss_backward",
-    .kernels = {cpu::mse_loss_backward},
+    .kernels = DLX_KERNELS(mse_loss_backward),
     .cost =
         [](const void* shape) {
           const auto& s = *static_cast<const MseLossShape*>(shape);

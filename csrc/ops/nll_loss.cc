@@ -20,10 +20,6 @@ int64_t losses(const NllLossShape& s) {
   return s.reduction == LossReduction::none ? s.positions() : 1;
 }
 
-bool is_label(const NllLossShape& s, int64_t t) {
-  return t != s.ignore_index && t >= 0 && t < s.classes;
-}
-
 template <class F>
 void by_dtype(DType t, const F& f) {
   t == DType::float64 ? f(double{}) : f(float{});
@@ -59,7 +55,7 @@ void nll_loss(Ctx& ctx, const void* shape, void* const* buffers, void* workspace
   const auto* target = static_cast<const int64_t*>(buffers[1]);
   const int64_t positions = s.positions();
   for (int64_t p = 0; p < positions; ++p) {  // the first one, whatever the number of threads
-    if (is_label(s, target[p]) || target[p] == s.ignore_index) continue;
+    if (!s.is_wrong(target[p])) continue;
     ctx.error.report(p, target[p], s.classes);
     break;
   }
@@ -71,9 +67,9 @@ void nll_loss(Ctx& ctx, const void* shape, void* const* buffers, void* workspace
     T* loss = static_cast<T*>(buffers[2 + s.weighted]);
     parallel_for(positions, effective_grain(kGrain), [&](int64_t begin, int64_t end) {
       for (int64_t p = begin; p < end; ++p) {
-        const int64_t t = target[p];
+        const int64_t t = s.counted(target[p]);
         each[p] = weights[p] = 0;
-        if (is_label(s, t)) {
+        if (t >= 0) {
           weights[p] = weight ? static_cast<double>(weight[t]) : 1;
           const T score = x[(p / s.inner * s.classes + t) * s.inner + p % s.inner];
           each[p] = -weights[p] * static_cast<double>(score);
@@ -108,8 +104,8 @@ void nll_loss_backward(Ctx&, const void* shape, void* const* buffers, void*) {
       if (v.step == 1) clear(dx + offset, v.count * v.n);
       for (int64_t c = 0; v.step != 1 && c < v.n; ++c) clear(dx + offset + c * v.step, v.count);
       for (int64_t j = 0; j < v.count; ++j) {
-        const int64_t t = target[first + j];
-        if (!is_label(s, t)) continue;
+        const int64_t t = s.counted(target[first + j]);
+        if (t < 0) continue;
         const double g =
             static_cast<double>(dloss[s.reduction == LossReduction::none ? first + j : 0]);
         const double w = weight ? static_cast<double>(weight[t]) : 1;

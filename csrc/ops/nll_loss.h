@@ -10,10 +10,12 @@ namespace dlx {
 
 using NllLossShape = CrossEntropyShape;  // without label_smoothing
 
-namespace cpu {
-void nll_loss(Ctx&, const void* shape, void* const* buffers, void* workspace);
-void nll_loss_backward(Ctx&, const void* shape, void* const* buffers, void* workspace);
-}  // namespace cpu
+DLX_DECLARE_KERNEL(nll_loss)
+DLX_DECLARE_KERNEL(nll_loss_backward)
+
+namespace cuda {
+int64_t nll_loss_workspace(const void* shape);
+}
 
 Cost nll_loss_cost(const void* shape);
 Cost nll_loss_backward_cost(const void* shape);
@@ -23,17 +25,17 @@ namespace ops {
 // x, target[, weight] -> loss, total
 inline constexpr Op nll_loss{
     .name = "nll_loss",
-    .kernels = {cpu::nll_loss},
+    .kernels = DLX_KERNELS(nll_loss),
     .can_fail = true,
     .cost = nll_loss_cost,
-    .workspace = {cross_entropy_workspace},
+    .workspace = {cross_entropy_workspace, DLX_IF_CUDA(cuda::nll_loss_workspace)},
     .explain = explain_nll_loss,
 };
 // dloss, target, total[, weight] -> dx = -dloss weight[t] at the label, divided as the loss was;
 // 0 elsewhere
 inline constexpr Op nll_loss_backward{
     .name = "nll_loss_backward",
-    .kernels = {cpu::nll_loss_backward},
+    .kernels = DLX_KERNELS(nll_loss_backward),
     .baseline = true,
     .cost = nll_loss_backward_cost,
 };

@@ -77,10 +77,6 @@ PairRun run_of(const PairLossShape& s, void* const* in, int64_t begin, int64_t e
 
 }  // namespace
 
-int64_t pair_loss_workspace(const void* shape) {
-  return blocks(*static_cast<const PairLossShape*>(shape)) * static_cast<int64_t>(sizeof(double));
-}
-
 Cost pair_loss_cost(const void* shape) {
   const auto& s = *static_cast<const PairLossShape*>(shape);
   const bool adds = s.reduction != LossReduction::none;
@@ -103,6 +99,10 @@ std::string explain_probability(const void*, const ErrorSlot& error) {
 }
 
 namespace cpu {
+
+int64_t pair_loss_workspace(const void* shape) {
+  return blocks(*static_cast<const PairLossShape*>(shape)) * static_cast<int64_t>(sizeof(double));
+}
 
 void pair_loss(Ctx& ctx, const void* shape, void* const* buffers, void* workspace) {
   const auto& s = *static_cast<const PairLossShape*>(shape);

@@ -9,29 +9,10 @@
 namespace dlx::cuda {
 
 #include "ops/math_functions.h"
+// behind it
+#include "cuda/ops/exponentials.h"
 
 namespace {
-
-template <class T>
-struct Largest {
-  __device__ T operator()(T a, T b) const { return extreme<true>(a, b); }
-};
-
-template <class T>
-struct Exponentials {
-  T top;       // the maximum of x
-  double sum;  // of e^(x - top)
-};
-
-template <class T>
-__device__ Exponentials<T> exponentials_of(const Row& row, const T* x) {
-  T best = neutral<true, T>();
-  row.for_each([&](int64_t at) { best = extreme<true>(best, x[at]); });
-  const T top = row.join(best, Largest<T>{});
-  Total<T> sum{};
-  row.for_each([&](int64_t at) { sum.add(static_cast<double>(math::exp(x[at] - top))); });
-  return {top, row.join(sum, Add{}).rounded()};
-}
 
 // y = e^(x - top) / sum
 template <class T>
