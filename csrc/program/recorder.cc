@@ -51,10 +51,11 @@ Program::Buffer Program::buffer_of(const Array& a, bool overwritten) {
   if (is_new) {
     Memory& m = memories_.emplace_back();
     m.bytes = s->bytes;
+    m.device = s->device;
     const auto* data = static_cast<const char*>(s->data);
     if (s->id < first_id_)
       pin(m.pinned = s);
-    else if (!overwritten || a.bytes() < s->bytes)
+    else if (m.device == Device{} && (!overwritten || a.bytes() < s->bytes))
       m.initial.assign(data, data + s->bytes);
   }
   return {at->second, a.offset * size_of(a.dtype)};
@@ -100,7 +101,7 @@ void Program::replay(int64_t steps, const std::vector<Feed>& feeds) {
   const Closed door(replaying_);
   std::vector<char*> data;  // of every memory
   for (Memory& m : memories_) {
-    if (!m.pinned && !m.own.storage) m.own = empty({m.bytes}, DType::uint8, Device{});
+    if (!m.pinned && !m.own.storage) m.own = empty({m.bytes}, DType::uint8, m.device);
     data.push_back(static_cast<char*>(m.pinned ? m.pinned->data : m.own.data()));
   }
   std::vector<int64_t> stride(memories_.size());  // bytes from one step's values to the next's

@@ -36,7 +36,8 @@ class Program final : public Observer {
     Storage* pinned = nullptr;  // used in place; null: own
     Array own;                  // since the first replay
     int64_t bytes = 0;
-    std::vector<char> initial;  // what the host wrote before the first launch
+    Device device;
+    std::vector<char> initial;  // what the host wrote before the first launch; into its own memory
     bool written = false;
   };
   struct Buffer {
