@@ -4,6 +4,7 @@ Runs on a GPU and on the emulated device, `pytest --device emu`."""
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -24,9 +25,11 @@ def gpu(device):
     """The GPU under test, its memory unused before and after."""
     place = dlx.device(device if device.startswith("cuda") else "cuda:0")
     dlx.random.uniform((0,), device="cpu")  # where the generator's cell is then
+    gc.collect()
     before = dlx.cuda.memory_stats(place)["live_bytes"]
     yield place
     dlx.random.uniform((0,), device="cpu")
+    gc.collect()
     assert dlx.cuda.memory_stats(place)["live_bytes"] == before
     dlx.cuda.empty_cache(place)
     assert dlx.cuda.memory_stats(place)["cached_bytes"] == 0

@@ -147,7 +147,7 @@ def test_an_optimizer_resumed_at_step_k_goes_on_with_its_rate(device, rate):
         its.grad = dlx.ones((3,), dtype="float64", device=device)
         each.step()
         assert each.lr == rate(6)
-    assert np.array_equal(p.numpy(), q.numpy())
+    assert np.array_equal(p.cpu().numpy(), q.cpu().numpy())
 
 
 def test_training_resumed_from_a_file_goes_on_with_the_rate(device, tmp_path):
@@ -205,7 +205,7 @@ def test_a_replay_is_fed_with_the_rates(device):
         opt.step()
     rates = dlx.tensor(np.array([[rate(t)] for t in range(2, 8)]), device=device)
     program.replay(6, [(opt._lr, rates), (g, gradients[2:])])
-    assert np.array_equal(recorded.numpy(), eager.numpy())
+    assert np.array_equal(recorded.cpu().numpy(), eager.cpu().numpy())
     opt.lr = rate
     assert opt.lr == rate(8)
     with pytest.raises(RuntimeError, match="Python reads a value"), _core.record_program():
