@@ -42,12 +42,15 @@ Conv2dShape conv2d_backward_weight_shape(const Array& x, const Array& dy, const 
 int64_t conv2d_workspace(const void* shape);
 int64_t conv_transpose2d_workspace(const void* shape);
 int64_t conv2d_backward_weight_workspace(const void* shape);
+namespace cuda {
+int64_t conv2d_workspace(const void* shape);
+int64_t conv_transpose2d_workspace(const void* shape);
+int64_t conv2d_backward_weight_workspace(const void* shape);
+}  // namespace cuda
 
-namespace cpu {
-void conv2d(Ctx&, const void* shape, void* const* buffers, void* workspace);
-void conv_transpose2d(Ctx&, const void* shape, void* const* buffers, void* workspace);
-void conv2d_backward_weight(Ctx&, const void* shape, void* const* buffers, void* workspace);
-}  // namespace cpu
+DLX_DECLARE_KERNEL(conv2d)
+DLX_DECLARE_KERNEL(conv_transpose2d)
+DLX_DECLARE_KERNEL(conv2d_backward_weight)
 
 namespace ops {
 
@@ -60,31 +63,32 @@ inline Cost conv2d_cost(const void* shape, int64_t bias, int64_t bias_flops) {
 // x, w, b if there is one -> y
 inline constexpr Op conv2d{
     .name = "conv2d",
-    .kernels = {cpu::conv2d},
+    .kernels = DLX_KERNELS(conv2d),
     .cost =
         [](const void* shape) {
           const auto& s = *static_cast<const Conv2dShape*>(shape);
           return conv2d_cost(shape, s.K, s.y_size());
         },
-    .workspace = {conv2d_workspace},
+    .workspace = {conv2d_workspace, DLX_IF_CUDA(cuda::conv2d_workspace)},
 };
 // dy, w, b if there is one -> dx: the gradient of conv2d with respect to x, plus b
 inline constexpr Op conv_transpose2d{
     .name = "conv_transpose2d",
-    .kernels = {cpu::conv_transpose2d},
+    .kernels = DLX_KERNELS(conv_transpose2d),
     .cost =
         [](const void* shape) {
           const auto& s = *static_cast<const Conv2dShape*>(shape);
           return conv2d_cost(shape, s.C, s.x_size());
         },
-    .workspace = {conv_transpose2d_workspace},
+    .workspace = {conv_transpose2d_workspace, DLX_IF_CUDA(cuda::conv_transpose2d_workspace)},
 };
 // x, dy -> dw
 inline constexpr Op conv2d_backward_weight{
     .name = "conv2d_backward_weight",
-    .kernels = {cpu::conv2d_backward_weight},
+    .kernels = DLX_KERNELS(conv2d_backward_weight),
     .cost = [](const void* shape) { return conv2d_cost(shape, 0, 0); },
-    .workspace = {conv2d_backward_weight_workspace},
+    .workspace = {conv2d_backward_weight_workspace,
+                  DLX_IF_CUDA(cuda::conv2d_backward_weight_workspace)},
 };
 
 }  // namespace ops

@@ -70,6 +70,7 @@ struct MatrixStore {
   bool wide;  // whole runs are one access
   Epilogue<T, Sum> epilogue;
 
+  __device__ int64_t column(int64_t j) const { return j; }
   __device__ void operator()(int64_t row, int64_t col, Sum sum) const {
     const int64_t at = row * row_stride + col;
     if (partials) {
@@ -81,10 +82,7 @@ struct MatrixStore {
   template <int count>
   __device__ void run(int64_t row, int64_t col, const Pack<Sum, count>& sums) const {
     const int64_t at = row * row_stride + col;
-    if (!wide) {
-#pragma unroll
-      for (int i = 0; i < count; ++i) (*this)(row, col + i, sums.value[i]);
-    } else if (partials) {
+    if (partials) {
       write_run(partials + at, sums);
     } else {
       Pack<T, count> y;

@@ -15,8 +15,10 @@
 //   load(Line, Step)         Pack<Element, kWidth>, 0 for what is outside of the operand
 // Along the depth a thread keeps several lines and one step, along lines one line, several steps.
 //
-// A Store takes each result of C: store(int64_t row, int64_t col, T value). If it has a run(row,
-// col, Pack<T, count>), full runs of neighbouring columns go there.
+// A Store takes the results of C.
+//   Column column(int64_t j) what depends on the column alone: asked for once
+//   store(int64_t row, Column, T value)
+//   run(row, Column of the first, Pack<T, count>)  full runs of neighbouring columns, where `wide`
 #pragma once
 #include <cstdint>
 
@@ -201,24 +203,26 @@ __device__ void multiply_tile(int64_t m, int64_t n, int64_t row0, int64_t col0, 
 
   constexpr int kRunRows = kRun<T, kThreadRows>, kRunCols = kRun<T, kThreadCols>;
 #pragma unroll
-  for (int i = 0; i < kThreadRows; ++i) {
-    const int64_t row = row0 + (i / kRunRows * Tile::kDown + down) * kRunRows + i % kRunRows;
-    if (row >= m) continue;
+  for (int j = 0; j < kThreadCols; j += kRunCols) {
+    const int64_t col = col0 + (j / kRunCols * Tile::kAcross + across) * kRunCols;
+    const bool wide = store.wide && col + kRunCols <= n;
+    decltype(store.column(col)) column[kRunCols];
 #pragma unroll
-    for (int j = 0; j < kThreadCols; j += kRunCols) {
-      const int64_t col = col0 + (j / kRunCols * Tile::kAcross + across) * kRunCols;
+    for (int c = 0; c < kRunCols; ++c) column[c] = store.column(col + c);
+#pragma unroll
+    for (int i = 0; i < kThreadRows; ++i) {
+      const int64_t row = row0 + (i / kRunRows * Tile::kDown + down) * kRunRows + i % kRunRows;
+      if (row >= m) continue;
       Pack<T, kRunCols> run;
 #pragma unroll
       for (int c = 0; c < kRunCols; ++c) run.value[c] = sum[i][j + c];
-      if constexpr (requires { store.run(row, col, run); }) {
-        if (col + kRunCols <= n) {
-          store.run(row, col, run);
-          continue;
-        }
+      if (wide) {
+        store.run(row, column[0], run);
+        continue;
       }
 #pragma unroll
       for (int c = 0; c < kRunCols; ++c) {
-        if (col + c < n) store(row, col + c, run.value[c]);
+        if (col + c < n) store(row, column[c], run.value[c]);
       }
     }
   }
