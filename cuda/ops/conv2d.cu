@@ -99,26 +99,24 @@ struct ConvOp {
 using Forward = ConvOp<OneProduct>;
 using Transposed = ConvOp<TransposedPhases>;
 
-const Conv2dShape& shape_of(const void* shape) { return *static_cast<const Conv2dShape*>(shape); }
-
 }  // namespace
 
 int64_t conv2d_workspace(const void* shape) {
-  return Forward::workspace(shape_of(shape), shape_of(shape).y_size());
+  return Forward::workspace(conv_shape(shape), conv_shape(shape).y_size());
 }
 int64_t conv_transpose2d_workspace(const void* shape) {
-  return Transposed::workspace(shape_of(shape), shape_of(shape).x_size());
+  return Transposed::workspace(conv_shape(shape), conv_shape(shape).x_size());
 }
 
 void conv2d(Ctx& ctx, const void* shape, void* const* buffers, void* workspace) {
-  const Conv2dShape& s = shape_of(shape);
+  const Conv2dShape& s = conv_shape(shape);
   if (s.y_size() == 0) return;
   const auto run = s.dtype == DType::float32 ? Forward::run<float> : Forward::run<double>;
   run(context(ctx).stream, s, buffers, workspace, s.y_size(), s.K, s.P * s.Q);
 }
 
 void conv_transpose2d(Ctx& ctx, const void* shape, void* const* buffers, void* workspace) {
-  const Conv2dShape& s = shape_of(shape);
+  const Conv2dShape& s = conv_shape(shape);
   if (s.x_size() == 0) return;
   const auto run = s.dtype == DType::float32 ? Transposed::run<float> : Transposed::run<double>;
   run(context(ctx).stream, s, buffers, workspace, s.x_size(), s.C, s.H * s.W);

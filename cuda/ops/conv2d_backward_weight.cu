@@ -41,10 +41,8 @@ __global__ void sum_pixels(WeightProduct<Int> whole, int64_t n, DepthCut cut,
   }
 }
 
-const Conv2dShape& shape_of(const void* shape) { return *static_cast<const Conv2dShape*>(shape); }
-
 // Few channels, of dy and of x, leave tiles nearly empty.
-bool is_direct(const Conv2dShape& s) {
+bool sums_directly(const Conv2dShape& s) {
   const int64_t rows = s.K / s.groups, cols = s.C / s.groups * s.R * s.S;
   return !conv_is_small(s) ||
          filled(rows, SmallTile::kRows) * filled(cols, SmallTile::kCols) < kLeastFilled;
@@ -75,7 +73,7 @@ template <class T>
 void run(Stream stream, const Conv2dShape& s, void* const* buffers, void* workspace) {
   const auto *x = static_cast<const T*>(buffers[0]), *dy = static_cast<const T*>(buffers[1]);
   const ConvFinish<T> finish{static_cast<T*>(buffers[2]), nullptr, 1, 1};
-  if (!is_direct(s))
+  if (!sums_directly(s))
     return run_tiles<T, Along::depth>(stream, plan_of(s), WeightProduct<int>(s), dy, x, finish,
                                       workspace);
   conv_is_small(s) ? run_direct<T, int>(stream, s, dy, x, finish, workspace)
@@ -85,13 +83,13 @@ void run(Stream stream, const Conv2dShape& s, void* const* buffers, void* worksp
 }  // namespace
 
 int64_t conv2d_backward_weight_workspace(const void* shape) {
-  const Conv2dShape& s = shape_of(shape);
+  const Conv2dShape& s = conv_shape(shape);
   if (s.w_size() == 0) return 0;
-  return pieces_bytes(is_direct(s) ? cut_pixels(s) : plan_of(s).cut.depth, s.w_size(), s.dtype);
+  return pieces_bytes(sums_directly(s) ? cut_pixels(s) : plan_of(s).cut.depth, s.w_size(), s.dtype);
 }
 
 void conv2d_backward_weight(Ctx& ctx, const void* shape, void* const* buffers, void* workspace) {
-  const Conv2dShape& s = shape_of(shape);
+  const Conv2dShape& s = conv_shape(shape);
   if (s.w_size() == 0) return;
   const auto run_as = s.dtype == DType::float32 ? run<float> : run<double>;
   run_as(context(ctx).stream, s, buffers, workspace);

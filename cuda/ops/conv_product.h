@@ -14,6 +14,10 @@
 
 namespace dlx::cuda {
 
+inline const Conv2dShape& conv_shape(const void* shape) {
+  return *static_cast<const Conv2dShape*>(shape);
+}
+
 // Where one index of a matrix leads: plane after plane, a grid of rows x cols places in each.
 template <class Int>
 struct Places {
