@@ -1,0 +1,14 @@
+// Which mutation is on, and in which order the emulator runs: set from Python, by ctypes.
+#include "simt/mutants/mutant.h"
+
+#include "simt/emulator.h"
+
+#define VISIBLE __attribute__((visibility("default")))
+
+extern "C" {
+VISIBLE int dlx_mutation = 0;
+VISIBLE unsigned char dlx_mutation_reached[1 << 16] = {};
+VISIBLE void dlx_simt_schedule(int order, uint64_t seed) {
+  simt::schedule = {static_cast<simt::Order>(order), seed};
+}
+}
