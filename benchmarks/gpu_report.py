@@ -9,7 +9,6 @@ at least 20 counts. Rivals that allocate their results do so from a cache, dlx a
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import math
 import pathlib
@@ -288,35 +287,19 @@ ROWS = [
 ]  # fmt: skip
 
 
-class Events:
-    """Milliseconds between two points of a stream, by the driver: the same clock for both rivals.
-    Without a driver, as on the emulator, the time of the host."""
-
-    def __init__(self, emulated):
-        self.driver = None if emulated else ctypes.CDLL("libcuda.so.1")
-        if self.driver:
-            self.begin, self.end = ctypes.c_void_p(), ctypes.c_void_p()
-            for event in (self.begin, self.end):
-                self.check(self.driver.cuEventCreate(ctypes.byref(event), 0))
-
-    @staticmethod
-    def check(status):
-        if status:
-            raise RuntimeError(f"the CUDA driver answers {status}")
-
-    def time(self, call, stream):
-        if not self.driver:
-            start = time.perf_counter()
-            call()
-            dlx.cuda.synchronize()
-            return 1e3 * (time.perf_counter() - start)
-        self.check(self.driver.cuEventRecord(self.begin, ctypes.c_void_p(stream)))
+def milliseconds(call, event):
+    """Of one call, between two events of its library; by the host's clock without `event`."""
+    if event is None:
+        start = time.perf_counter()
         call()
-        self.check(self.driver.cuEventRecord(self.end, ctypes.c_void_p(stream)))
-        self.check(self.driver.cuEventSynchronize(self.end))
-        elapsed = ctypes.c_float()
-        self.check(self.driver.cuEventElapsedTime(ctypes.byref(elapsed), self.begin, self.end))
-        return elapsed.value
+        dlx.cuda.synchronize()
+        return 1e3 * (time.perf_counter() - start)
+    start, end = event(enable_timing=True), event(enable_timing=True)
+    start.record()
+    call()
+    end.record()
+    end.synchronize()
+    return start.elapsed_time(end)
 
 
 def host(result):
@@ -339,16 +322,16 @@ def compared(row, subject):
     assert all(np.isfinite(y).all() for y in results["dlx"]), row.name
 
 
-def measure(row, torch, events, small):
+def measure(row, torch, emulated, small):
     subject = row.make(torch, *(row.small if small else row.sizes))
     compared(row, subject)
-    streams = {"dlx": dlx.cuda.current_stream().cuda_stream if events.driver else None}
+    events = {} if emulated else {"dlx": dlx.cuda.Event}
     if torch is not None:
-        streams["PyTorch"] = torch.cuda.current_stream().cuda_stream
+        events["PyTorch"] = torch.cuda.Event
     times = {name: [] for name in subject.calls}
     for turn in range(3 + CALLS if not small else 3):
         for name, call in subject.calls.items():
-            took = events.time(call, streams[name])
+            took = milliseconds(call, events.get(name))
             if turn >= (3 if not small else 1):  # of warming up
                 times[name].append(took)
     medians = {name: statistics.median(t) for name, t in times.items()}
@@ -363,10 +346,10 @@ def measure(row, torch, events, small):
     }
 
 
-def attempted(row, torch, events, small):
+def attempted(row, torch, emulated, small):
     """Its figures, or why it has none: one row that fails does not lose the others."""
     try:
-        return measure(row, torch, events, small)
+        return measure(row, torch, emulated, small)
     except Exception as e:
         return {"row": row.name, "error": f"{type(e).__name__}: {e}".splitlines()[0][:300]}
 
@@ -409,12 +392,13 @@ def main():
     gpu = dlx.cuda.device_name()
     emulated = gpu.startswith("emulated")
     torch = None if emulated else import_torch()
-    events = Events(emulated)
     parts = []
     if arguments.parts and arguments.parts.exists():
         parts = [line.split("\t") for line in arguments.parts.read_text().splitlines()]
     rows = [
-        attempted(row, torch, events, arguments.small) for row in ROWS if arguments.only in row.name
+        attempted(row, torch, emulated, arguments.small)
+        for row in ROWS
+        if arguments.only in row.name
     ]
     report = {
         "gpu": gpu,

@@ -41,7 +41,9 @@ else
   part build 260 "$python" -m pip install --no-build-isolation --no-deps -C cmake.define.DLX_CUDA_ARCHS=native . ||
     exit 1
   # From here on the installed package: the folder of the sources holds no _core.
-  part tests 130 "$python" -m pytest -q -m cuda --maxfail=20 -p no:cacheprovider
+  several=()
+  ! "$python" -c 'import xdist' 2>/dev/null || several=(-n 8)
+  part tests 130 "$python" -m pytest -q -m cuda "${several[@]}" --maxfail=20 -p no:cacheprovider -p no:benchmark
   # The kernels of the emulator's own tests, which the tests have built by nvcc.
   if command -v compute-sanitizer >/dev/null; then
     for check in memcheck racecheck; do
