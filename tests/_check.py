@@ -40,6 +40,12 @@ def to_numpy(tensor):
     return np.array(tensor.cpu().numpy())
 
 
+def settle(device):
+    """Waits for a GPU, which tells what went wrong there: a wrong index is found later."""
+    if device != "cpu":
+        dlx.cuda.synchronize(device)
+
+
 def assert_bits(actual, expected, what):
     assert (actual.shape, actual.dtype) == (expected.shape, expected.dtype), what
     assert actual.tobytes() == expected.tobytes(), what

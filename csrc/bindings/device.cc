@@ -45,6 +45,7 @@ void bind_device(py::module_& m) {
   m.def("cuda_synchronize", [](int device) {
     const GilRelease release(true);
     backend().synchronize(gpu(device));
+    backend().tell_errors(gpu(device), nullptr, "at a synchronisation");
   });
   m.def("cuda_properties", [](int device) {
     const DeviceProperties p = backend().properties(gpu(device));

@@ -82,6 +82,7 @@ void bind_stream(py::module_& m) {
       .def("synchronize", [](const PythonStream& s) {
         const GilRelease release(true);
         streams().synchronize(s.get());
+        cuda_backend()->tell_errors(streams().device(s.get()), s.get(), "at a synchronisation");
       });
   py::class_<PythonEvent>(m, "Event", "A point in a stream's work.")
       .def(py::init<bool>())

@@ -60,8 +60,11 @@ struct DeviceBackend {
   void (*fill)(Device, void* to, uint8_t byte, int64_t bytes);
   // This thread launches kernels of the device from now on.
   void (*enter)(Device);
-  // Waits for all work, then takes what a kernel reported since the last call; false: nothing.
-  bool (*take_error)(Device, ErrorSlot*);
+  // Where the kernel of one launch that can fail reports. The shape is kept to explain it.
+  void* (*error_slot)(Device, const Op&, const void* shape, size_t shape_bytes);
+  // Throws what kernels of this thread's launches reported: to all streams, or to one. Waits for
+  // those. copy_to_host does it too.
+  void (*tell_errors)(Device, DeviceStream* only, const std::string& when);
   void (*synchronize)(Device);  // all its streams
   DeviceProperties (*properties)(Device);
   MemoryStats (*memory_stats)(Device);

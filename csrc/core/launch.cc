@@ -1,7 +1,9 @@
 #include "core/launch.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "core/allocator.h"
@@ -75,6 +77,14 @@ void launch_dense(Ctx& ctx, const Launch& call) {
   launch_bytes(ctx, {call.op, call.shape, call.shape_bytes, inputs, call.outputs});
 }
 
+bool launches_block() {
+  static const bool block = [] {
+    const char* set = std::getenv("DLX_LAUNCH_BLOCKING");
+    return set && std::string_view(set) == "1";
+  }();
+  return block;
+}
+
 }  // namespace
 
 Ctx& current_ctx() {
@@ -93,11 +103,14 @@ void remove_observer(Ctx& ctx, Observer* observer) {
   ctx.num_observers = static_cast<int>(end - ctx.observers);
 }
 
-void run_kernel(Ctx& ctx, const Op& op, const void* shape, void* const* buffers, Device device) {
+void run_kernel(Ctx& ctx, const Op& op, const void* shape, size_t shape_bytes, void* const* buffers,
+                Device device) {
   Kernel kernel = op.kernels[static_cast<int>(device.kind)];
   if (device.kind != DeviceKind::cpu) [[unlikely]] {
     DLX_CHECK_AS(std::runtime_error, kernel, op.name, ": has no kernel for cuda");
     cuda_backend()->enter(device);
+    if (op.can_fail)
+      ctx.error_on_device = cuda_backend()->error_slot(device, op, shape, shape_bytes);
   }
   ctx.device = device;
   std::optional<KeepThreads> keep;  // a workspace may be sized by their number
@@ -106,7 +119,13 @@ void run_kernel(Ctx& ctx, const Op& op, const void* shape, void* const* buffers,
   const int64_t workspace_bytes = workspace_of ? workspace_of(shape) : 0;
   Scratch workspace(device, workspace_bytes);
   kernel(ctx, shape, buffers, workspace.data);
-  if (op.can_fail && device.kind != DeviceKind::cpu) cuda_backend()->take_error(device, &ctx.error);
+  if (device.kind != DeviceKind::cpu) {
+    if (launches_block()) {
+      cuda_backend()->synchronize(device);
+      cuda_backend()->tell_errors(device, nullptr, "by its launch");
+    }
+    return;
+  }
   if (op.can_fail && ctx.error.filled.load(std::memory_order_relaxed)) [[unlikely]] {
     ctx.error.filled.store(false);
     throw std::out_of_range(op.explain(shape, ctx.error));
@@ -131,7 +150,7 @@ void launch_bytes(Ctx& ctx, const Launch& call) {
   for (Array* a : call.outputs) *next++ = a->data();
 
   for (int i = 0; i < ctx.num_observers; ++i) ctx.observers[i]->before(call);
-  run_kernel(ctx, call.op, call.shape, buffers, call.outputs[0]->device());
+  run_kernel(ctx, call.op, call.shape, call.shape_bytes, buffers, call.outputs[0]->device());
   for (int i = ctx.num_observers - 1; i >= 0; --i) ctx.observers[i]->after(call);
 }
 

@@ -101,6 +101,7 @@ constexpr int kMaxObservers = 4;
 struct Ctx {
   Device device;
   ErrorSlot error;
+  void* error_on_device = nullptr;  // where the kernel at hand reports, if it can fail on a GPU
   Observer* observers[kMaxObservers] = {};
   int num_observers = 0;
 };
@@ -125,8 +126,10 @@ void launch(Ctx& ctx, const Op& op, const Shape& shape, std::initializer_list<co
                      {outputs.begin(), outputs.size()}});
 }
 
-// Below the door: workspace, kernel, error slot. The replay of a recorded program calls this.
-void run_kernel(Ctx&, const Op&, const void* shape, void* const* buffers, Device);
+// Below the door: workspace, kernel, error slot. The replay of a recorded program calls this. On a
+// GPU errors are found later, when the host waits for it; at once under DLX_LAUNCH_BLOCKING=1.
+void run_kernel(Ctx&, const Op&, const void* shape, size_t shape_bytes, void* const* buffers,
+                Device);
 
 Array copy_of(Ctx&, const Array& a);  // dense row-major, by the op `copy`
 Array dense(Ctx&, const Array& a);    // `a` itself where it is dense row-major, else a copy

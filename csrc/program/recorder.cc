@@ -128,7 +128,8 @@ void Program::replay(int64_t steps, const std::vector<Feed>& feeds) {
     for (const Call& call : calls_) {
       buffers.clear();
       for (const Buffer& b : call.buffers) buffers.push_back(data[b.memory] + b.offset);
-      run_kernel(current_ctx(), *call.op, call.shape.data(), buffers.data(), call.device);
+      run_kernel(current_ctx(), *call.op, call.shape.data(), call.shape.size(), buffers.data(),
+                 call.device);
     }
     for (size_t i = 0; i < data.size(); ++i) data[i] += stride[i];
   }

@@ -3,6 +3,7 @@
 #include "core/device.h"
 #include "cuda/core/allocator.h"
 #include "cuda/core/context.h"
+#include "cuda/core/error_slots.h"
 #include "cuda/core/pinned.h"
 #include "cuda/core/uses.h"
 
@@ -13,17 +14,6 @@ namespace {
 Context& as_context(DeviceStream* s) { return *static_cast<Context*>(s); }
 Event as_event(DeviceEvent e) { return static_cast<Event>(e); }
 Stream foreign(uintptr_t s) { return reinterpret_cast<Stream>(s); }
-
-bool take_error(Device device, ErrorSlot* slot) {
-  Context& c = context_of(device);
-  ErrorReport report{};
-  copy(c.stream, &report, c.error, sizeof report, Copy::to_host);
-  synchronize(c.stream);
-  if (!report.filled) return false;
-  fill(c.stream, c.error, 0, sizeof report);
-  slot->report(report.row, report.value, report.limit);
-  return true;
-}
 
 // Frees run in destructors: what a broken device still refuses is let be.
 void release_storage(Storage& s) {
@@ -129,11 +119,18 @@ const DeviceBackend backend_of_cuda{
           cuda::Context& c = cuda::context_of(d);
           cuda::copy(c.stream, to, from, bytes, cuda::Copy::to_host);
           cuda::synchronize(c.stream);
+          cuda::tell_errors(c.device, message("at a later read of ", bytes, " bytes"));
         },
     .fill = [](Device d, void* to, uint8_t byte,
                int64_t bytes) { cuda::fill(cuda::context_of(d).stream, to, byte, bytes); },
     .enter = [](Device d) { cuda::set_device(cuda::context_of(d).device); },
-    .take_error = cuda::take_error,
+    .error_slot = [](Device d, const Op& op, const void* shape, size_t shape_bytes) -> void* {
+      return cuda::error_slot(cuda::context_of(d), op, shape, shape_bytes);
+    },
+    .tell_errors =
+        [](Device d, DeviceStream* only, const std::string& when) {
+          cuda::tell_errors(d.index, when, static_cast<cuda::Context*>(only));
+        },
     .synchronize = cuda::synchronize_all,
     .properties =
         [](Device d) {

@@ -32,10 +32,6 @@ Context* make_context(int device) {
   auto* c = new Context;
   c->device = device;
   c->stream = create_stream();
-  c->error = static_cast<ErrorReport*>(device_malloc(sizeof(ErrorReport)));
-  DLX_CHECK_AS(OutOfMemory, c->error, "out of memory on cuda:", device,
-               ": not even a stream can be made");
-  fill(c->stream, c->error, 0, sizeof(ErrorReport));
   return c;
 }
 

@@ -1,5 +1,5 @@
-// What a device keeps while dlx uses it: streams, each with the slot for the first error that a
-// kernel of it finds. A thread's kernels go to the stream that is current for it.
+// What a device keeps while dlx uses it: streams. A thread's kernels go to the stream that is current
+// for it.
 #pragma once
 #include "core/array.h"
 #include "core/launch.h"
@@ -7,17 +7,10 @@
 
 namespace dlx::cuda {
 
-// In device memory. Written once by the first thread that fails; the kernel clamps and goes on.
-struct ErrorReport {
-  int filled;
-  int64_t row, value, limit;
-};
-
 // Lives as long as the process: memory knows the streams that have used it.
 struct Context : DeviceStream {
   int device = 0;
   Stream stream = nullptr;
-  ErrorReport* error = nullptr;
 };
 
 // The current one of this thread; a device's first use makes its first. std::runtime_error where
@@ -31,5 +24,11 @@ void put_back_context(Context&);
 
 // What `later` gets from now on comes after what `earlier` has got until now.
 void order(const Context& earlier, const Context& later);
+
+// Where the kernels of this launch report: core/error_report.h.
+struct ErrorReport;
+inline ErrorReport* error_of(const Ctx& ctx) {
+  return static_cast<ErrorReport*>(ctx.error_on_device);
+}
 
 }  // namespace dlx::cuda

@@ -47,13 +47,13 @@ void one_hot(Ctx& ctx, const void* shape, void* const* buffers, void*) {
   const auto& s = *static_cast<const OneHotShape*>(shape);
   const auto* labels = static_cast<const int64_t*>(buffers[0]);
   const Context& c = context(ctx);
-  if (s.classes == 0) return check_between(c.stream, c.error, labels, s.n, 0, 0);
+  if (s.classes == 0) return check_between(c.stream, error_of(ctx), labels, s.n, 0, 0);
   if (s.n == 0) return;
   with_bits(size_of(s.dtype), [&]<class T>(T) {
     launch_grid<one_hot_pieces<T>>(
         blocks_for((s.n * s.classes * size_of(s.dtype) + kAccessBytes - 1) / kAccessBytes),
         kBlockThreads, 0, c.stream, s.n, s.classes, static_cast<T>(one_bits(s.dtype)), labels,
-        static_cast<T*>(buffers[1]), c.error);
+        static_cast<T*>(buffers[1]), error_of(ctx));
   });
 }
 

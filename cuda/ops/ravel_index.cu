@@ -39,7 +39,7 @@ void ravel_index(Ctx& ctx, const void* shape, void* const* buffers, void*) {
   IndexArrays indices{};
   for (int k = 0; k < s.count; ++k) indices.of[k] = static_cast<const int64_t*>(buffers[k]);
   launch_grid<ravel_elements>(blocks_for(n), kBlockThreads, 0, context(ctx).stream, s, indices,
-                              static_cast<int64_t*>(buffers[s.count]), n, context(ctx).error);
+                              static_cast<int64_t*>(buffers[s.count]), n, error_of(ctx));
 }
 
 }  // namespace dlx::cuda

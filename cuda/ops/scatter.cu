@@ -1,5 +1,6 @@
 // Moves 2 outer n inner elements and 3 n indices.
 #include "cuda/core/context.h"
+#include "cuda/core/error_report.h"
 #include "cuda/core/grid.h"
 #include "cuda/ops/index_range.h"
 #include "cuda/ops/row_lanes.h"
@@ -33,7 +34,7 @@ __global__ void scatter_rows(ScatterShape s, int lanes, const int64_t* __restric
                              const T* __restrict__ v, T* __restrict__ y,
                              const Position* __restrict__ last,
                              const ErrorReport* __restrict__ error) {
-  if (error->filled) return;  // an index is out of range: y stays as it was
+  if (error->place != 0) return;  // an index is out of range: y stays as it was
   for_each_row(s.outer * s.n, lanes, [&](int64_t row, int64_t lane) {
     const int64_t o = s.outer == 1 ? 0 : row / s.n, i = row - o * s.n;
     const int64_t l = wrap(indices[i], s.extent);
@@ -44,12 +45,12 @@ __global__ void scatter_rows(ScatterShape s, int lanes, const int64_t* __restric
 }
 
 template <class T>
-void launch_rows(const ScatterShape& s, void* const* buffers, const Position* last, Context& c) {
+void launch_rows(const ScatterShape& s, void* const* buffers, const Position* last, Ctx& ctx) {
   const int lanes = lanes_for(s.inner);
-  launch_grid<scatter_rows<T>>(blocks_for(s.outer * s.n * lanes), kBlockThreads, 0, c.stream, s,
-                               lanes, static_cast<const int64_t*>(buffers[0]),
-                               static_cast<const T*>(buffers[1]), static_cast<T*>(buffers[2]), last,
-                               c.error);
+  launch_grid<scatter_rows<T>>(
+      blocks_for(s.outer * s.n * lanes), kBlockThreads, 0, context(ctx).stream, s, lanes,
+      static_cast<const int64_t*>(buffers[0]), static_cast<const T*>(buffers[1]),
+      static_cast<T*>(buffers[2]), last, error_of(ctx));
 }
 
 }  // namespace
@@ -61,9 +62,9 @@ int64_t scatter_workspace(const void* shape) {
 
 void scatter(Ctx& ctx, const void* shape, void* const* buffers, void* workspace) {
   ScatterShape s = *static_cast<const ScatterShape*>(shape);
-  Context& c = context(ctx);
+  const Context& c = context(ctx);
   const auto* indices = static_cast<const int64_t*>(buffers[0]);
-  check_between(c.stream, c.error, indices, s.n, -s.extent, s.extent);
+  check_between(c.stream, error_of(ctx), indices, s.n, -s.extent, s.extent);
   if (s.outer * s.n * s.inner * s.extent == 0) return;
   auto* last = static_cast<Position*>(workspace);
   const dim3 blocks = blocks_for(s.n);
@@ -72,9 +73,9 @@ void scatter(Ctx& ctx, const void* shape, void* const* buffers, void* workspace)
                                    last);
   if (s.inner * s.element_bytes % kRowUnit == 0 && in_units(buffers[1]) && in_units(buffers[2])) {
     s.inner = s.inner * s.element_bytes / kRowUnit;
-    return launch_rows<uint4>(s, buffers, last, c);
+    return launch_rows<uint4>(s, buffers, last, ctx);
   }
-  with_bits(s.element_bytes, [&]<class T>(T) { launch_rows<T>(s, buffers, last, c); });
+  with_bits(s.element_bytes, [&]<class T>(T) { launch_rows<T>(s, buffers, last, ctx); });
 }
 
 }  // namespace dlx::cuda

@@ -43,7 +43,7 @@ void scatter_add(Ctx& ctx, const void* shape, void* const* buffers, void* worksp
   const auto& s = *static_cast<const ScatterAddShape*>(shape);
   const Context& c = context(ctx);
   const auto* indices = static_cast<const int64_t*>(buffers[1]);
-  check_between(c.stream, c.error, indices, s.n, -s.extent, s.extent);
+  check_between(c.stream, error_of(ctx), indices, s.n, -s.extent, s.extent);
   if (s.outer * s.extent * s.inner == 0) return;
   const auto [starts, order] = sort_positions(c.stream, indices, s.n, s.extent, workspace);
   const int lanes = lanes_for(s.inner);

@@ -34,7 +34,7 @@ void launch_rows(const TakeShape& s, int64_t low, void* const* buffers, Ctx& ctx
   launch_grid<take_rows<T>>(blocks_for(s.outer * s.n * lanes), kBlockThreads, 0,
                             context(ctx).stream, s, low, lanes, static_cast<const T*>(buffers[0]),
                             static_cast<const int64_t*>(buffers[1]), static_cast<T*>(buffers[2]),
-                            context(ctx).error);
+                            error_of(ctx));
 }
 
 // The same rows in units of 16 bytes; false where these do not lie so.
@@ -54,7 +54,7 @@ bool widen_rows(TakeShape& s, void* const* buffers) {
 // low <= index < L.
 void take_from(Ctx& ctx, TakeShape s, int64_t low, void* const* buffers) {
   if (s.outer * s.n * s.inner == 0)
-    return check_between(context(ctx).stream, context(ctx).error,
+    return check_between(context(ctx).stream, error_of(ctx),
                          static_cast<const int64_t*>(buffers[1]), s.n, low, s.extent);
   if (widen_rows(s, buffers)) return launch_rows<uint4>(s, low, buffers, ctx);
   with_bits(s.element_bytes, [&]<class T>(T) { launch_rows<T>(s, low, buffers, ctx); });
