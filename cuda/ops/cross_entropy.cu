@@ -120,7 +120,7 @@ void forward(Ctx& ctx, const CrossEntropyShape& s, void* const* buffers, void* w
         teams.blocks_for(s.positions()), kBlockThreads, 0, c.stream, teams, s,
         static_cast<const T*>(buffers[0]), static_cast<const int64_t*>(buffers[1]), weight, weights,
         s.reduction == LossReduction::none ? loss : nullptr, static_cast<T*>(out[1]),
-        static_cast<Labelled*>(workspace), c.error);
+        static_cast<Labelled*>(workspace), error_of(ctx));
   }
   add_labelled(s, loss, static_cast<double*>(out[2]), workspace, c.stream);
 }

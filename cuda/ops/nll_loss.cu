@@ -48,7 +48,7 @@ void forward(Ctx& ctx, const NllLossShape& s, void* const* buffers, void* worksp
                                 static_cast<const T*>(buffers[0]),
                                 static_cast<const int64_t*>(buffers[1]), weight,
                                 s.reduction == LossReduction::none ? loss : nullptr,
-                                static_cast<Labelled*>(workspace), c.error);
+                                static_cast<Labelled*>(workspace), error_of(ctx));
   }
   add_labelled(s, loss, static_cast<double*>(buffers[3 + s.weighted]), workspace, c.stream);
 }

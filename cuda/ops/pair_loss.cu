@@ -39,7 +39,7 @@ Pairs<T> pairs_of(Ctx& ctx, const PairLossShape& s, void* const* buffers) {
           nullptr,
           static_cast<T>(s.parameter),
           s.n,
-          context(ctx).error};
+          error_of(ctx)};
 }
 
 double divisor_of(const PairLossShape& s) {
