@@ -10,6 +10,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).parents[1]
 BUILD = ROOT / "build" / "emu"
+PACKAGE = BUILD / "python" / "dlx"  # links to the sources beside this build's _core
 
 
 def run(*command):
@@ -51,13 +52,12 @@ def build() -> pathlib.Path:
     """Brings build/emu up to date; the folder from which `import dlx` is this build."""
     if failed := make(["all"]):
         raise RuntimeError(f"the emulated device was not built:\n{failed[-6000:]}")
-    package = BUILD / "python" / "dlx"  # links to the sources beside this build's _core
-    shutil.rmtree(package, ignore_errors=True)
-    package.mkdir(parents=True)
+    shutil.rmtree(PACKAGE, ignore_errors=True)
+    PACKAGE.mkdir(parents=True)
     for path in [*(ROOT / "python" / "dlx").iterdir(), *BUILD.glob("_core*.so")]:
         if path.name != "__pycache__" and (path.parent == BUILD or "_core." not in path.name):
-            (package / path.name).symlink_to(path)
-    return package.parent
+            (PACKAGE / path.name).symlink_to(path)
+    return PACKAGE.parent
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import _emulated
+from _launches import Launches
 
 faulthandler.enable()
 
@@ -36,9 +37,11 @@ def wants_gpu(config):
 
 def pytest_configure(config):
     if is_emulated(config):
-        package = str(_emulated.build())
+        is_worker = hasattr(config, "workerinput")  # of pytest-xdist: it comes after the build
+        package = str(_emulated.PACKAGE.parent if is_worker else _emulated.build())
         sys.path.insert(0, package)
         os.environ["PYTHONPATH"] = package  # of the processes that tests start
+        config.pluginmanager.register(Launches())
 
 
 def pytest_generate_tests(metafunc):
@@ -62,7 +65,6 @@ def pytest_collection_modifyitems(config, items):
         others = [item for item in items if "device" not in item.fixturenames]
         items[:] = [item for item in items if "device" in item.fixturenames]
         config.hook.pytest_deselected(items=others)
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,5 @@
-// What a device keeps while dlx uses it: streams. A thread's kernels go to the stream that is current
-// for it.
+// What a device keeps while dlx uses it: streams. A thread's kernels go to the stream that is
+// current for it.
 #pragma once
 #include "core/array.h"
 #include "core/launch.h"
