@@ -97,16 +97,18 @@ isnan = _op("isnan", "whether x is NaN")
 
 
 # Steps: the derivative is 0, also at the jumps. Not a product with 0: that makes NaN of infinities.
+# Nothing is saved for it but shapes and dtypes.
 def _zero_by_first(g, y, *inputs):
-    return zeros_like(inputs[0])
+    return zeros_like(inputs[0], device=g.device)
 
 
 def _zero_by_second(g, y, *inputs):
-    return zeros_like(inputs[1])
+    return zeros_like(inputs[1], device=g.device)
 
 
 def _zero_jvp(tangents, y, *inputs):
-    return zeros_like(y)
+    moved = next(t for t in tangents if t is not None)
+    return zeros_like(y, device=moved.device)
 
 
 def _step(name, formula):
