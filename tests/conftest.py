@@ -76,3 +76,15 @@ def _reproducible():
     dlx.seed(0)
     yield
     dlx.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def _on_its_device(request):
+    """What a test of a device makes is there, unless it says otherwise."""
+    import dlx
+
+    if "device" not in request.fixturenames:
+        yield
+    else:
+        with dlx.device(request.getfixturevalue("device")):
+            yield
