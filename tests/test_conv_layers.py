@@ -51,7 +51,7 @@ def pair(name, torch, device):
     torch.manual_seed(0)
     theirs = getattr(torch.nn, kind)(*args, **kwargs, dtype=torch.float64)
     ours = getattr(nn, kind)(*args, **kwargs, dtype=dlx.float64, device=device)
-    ours.load_state_dict({key: value.numpy() for key, value in theirs.state_dict().items()})
+    ours.load_state_dict({key: value.cpu().numpy() for key, value in theirs.state_dict().items()})
     return theirs, ours, shape
 
 
@@ -73,7 +73,7 @@ def test_values_and_gradients_are_pytorchs(name, batch, device):
     found = [y, x.grad, *(p.grad for p in ours.parameters())]
     expected = [yt.detach(), xt.grad, *(p.grad for p in theirs.parameters())]
     for got, want in zip(found, expected, strict=True):
-        np.testing.assert_allclose(got.numpy(), want.numpy(), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(got.cpu().numpy(), want.cpu().numpy(), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -91,7 +91,7 @@ def test_a_layer_is_a_file(name, tmp_path, device):
     dlx.save(layer, tmp_path / "layer.dlx")
     for other in (dlx.load(tmp_path / "layer.dlx"), copy.deepcopy(layer)):
         assert type(other) is type(layer) and repr(other) == repr(layer)
-        assert other(x).numpy().tobytes() == layer(x).numpy().tobytes()
+        assert other(x).cpu().numpy().tobytes() == layer(x).cpu().numpy().tobytes()
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_layer_is_a_file(name, tmp_path, device):
 def test_weights_start_uniform_within_one_over_root_fan_in(layer, fan_in, device):
     bound = 1 / math.sqrt(fan_in)
     for p in layer(device).parameters():
-        u = np.sort(p.numpy().ravel() / bound)
+        u = np.sort(p.cpu().numpy().ravel() / bound)
         assert np.abs(u).max() <= 1
         # Kolmogorov-Smirnov against U(-1, 1): 1.95 / sqrt(n) is passed once in a thousand draws
         ranks = np.arange(1, u.size + 1) / u.size
@@ -130,7 +130,7 @@ def test_an_empty_batch_goes_through(device):
     for layer in (nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(3, 4, 3)):
         y = layer(x)
         y.sum().backward()
-        assert y.shape[:2] == (0, 4) and not layer.weight.grad.numpy().any()
+        assert y.shape[:2] == (0, 4) and not layer.weight.grad.cpu().numpy().any()
 
 
 # ---- output_size
@@ -141,11 +141,11 @@ def test_output_size_chooses_among_the_images(size, device):
     torch = pytest.importorskip("torch", reason="PyTorch is the oracle here")
     theirs = torch.nn.ConvTranspose2d(3, 4, 3, stride=2, padding=1, dtype=torch.float64)
     ours = nn.ConvTranspose2d(3, 4, 3, stride=2, padding=1, dtype=dlx.float64)
-    ours.load_state_dict({key: value.numpy() for key, value in theirs.state_dict().items()})
+    ours.load_state_dict({key: value.cpu().numpy() for key, value in theirs.state_dict().items()})
     x = np.random.default_rng(0).normal(size=(2, 3, 5, 5))
     sizes = [size, size] if isinstance(size, int) else list(size)
-    want = theirs(torch.tensor(x), output_size=sizes).detach().numpy()
-    got = ours(dlx.tensor(x, device=device), output_size=size).numpy()
+    want = theirs(torch.tensor(x), output_size=sizes).detach().cpu().numpy()
+    got = ours(dlx.tensor(x, device=device), output_size=size).cpu().numpy()
     np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
 
 
@@ -175,7 +175,7 @@ def test_a_lazy_layer_becomes_a_layer(n, single, device):
     dlx.seed(3)
     plain = plain_class(4, 6, 3, **options)
     assert type(lazy) is plain_class and repr(lazy) == repr(plain) and lazy.in_channels == 4
-    assert y.numpy().tobytes() == plain(x).numpy().tobytes()
+    assert y.cpu().numpy().tobytes() == plain(x).cpu().numpy().tobytes()
 
 
 def test_a_lazy_layer_loads_a_state_dict(device):
@@ -190,7 +190,7 @@ def test_a_lazy_layer_loads_a_state_dict(device):
     lazy.load_state_dict(source.state_dict())
     assert type(lazy) is nn.Conv2d and lazy.in_channels == 4
     x = dlx.random.normal((2, 4, 5, 5), device=device)
-    assert lazy(x).numpy().tobytes() == source(x).numpy().tobytes()
+    assert lazy(x).cpu().numpy().tobytes() == source(x).cpu().numpy().tobytes()
 
 
 def test_a_lazy_network_learns_its_sizes_from_summary(device, capsys):
@@ -289,6 +289,6 @@ def test_unflatten_undoes_flatten(device):
     x = dlx.random.normal((2, 3, 4, 5), device=device)
     for sizes in ((3, 4, 5), (3, -1, 5)):
         layer = nn.Unflatten(1, sizes)
-        assert layer(nn.Flatten()(x)).numpy().tobytes() == x.numpy().tobytes()
+        assert layer(nn.Flatten()(x)).cpu().numpy().tobytes() == x.cpu().numpy().tobytes()
     assert nn.Unflatten(-1, (5, 1))(x).shape == (2, 3, 4, 5, 1)
     assert repr(layer).startswith("Unflatten(dim=1, unflattened_size=(3, -1, 5))")

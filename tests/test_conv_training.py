@@ -27,8 +27,8 @@ def lenet(device):
 def digits():
     """Images (N, 1, 28, 28) and labels: each pixel of 8x8 is one of 3x3, within a border."""
     (x, y), _ = dlx.data.digits()
-    x = np.kron(x.numpy().reshape(-1, 1, 8, 8), np.ones((1, 1, 3, 3), np.float32))
-    return np.pad(x, ((0, 0), (0, 0), (2, 2), (2, 2))), y.numpy()
+    x = np.kron(x.cpu().numpy().reshape(-1, 1, 8, 8), np.ones((1, 1, 3, 3), np.float32))
+    return np.pad(x, ((0, 0), (0, 0), (2, 2), (2, 2))), y.cpu().numpy()
 
 
 class Training:
@@ -75,8 +75,8 @@ class Training:
     def everything(self):
         """Bits of weights and running statistics, of Adam's state, and of the generator."""
         state = self.optimizer.state_dict()["state"]
-        arrays = [value.numpy() for entry in state.values() for value in entry.values()]
-        arrays.append(dlx.random.get_state().numpy())
+        arrays = [value.cpu().numpy() for entry in state.values() for value in entry.values()]
+        arrays.append(dlx.random.get_state().cpu().numpy())
         return dlx.testing.weight_hash(self.model), [a.tobytes() for a in arrays]
 
 

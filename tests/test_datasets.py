@@ -291,8 +291,8 @@ def put(folder, files):
 def assert_split(split, pixels, labels):
     x, y = split
     assert x.dtype == dlx.float32 and y.dtype == dlx.int64
-    assert np.array_equal(x.numpy(), pixels.astype(np.float32) / np.float32(255))
-    assert np.array_equal(y.numpy(), labels)
+    assert np.array_equal(x.cpu().numpy(), pixels.astype(np.float32) / np.float32(255))
+    assert np.array_equal(y.cpu().numpy(), labels)
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
@@ -400,7 +400,7 @@ def test_mnist_is_mnist():
     assert (x.shape, y.shape) == ((60000, 1, 28, 28), (60000,))
     assert (xt.shape, yt.shape) == ((10000, 1, 28, 28), (10000,))
     assert y[:5].tolist() == [5, 0, 4, 1, 9] and yt[:5].tolist() == [7, 2, 1, 0, 4]
-    images = x.numpy()
+    images = x.cpu().numpy()
     assert images.min() == 0 and images.max() == 1
     assert round(float(images.mean()), 4) == 0.1307 and round(float(images.std()), 4) == 0.3081
 
@@ -409,9 +409,9 @@ def test_mnist_is_mnist():
 def test_fashion_mnist_is_fashion_mnist():
     (x, y), (xt, yt) = dlx.data.fashion_mnist()
     assert (x.shape, xt.shape) == ((60000, 1, 28, 28), (10000, 1, 28, 28))
-    assert np.bincount(y.numpy()).tolist() == [6000] * len(dlx.data.FASHION_CLASSES)
-    assert np.bincount(yt.numpy()).tolist() == [1000] * 10
-    assert round(float(x.numpy().mean()), 4) == 0.2860
+    assert np.bincount(y.cpu().numpy()).tolist() == [6000] * len(dlx.data.FASHION_CLASSES)
+    assert np.bincount(yt.cpu().numpy()).tolist() == [1000] * 10
+    assert round(float(x.cpu().numpy().mean()), 4) == 0.2860
 
 
 @real(*(f"cifar10/{name}" for name, _ in images._CIFAR10_SUBSET))
@@ -421,7 +421,7 @@ def test_cifar10_subset_is_cifar10():
     assert (y.shape, yt.shape) == ((10000,), (1000,))
     assert [dlx.data.CIFAR10_CLASSES[i] for i in y[:3].tolist()] == ["frog", "truck", "truck"]
     assert dlx.data.CIFAR10_CLASSES[yt[0].item()] == "cat"
-    assert x.numpy().min() == 0 and x.numpy().max() == 1
+    assert x.cpu().numpy().min() == 0 and x.cpu().numpy().max() == 1
 
 
 @real("cifar10/batches.meta.txt")

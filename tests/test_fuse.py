@@ -29,10 +29,12 @@ def assert_fused(model, fused, x, norms, tolerance=1e-5):
     kinds = [type(m).__name__ for m in fused.modules()]
     assert sum(k.startswith("BatchNorm") for k in kinds) == norms
     assert not any(m.training for m in fused.modules())
-    before = {k: np.array(v.numpy()) for k, v in model.state_dict().items()}
-    expected, y = model.eval()(x).numpy(), fused(x).numpy()
+    before = {k: np.array(v.cpu().numpy()) for k, v in model.state_dict().items()}
+    expected, y = model.eval()(x).cpu().numpy(), fused(x).cpu().numpy()
     assert np.max(np.abs(y - expected)) <= tolerance * np.max(np.abs(expected))
-    np.testing.assert_equal({k: np.array(v.numpy()) for k, v in model.state_dict().items()}, before)
+    np.testing.assert_equal(
+        {k: np.array(v.cpu().numpy()) for k, v in model.state_dict().items()}, before
+    )
 
 
 LAYERS = {

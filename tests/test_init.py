@@ -58,10 +58,10 @@ def test_there_are_pytorchs_names():
 
 def test_uniform_and_normal(device):
     x = weight(300, 100, device=device)
-    a = init.uniform_(x, -2.0, 4.0).numpy()
+    a = init.uniform_(x, -2.0, 4.0).cpu().numpy()
     assert a.min() >= -2 and a.max() < 4
     assert_moments(a, 1.0, 6 / math.sqrt(12))
-    assert_moments(init.normal_(x, 3.0, 0.5).numpy(), 3.0, 0.5)
+    assert_moments(init.normal_(x, 3.0, 0.5).cpu().numpy(), 3.0, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_uniform_and_normal(device):
 )
 def test_a_truncated_normal_has_the_moments_of_its_density(mean, std, a, b, device):
     x = weight(200, 100, dtype="float64", device=device)
-    values = init.trunc_normal_(x, mean, std, a, b).numpy()
+    values = init.trunc_normal_(x, mean, std, a, b).cpu().numpy()
     assert values.min() >= a and values.max() <= b
     low, high = max(a, mean - 12 * std), min(b, mean + 12 * std)
     low, high = (a, a + std) if a > mean + 20 * std else (low, high)
@@ -111,16 +111,16 @@ def test_the_fans_count_the_kernel(shape, device):
     x = weight(*shape, dtype="float64", device=device)
     fan_in, fan_out = torch.nn.init._calculate_fan_in_and_fan_out(torch.empty(shape))
     expected = math.sqrt(2 / (fan_in + fan_out)) * 1.5
-    assert_moments(init.xavier_normal_(x, 1.5).numpy(), 0, expected)
-    values = init.xavier_uniform_(x, 1.5).numpy()
+    assert_moments(init.xavier_normal_(x, 1.5).cpu().numpy(), 0, expected)
+    values = init.xavier_uniform_(x, 1.5).cpu().numpy()
     bound = expected * math.sqrt(3)
     assert 0.99 * bound < np.abs(values).max() <= bound
     assert_moments(values, 0, expected)
     for mode, fan in (("fan_in", fan_in), ("fan_out", fan_out)):
         for nonlinearity, gain in (("relu", math.sqrt(2)), ("tanh", 5 / 3), ("leaky_relu", 2**0.5)):
-            values = init.kaiming_normal_(x, mode=mode, nonlinearity=nonlinearity).numpy()
+            values = init.kaiming_normal_(x, mode=mode, nonlinearity=nonlinearity).cpu().numpy()
             assert_moments(values, 0, gain / math.sqrt(fan))
-            values = init.kaiming_uniform_(x, mode=mode, nonlinearity=nonlinearity).numpy()
+            values = init.kaiming_uniform_(x, mode=mode, nonlinearity=nonlinearity).cpu().numpy()
             bound = gain * math.sqrt(3 / fan)
             assert 0.99 * bound < np.abs(values).max() <= bound
 
@@ -145,7 +145,9 @@ def test_an_empty_weight_is_left_alone(device):
 
 @pytest.mark.parametrize("shape", [(3, 5), (5, 3), (1, 1)])
 def test_eye(shape, device):
-    np.testing.assert_array_equal(init.eye_(weight(*shape, device=device)).numpy(), np.eye(*shape))
+    np.testing.assert_array_equal(
+        init.eye_(weight(*shape, device=device)).cpu().numpy(), np.eye(*shape)
+    )
 
 
 @pytest.mark.parametrize(
@@ -154,9 +156,9 @@ def test_eye(shape, device):
 )
 def test_dirac_is_pytorchs(shape, groups, device):
     torch = pytest.importorskip("torch")
-    expected = torch.nn.init.dirac_(torch.empty(shape), groups).numpy()
+    expected = torch.nn.init.dirac_(torch.empty(shape), groups).cpu().numpy()
     x = init.uniform_(weight(*shape, device=device))
-    np.testing.assert_array_equal(init.dirac_(x, groups).numpy(), expected)
+    np.testing.assert_array_equal(init.dirac_(x, groups).cpu().numpy(), expected)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_dirac_is_pytorchs(shape, groups, device):
 )
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-14)])
 def test_orthogonal(shape, dtype, tolerance, device):
-    x = init.orthogonal_(weight(*shape, dtype=dtype, device=device), gain=3.0).numpy()
+    x = init.orthogonal_(weight(*shape, dtype=dtype, device=device), gain=3.0).cpu().numpy()
     q = x.reshape(shape[0], -1).astype(np.float64) / 3
     product = q @ q.T if q.shape[0] <= q.shape[1] else q.T @ q
     assert np.abs(product - np.eye(len(product))).max() <= tolerance * math.sqrt(len(product))
@@ -174,15 +176,15 @@ def test_orthogonal(shape, dtype, tolerance, device):
 def test_orthogonal_is_the_q_of_a_normal_matrix():
     """With R's diagonal positive, which makes it uniform (Mezzadri 2007)."""
     state = dlx.random.get_state()
-    x = init.orthogonal_(weight(70, 40, dtype="float64")).numpy()
+    x = init.orthogonal_(weight(70, 40, dtype="float64")).cpu().numpy()
     dlx.random.set_state(state)
-    q, r = np.linalg.qr(dlx.random.normal((70, 40), dtype="float64").numpy())
+    q, r = np.linalg.qr(dlx.random.normal((70, 40), dtype="float64").cpu().numpy())
     np.testing.assert_allclose(x, q * np.sign(np.diag(r)), atol=1e-12)
 
 
 def test_orthogonal_matrices_have_no_direction():
     """The determinant of a 1 x 1 is a fair sign; entries of a 4 x 4 have mean 0, variance 1/4."""
-    values = np.array([init.orthogonal_(weight(4, 4)).numpy() for _ in range(400)])
+    values = np.array([init.orthogonal_(weight(4, 4)).cpu().numpy() for _ in range(400)])
     assert np.abs(values.mean(axis=0)).max() <= 4.5 * 0.5 / math.sqrt(400)
     assert np.abs(values.var(axis=0) - 0.25).max() <= 0.08
     signs = [init.orthogonal_(weight(1, 1)).item() for _ in range(200)]
@@ -190,7 +192,7 @@ def test_orthogonal_matrices_have_no_direction():
 
 
 def test_sparse(device):
-    x = init.sparse_(weight(50, 40, device=device), 0.31, std=2.0).numpy()
+    x = init.sparse_(weight(50, 40, device=device), 0.31, std=2.0).cpu().numpy()
     assert ((x == 0).sum(axis=0) == math.ceil(0.31 * 50)).all()
     assert len({tuple(column) for column in (x == 0).T}) == 40
     assert_moments(x[x != 0], 0, 2.0)

@@ -52,10 +52,10 @@ def test_every_parameter_learns_and_the_count_is_the_documented_one(name, device
     assert parameters(model) == count
     x = dlx.random.uniform((3, *row), device=device)
     y = model(x)
-    assert y.shape == (3, *output) and np.isfinite(y.numpy()).all()
+    assert y.shape == (3, *output) and np.isfinite(y.cpu().numpy()).all()
     (y * dlx.random.normal(y.shape, device=device)).sum().backward()
     for key, p in model.named_parameters():
-        assert np.isfinite(p.grad.numpy()).all() and p.grad.numpy().any(), key
+        assert np.isfinite(p.grad.cpu().numpy()).all() and p.grad.cpu().numpy().any(), key
 
 
 @pytest.mark.parametrize(
@@ -81,16 +81,16 @@ def test_a_state_comes_back(name, tmp_path, device):
     x = dlx.random.uniform((2, *row), device=device)
     model.to(device)(x)  # moves the running statistics
     model.eval(), other.to(device).eval(), third.to(device).eval()
-    y = model(x).numpy().tobytes()
-    assert other(x).numpy().tobytes() != y, "models are drawn anew"
+    y = model(x).cpu().numpy().tobytes()
+    assert other(x).cpu().numpy().tobytes() != y, "models are drawn anew"
     other.load_state_dict(model.state_dict())
     model.save(tmp_path / "state.dlx")
     third.load_state(tmp_path / "state.dlx")
-    assert other(x).numpy().tobytes() == third(x).numpy().tobytes() == y
+    assert other(x).cpu().numpy().tobytes() == third(x).cpu().numpy().tobytes() == y
     if isinstance(model, nn.Sequential):
         dlx.save(model, tmp_path / "model.dlx")
         back = dlx.load(tmp_path / "model.dlx")
-        assert repr(back) == repr(model) and back(x).numpy().tobytes() == y
+        assert repr(back) == repr(model) and back(x).cpu().numpy().tobytes() == y
     else:
         with pytest.raises(TypeError, match=r"a ResNet, not a class of dlx\.nn"):
             dlx.save(model, tmp_path / "model.dlx")
@@ -176,16 +176,16 @@ def test_shortcuts_of_resnet_are_option_a(device):
     block = models.BasicBlock(2, 6, stride=2).to(device)
     nn.init.zeros_(block.bn2.weight)
     x = dlx.random.uniform((2, 2, 5, 4), device=device)
-    y = block(x).numpy()
+    y = block(x).cpu().numpy()
     assert y.shape == (2, 6, 3, 2)
-    np.testing.assert_array_equal(y[:, 2:4], x.numpy()[:, :, ::2, ::2])
+    np.testing.assert_array_equal(y[:, 2:4], x.cpu().numpy()[:, :, ::2, ::2])
     assert not y[:, :2].any() and not y[:, 4:].any()
 
 
 def test_resnet_starts_from_hes_distribution():
     """Variance 2 / fan_in; the mean of squares of n draws strays by sqrt(2 / n), here 5 times."""
     for name, p in models.resnet(20).named_parameters():
-        values = p.numpy().astype(np.float64)
+        values = p.cpu().numpy().astype(np.float64)
         if values.ndim > 1:
             variance = 2 / math.prod(values.shape[1:])
             assert abs(np.mean(values**2) / variance - 1) < 5 * math.sqrt(2 / values.size), name
@@ -194,7 +194,7 @@ def test_resnet_starts_from_hes_distribution():
 def test_dcgan_starts_from_radfords_distribution():
     for model in models.dcgan(image_size=32):
         for name, p in model.named_parameters():
-            values = p.numpy().astype(np.float64)
+            values = p.cpu().numpy().astype(np.float64)
             if name.endswith("bias"):
                 assert not values.any(), name
                 continue
@@ -205,9 +205,9 @@ def test_dcgan_starts_from_radfords_distribution():
 
 def test_images_of_generator_and_autoencoder_stay_in_their_range(device):
     z = dlx.random.normal((4, 100), device=device) * 50
-    assert np.abs(models.dcgan()[0].to(device)(z).numpy()).max() <= 1
+    assert np.abs(models.dcgan()[0].to(device)(z).cpu().numpy()).max() <= 1
     y = models.conv_autoencoder(3).to(device)(dlx.random.normal((4, 3, 28, 28), device=device))
-    assert y.numpy().min() >= 0 and y.numpy().max() <= 1
+    assert y.cpu().numpy().min() >= 0 and y.cpu().numpy().max() <= 1
 
 
 def test_the_code_of_the_autoencoder(device):

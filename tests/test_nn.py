@@ -32,7 +32,7 @@ def mlp(device):
 
 
 def equal(a, b):
-    return a.dtype == b.dtype and np.array_equal(a.numpy(), b.numpy())
+    return a.dtype == b.dtype and np.array_equal(a.cpu().numpy(), b.cpu().numpy())
 
 
 class Block(nn.Module):
@@ -126,9 +126,9 @@ def test_parameter(device):
     value = normal(device, 3)
     param = nn.Parameter(value)
     assert isinstance(param, dlx.Tensor) and param.requires_grad and param.grad is None
-    before = param.numpy().copy()
+    before = param.cpu().numpy().copy()
     value[0] = 7.0
-    assert np.array_equal(param.numpy(), before)
+    assert np.array_equal(param.cpu().numpy(), before)
     assert not nn.Parameter(value, requires_grad=False).requires_grad
     assert nn.Parameter([1.0, 2.0]).shape == (2,)
     assert type(param * 2) is dlx.Tensor
@@ -159,7 +159,7 @@ def test_load_state_dict_round_trip(device, numpy):
     source, target = Block(device), Block(device)
     hold = target.first.weight
     state = source.state_dict()
-    mapping = {key: t.numpy() for key, t in state.items()} if numpy else state
+    mapping = {key: t.cpu().numpy() for key, t in state.items()} if numpy else state
     assert tuple(target.load_state_dict(mapping)) == ([], [])
     assert all(equal(a, b) for a, b in zip(target.state_dict().values(), state.values()))
     assert target.first.weight is hold and hold.requires_grad and hold.is_leaf
@@ -220,10 +220,10 @@ def test_state_dict_has_pytorchs_keys_and_order(device):
 
     theirs, ours = Theirs(), Block(device)
     assert list(ours.state_dict()) == list(theirs.state_dict())
-    ours.load_state_dict({key: value.numpy() for key, value in theirs.state_dict().items()})
+    ours.load_state_dict({key: value.cpu().numpy() for key, value in theirs.state_dict().items()})
     x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
-    y = ours(dlx.tensor(x, device=device)).numpy()
-    expected = theirs(torch.tensor(x)).detach().numpy()
+    y = ours(dlx.tensor(x, device=device)).cpu().numpy()
+    expected = theirs(torch.tensor(x)).detach().cpu().numpy()
     # 9 products and sums, each term below 4 in magnitude
     assert np.max(np.abs(y - expected)) <= 4 * 9 * np.finfo(np.float32).eps * 4
 
@@ -516,7 +516,7 @@ def test_linear(device):
 
 def test_linear_starts_with_pytorchs_distribution(device):
     layer = nn.Linear(400, 300, device=device)
-    for values in (layer.weight.numpy().ravel(), layer.bias.numpy()):
+    for values in (layer.weight.cpu().numpy().ravel(), layer.bias.cpu().numpy()):
         assert np.max(np.abs(values)) <= 1 / math.sqrt(400)
         assert np.max(np.abs(values)) >= 0.98 / math.sqrt(400)
         # uniform on ±k: variance k²/3; the sample's relative error is ~ sqrt(0.8 / n)
@@ -549,7 +549,7 @@ def test_lazy_linear_becomes_linear(device):
     assert model(normal(device, 5, 2, 3)).shape == (5, 2)
     assert type(hold) is nn.Linear and hold.in_features == 6
     assert hold.weight.shape == (4, 6) and hold.bias.shape == (4,)
-    assert np.max(np.abs(hold.weight.numpy())) <= 1 / math.sqrt(6)
+    assert np.max(np.abs(hold.weight.cpu().numpy())) <= 1 / math.sqrt(6)
     names = ["1.weight", "1.bias", "2.weight", "2.bias"]
     assert list(model.state_dict()) == names
     assert repr(hold).startswith("Linear(in_features=6, out_features=4, bias=True)")
@@ -630,14 +630,14 @@ def test_activations_are_their_functions(device):
 def test_dropout(device):
     x = dlx.ones((100, 100), device=device)
     layer = nn.Dropout(0.25)
-    y = layer(x).numpy()
+    y = layer(x).cpu().numpy()
     assert set(np.unique(y)) == {np.float32(0), np.float32(1 / 0.75)}
     # 10 000 draws: standard deviation of the share of zeros is 0.0043
     assert abs(np.mean(y == 0) - 0.25) <= 5 * 0.0044
-    assert not np.array_equal(layer(x).numpy(), y)
+    assert not np.array_equal(layer(x).cpu().numpy(), y)
     assert equal(layer.eval()(x), x)
     assert equal(F.dropout(x, 0.5, False), x)
-    assert layer.train() and np.all(nn.Dropout(1.0)(x).numpy() == 0)
+    assert layer.train() and np.all(nn.Dropout(1.0)(x).cpu().numpy() == 0)
     assert equal(nn.Dropout(0.0)(x), x)
     for p in (-0.1, 1.5, math.nan):
         with pytest.raises(ValueError, match=f"p must be between 0 and 1, got {p}"):
@@ -651,7 +651,7 @@ def test_dropout_passes_the_gradient_of_what_it_kept(device):
     x.requires_grad = True
     y = nn.Dropout(0.5)(x)
     y.sum().backward()
-    assert np.array_equal(x.grad.numpy(), y.numpy())
+    assert np.array_equal(x.grad.cpu().numpy(), y.cpu().numpy())
 
 
 # ---- Losses
@@ -681,10 +681,12 @@ def test_cross_entropy_is_pytorchs(device, reduction, smoothing, weighted, ignor
     )
     z = torch.tensor(LOGITS, requires_grad=True)
     expected = theirs(z, torch.tensor(LABELS))
-    np.testing.assert_allclose(loss.numpy(), expected.detach().numpy(), rtol=1e-14, atol=1e-14)
+    np.testing.assert_allclose(
+        loss.cpu().numpy(), expected.detach().cpu().numpy(), rtol=1e-14, atol=1e-14
+    )
     loss.sum().backward()
     expected.sum().backward()
-    np.testing.assert_allclose(x.grad.numpy(), z.grad.numpy(), rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(x.grad.cpu().numpy(), z.grad.cpu().numpy(), rtol=1e-13, atol=1e-14)
 
 
 def test_cross_entropy_names_a_label_out_of_range(device):
@@ -706,7 +708,7 @@ def test_mse_loss(device, reduction):
     )
     square = (x - target) ** 2
     expected = {"mean": square.mean(), "sum": square.sum(), "none": square}[reduction]
-    np.testing.assert_allclose(y.numpy(), expected, rtol=1e-14)
+    np.testing.assert_allclose(y.cpu().numpy(), expected, rtol=1e-14)
 
 
 def test_mse_loss_does_not_broadcast(device):
@@ -729,10 +731,10 @@ def test_kaiming_uniform(device):
     w = dlx.zeros((50, 20, 3, 3), device=device)
     assert nn.init.kaiming_uniform_(w, nonlinearity="relu") is w
     bound = math.sqrt(2) * math.sqrt(3 / 180)
-    assert 0.98 * bound <= np.max(np.abs(w.numpy())) <= bound
+    assert 0.98 * bound <= np.max(np.abs(w.cpu().numpy())) <= bound
     nn.init.kaiming_uniform_(w, mode="fan_out", nonlinearity="linear")
     bound = math.sqrt(3 / 450)
-    assert 0.98 * bound <= np.max(np.abs(w.numpy())) <= bound
+    assert 0.98 * bound <= np.max(np.abs(w.cpu().numpy())) <= bound
     with pytest.raises(ValueError, match=r"at least 2 dimensions.*tensor=\(3,\)"):
         nn.init.kaiming_uniform_(dlx.zeros((3,), device=device))
     with pytest.raises(ValueError, match="'fan_in' or 'fan_out', got 'both'"):
@@ -743,7 +745,7 @@ def test_uniform_keeps_a_parameter_a_leaf(device):
     p = nn.Parameter(dlx.zeros((1000,), device=device))
     assert nn.init.uniform_(p, 2.0, 3.0) is p
     assert p.is_leaf and p.requires_grad
-    assert 2.0 <= p.numpy().min() < 2.05 and 2.95 < p.numpy().max() <= 3.0
+    assert 2.0 <= p.cpu().numpy().min() < 2.05 and 2.95 < p.cpu().numpy().max() <= 3.0
 
 
 def test_calculate_gain_is_pytorchs():

@@ -23,13 +23,13 @@ def models(dtype):
     ours = nn.Sequential(
         nn.Linear(64, 48), nn.ReLU(), nn.Linear(48, 24), nn.Tanh(), nn.Linear(24, 10)
     ).to(dtype=dtype)
-    ours.load_state_dict({k: v.numpy() for k, v in theirs.state_dict().items()})
+    ours.load_state_dict({k: v.cpu().numpy() for k, v in theirs.state_dict().items()})
     return theirs, ours
 
 
 def losses(theirs, ours, dtype, steps):
     (x, y), _ = dlx.data.digits()
-    x, y = x.numpy().reshape(-1, 64).astype(dtype), y.numpy()
+    x, y = x.cpu().numpy().reshape(-1, 64).astype(dtype), y.cpu().numpy()
     rng = np.random.default_rng(1)
     their_adam = torch.optim.Adam(theirs.parameters(), lr=1e-3)
     our_adam = optim.Adam(ours.parameters(), lr=1e-3)
@@ -68,12 +68,12 @@ def test_weights_saved_by_pytorch_load_unchanged(device, tmp_path):
     safetensors.save_file(theirs.state_dict(), str(path))
     loaded = dlx.load(path)
     for key, value in theirs.state_dict().items():
-        assert loaded[key].numpy().tobytes() == value.numpy().tobytes()
+        assert loaded[key].cpu().numpy().tobytes() == value.cpu().numpy().tobytes()
     ours.load_state_dict(loaded)
     x = np.random.default_rng(2).standard_normal((50, 64), dtype=np.float32)
     with torch.no_grad():
-        expected = theirs(torch.from_numpy(x)).numpy()
-    got = ours(dlx.tensor(x)).numpy()
+        expected = theirs(torch.from_numpy(x)).cpu().numpy()
+    got = ours(dlx.tensor(x)).cpu().numpy()
     scale = np.abs(expected).max()
     assert np.abs(got - expected).max() <= 1e-5 * scale
 
