@@ -80,11 +80,11 @@ def _reproducible():
 
 @pytest.fixture(autouse=True)
 def _on_its_device(request):
-    """What a test of a device makes is there, unless it says otherwise."""
+    """Under the marker on_its_device, what a test of a device makes is there."""
     import dlx
 
-    if "device" not in request.fixturenames:
-        yield
-    else:
+    if request.node.get_closest_marker("on_its_device") and "device" in request.fixturenames:
         with dlx.device(request.getfixturevalue("device")):
             yield
+    else:
+        yield

@@ -10,6 +10,8 @@ import pytest
 
 import dlx
 
+pytestmark = pytest.mark.on_its_device
+
 F64 = "float64"
 
 

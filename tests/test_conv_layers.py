@@ -11,6 +11,8 @@ import pytest
 import dlx
 from dlx import nn
 
+pytestmark = pytest.mark.on_its_device
+
 # class, arguments, input shape with batch
 LAYERS = {
     "1d": ("Conv1d", (4, 6, 3), {}, (3, 4, 9)),

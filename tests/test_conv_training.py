@@ -11,6 +11,8 @@ import dlx
 from dlx import _core, models, nn, optim
 from dlx.nn import functional as F
 
+pytestmark = pytest.mark.on_its_device
+
 STEPS = 12
 
 

@@ -26,6 +26,8 @@ import pytest
 import dlx
 from dlx.data import download, images
 
+pytestmark = pytest.mark.on_its_device
+
 NAME, PAYLOAD = "file.gz", bytes(range(256)) * 400
 DIGEST = hashlib.sha256(PAYLOAD).hexdigest()
 

@@ -8,6 +8,8 @@ import pytest
 import dlx
 from dlx import nn
 
+pytestmark = pytest.mark.on_its_device
+
 
 def trained(model, *shape, dtype="float32", device="cpu", seed=0):
     """The model after some batches, with weights and biases of the norms away from 1 and 0."""

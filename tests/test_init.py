@@ -11,6 +11,8 @@ import dlx
 from dlx import nn
 from dlx.nn import init
 
+pytestmark = pytest.mark.on_its_device
+
 NAMES = [name for name in init.__all__ if name.endswith("_")]
 OTHERS = {"constant_": (0.5,), "sparse_": (0.3,)}
 

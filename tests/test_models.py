@@ -12,6 +12,8 @@ import pytest
 import dlx
 from dlx import models, nn
 
+pytestmark = pytest.mark.on_its_device
+
 # name -> model, shape of one row, shape of its output, parameters
 ZOO = {
     "lenet5": (models.lenet5, (1, 28, 28), (10,), 61_706),

@@ -17,6 +17,8 @@ from _check import settle
 from dlx import nn
 from dlx.nn import functional as F
 
+pytestmark = pytest.mark.on_its_device
+
 
 def normal(device, *shape, dtype="float32"):
     return dlx.random.normal(shape, dtype=dtype, device=device)

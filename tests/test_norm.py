@@ -9,6 +9,8 @@ import dlx
 from dlx import _core, nn, optim
 from dlx.nn import functional as F
 
+pytestmark = pytest.mark.on_its_device
+
 SHAPES = {"1d": (9, 5), "1d-length": (4, 5, 7), "2d": (3, 5, 6, 4), "2d-large": (2, 5, 30, 20)}
 OPTIONS = {
     "default": {},

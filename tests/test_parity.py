@@ -10,6 +10,8 @@ from dlx import models as zoo
 from dlx import nn, optim
 from dlx._bench import steps
 
+pytestmark = pytest.mark.on_its_device
+
 torch = pytest.importorskip("torch", reason="PyTorch is the oracle here")
 
 
