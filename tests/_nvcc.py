@@ -1,10 +1,12 @@
 """cuda/*.cu compiled by nvcc, each file once for all tests, and what the generated code is like.
 
-`python tests/_nvcc.py` writes the budget of registers anew (tests/registers.txt).
+`python tests/_nvcc.py` writes the budget of registers anew (tests/registers.txt);
+`python tests/_nvcc.py compile` only compiles.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import os
@@ -21,8 +23,6 @@ BUILD = ROOT / "build" / "nvcc"
 BUDGET = pathlib.Path(__file__).with_name("registers.txt")
 SOURCES = sorted((ROOT / "cuda").rglob("*.cu"))
 ARCHS = ("sm_80", "sm_90a", "sm_100")
-# The rows of pointwise.h on nine dtypes take minutes: their code is looked at for one GPU.
-ONE_ARCH = {"map": ("sm_90a",)}
 # As cmake/cuda.cmake has them.
 FLAGS = [
     *("-std=c++20", "-O3", "-fmad=false", "--expt-relaxed-constexpr", "--diag-suppress=186"),
@@ -57,10 +57,6 @@ def name_of(symbol):
     return name
 
 
-def archs_of(source):
-    return ONE_ARCH.get(source.stem, ARCHS)
-
-
 def included(source, seen):
     """Every file of the repository that `source` includes, itself first."""
     if source in seen:
@@ -75,7 +71,7 @@ def included(source, seen):
 
 def compile(source, folder=BUILD):
     """(object, what nvcc said), from the cache where neither a file nor the compiler changed."""
-    codes = [f"-gencode=arch=compute_{a[3:]},code={a}" for a in archs_of(source)]
+    codes = [f"-gencode=arch=compute_{a[3:]},code={a}" for a in ARCHS]
     version = subprocess.run(["nvcc", "--version"], capture_output=True, check=True).stdout
     state = hashlib.sha1(version + " ".join(FLAGS + codes).encode())
     for text in included(source, {}).values():
@@ -141,8 +137,9 @@ def tool(name):
     return shutil.which(name)
 
 
+@functools.cache
 def machine_code(path, arch):
-    """{symbol: the instructions} of an object's kernels."""
+    """{symbol: the instructions there are, as "LDG.E.128"} of an object's kernels."""
     env = os.environ | {"PATH": f"{pathlib.Path(tool('nvdisasm')).parent}:{os.environ['PATH']}"}
     listing = subprocess.run(
         [str(tool("cuobjdump")), "-sass", "-arch", arch, str(path)],
@@ -152,7 +149,11 @@ def machine_code(path, arch):
         text=True,
     ).stdout
     parts = re.split(r"^\s*Function : (\w+)$", listing, flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
+    instruction = re.compile(r"^\s*/\*[0-9a-f]+\*/\s+(?:@!?\w+\s+)?([A-Z][\w.]*)", re.MULTILINE)
+    return {
+        symbol: set(instruction.findall(code))
+        for symbol, code in zip(parts[1::2], parts[2::2], strict=True)
+    }
 
 
 def budget():
@@ -161,9 +162,13 @@ def budget():
     return {line.rsplit(None, 1)[0]: int(line.rsplit(None, 1)[1]) for line in lines}
 
 
-def main():
+def main(arguments):
+    compiled = compile_all()
+    failed = [str(e) for e in compiled.values() if isinstance(e, Exception)]
+    if failed or arguments == ["compile"]:
+        return "\n".join(failed) or 0
     most = {}
-    for source, (_, said) in compile_all().items():
+    for source, (_, said) in compiled.items():
         for kernel in kernels_of(source, said):
             most[kernel.family] = max(most.get(kernel.family, 0), kernel.registers)
     lines = [f"{family} {-(-count // 8) * 8}" for family, count in sorted(most.items())]
@@ -173,7 +178,8 @@ def main():
         "# `python tests/_nvcc.py`.",
     ]
     BUDGET.write_text("\n".join(head + lines) + "\n")
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

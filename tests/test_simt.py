@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import pathlib
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -59,28 +57,3 @@ def test_kernels_keep_the_rules_by_which_the_emulator_runs_them():
         text = re.sub(r"//.*", "", source.read_text())
         if source.parent.name != "core":
             assert not re.search(r"<<<|\b__shared__\b|\basm\b|cuda_runtime", text), source.name
-
-
-@pytest.mark.parametrize("source", [s for s in SOURCES if s.stem != "map"], ids=lambda s: s.stem)
-def test_nvcc_compiles(source, tmp_path):
-    nvcc = shutil.which("nvcc")
-    if nvcc is None:
-        pytest.skip("nvcc is not installed")
-    flags = (
-        "-std=c++20 -O3 -fmad=false --expt-relaxed-constexpr --diag-suppress=186 -DDLX_WITH_CUDA=1"
-    )
-    includes = [f"-I{ROOT}", f"-I{ROOT / 'csrc'}", f"-I{ROOT / 'tests'}"]
-    out = pathlib.Path(tmp_path, "kernels.o")
-    run(
-        nvcc,
-        *flags.split(),
-        "-arch=sm_80",
-        "--Werror=all-warnings",
-        *includes,
-        "-c",
-        source,
-        "-o",
-        out,
-        timeout=300,
-    )
-    assert out.stat().st_size

@@ -1,5 +1,5 @@
-// Every row of pointwise.h, and the casts. Arrays that are dense and aligned are read 16 bytes a
-// thread; anything else element by element.
+// Every row of pointwise.h, and the casts. Arrays that are dense and aligned, with numbers among
+// them, are read 16 bytes a thread; anything else element by element.
 #include <cstdint>
 #include <type_traits>
 
@@ -82,67 +82,73 @@ struct Element {
   }
 };
 
-template <class R, class S>
-__global__ void map_dense(int64_t n, const void* in1, const void* in2, const void* in3, void* out) {
-  using E = Element<R, S>;
-  constexpr int kCount = kAccessBytes / sizeof(S);
-  using P = Pack<S, kCount>;
-  const auto* x1 = static_cast<const typename E::First*>(in1);
-  const S *x2 = static_cast<const S*>(in2), *x3 = static_cast<const S*>(in3);
-  auto* y = static_cast<typename E::Result*>(out);
-  for_each_item(n / kCount, [&](int64_t i) {
-    const auto a = reinterpret_cast<const Pack<typename E::First, kCount>*>(x1)[i];
-    P b{}, c{};
-    if constexpr (E::inputs > 1) b = reinterpret_cast<const P*>(x2)[i];
-    if constexpr (E::inputs > 2) c = reinterpret_cast<const P*>(x3)[i];
-    Pack<typename E::Result, kCount> result;
-#pragma unroll
-    for (int k = 0; k < kCount; ++k) result.value[k] = E::of(a.value[k], b.value[k], c.value[k]);
-    reinterpret_cast<Pack<typename E::Result, kCount>*>(y)[i] = result;
-  });
-  for_each_item(n % kCount, [&](int64_t i) {
-    const int64_t at = n - n % kCount + i;
-    y[at] = E::of(x1[at], E::inputs > 1 ? x2[at] : S{}, E::inputs > 2 ? x3[at] : S{});
-  });
-}
-
 struct Operands {
   const void* x[kMaxMapInputs];
+  uint8_t scalars;  // bit k: operand k is a number, not an array
+  uint64_t scalar[kMaxMapInputs];
 };
 
-// Operand k at an element's place: strided, or a number, which has the compute type already.
-template <int k, class T>
-__device__ T load(const MapShape& s, const Operands& in, int64_t offset) {
-  if (s.scalars >> k & 1) {
-    const auto number = __builtin_bit_cast(uint64_t, s.scalar[k]);
+// Operand k from offset `at` on: an array's elements, or a number, which has the compute type
+// already.
+template <int k, int kCount, class T>
+__device__ Pack<T, kCount> load(const Operands& in, int64_t at) {
+  if (!(in.scalars >> k & 1)) return read_run<kCount>(static_cast<const T*>(in.x[k]) + at);
+  Pack<T, kCount> run;
+  for (T& x : run.value) {
     if constexpr (sizeof(T) == 2) {
-      return Narrow<T>::of(__builtin_bit_cast(float, static_cast<uint32_t>(number)));
+      x = Narrow<T>::of(__builtin_bit_cast(float, static_cast<uint32_t>(in.scalar[k])));
     } else if constexpr (sizeof(T) == 8) {
-      return __builtin_bit_cast(T, number);
+      x = __builtin_bit_cast(T, in.scalar[k]);
     } else if constexpr (sizeof(T) == 4) {
-      return __builtin_bit_cast(T, static_cast<uint32_t>(number));
+      x = __builtin_bit_cast(T, static_cast<uint32_t>(in.scalar[k]));
     } else {
-      return static_cast<T>(number & 0xff);
+      x = static_cast<T>(in.scalar[k] & 0xff);
     }
   }
-  return static_cast<const T*>(in.x[k])[offset];
+  return run;
+}
+
+// kCount elements of y, whose operands begin at these offsets.
+template <class R, class S, int kCount>
+__device__ auto map_run(const Operands& in, int64_t at1, int64_t at2, int64_t at3) {
+  using E = Element<R, S>;
+  const auto a = load<0, kCount, typename E::First>(in, at1);
+  Pack<S, kCount> b{}, c{};
+  if constexpr (E::inputs > 1) b = load<1, kCount, S>(in, at2);
+  if constexpr (E::inputs > 2) c = load<2, kCount, S>(in, at3);
+  Pack<typename E::Result, kCount> y;
+#pragma unroll
+  for (int k = 0; k < kCount; ++k) y.value[k] = E::of(a.value[k], b.value[k], c.value[k]);
+  return y;
+}
+
+template <class R, class S>
+__global__ void map_dense(int64_t n, Operands in, void* out) {
+  constexpr int kCount = kAccessBytes / sizeof(S);
+  auto* y = static_cast<typename Element<R, S>::Result*>(out);
+  for_each_item(n / kCount, [&](int64_t i) {
+    const int64_t at = i * kCount;
+    write_run(y + at, map_run<R, S, kCount>(in, at, at, at));
+  });
+  const int64_t rest = n % kCount;
+  for_each_item(rest, [&](int64_t i) {
+    const int64_t at = n - rest + i;
+    write_run(y + at, map_run<R, S, 1>(in, at, at, at));
+  });
 }
 
 template <class R, class S>
 __global__ void map_strided(MapShape s, Operands in, void* out, int64_t n) {
-  using E = Element<R, S>;
+  constexpr int kInputs = Element<R, S>::inputs;
+  auto* y = static_cast<typename Element<R, S>::Result*>(out);
   for_each_item(n, [&](int64_t i) {
     int64_t offset[kMaxMapInputs] = {}, rest = i;
     for (int d = s.ndim - 1; d >= 0; --d) {
       const int64_t at = rest % s.extent[d];
       rest /= s.extent[d];
-      for (int k = 0; k < E::inputs; ++k) offset[k] += at * s.stride[k][d];
+      for (int k = 0; k < kInputs; ++k) offset[k] += at * s.stride[k][d];
     }
-    const auto x1 = load<0, typename E::First>(s, in, offset[0]);
-    S x2{}, x3{};
-    if constexpr (E::inputs > 1) x2 = load<1, S>(s, in, offset[1]);
-    if constexpr (E::inputs > 2) x3 = load<2, S>(s, in, offset[2]);
-    static_cast<typename E::Result*>(out)[i] = E::of(x1, x2, x3);
+    write_run(y + i, map_run<R, S, 1>(in, offset[0], offset[1], offset[2]));
   });
 }
 
@@ -150,14 +156,17 @@ template <class R, class S>
 void launch_row(const MapShape& s, void* const* buffers, Stream stream) {
   constexpr int kInputs = Element<R, S>::inputs;
   const int64_t n = s.size();
-  Operands in{};
-  for (int k = 0; k < kInputs; ++k) in.x[k] = buffers[k];
+  Operands in{{}, s.scalars, {}};
   void* y = buffers[kInputs];
   bool aligned = is_aligned(y);
-  for (int k = 0; k < kInputs; ++k) aligned &= is_aligned(buffers[k]);
-  if (s.dense && !s.scalars && aligned) {
+  for (int k = 0; k < kInputs; ++k) {
+    in.x[k] = buffers[k];
+    in.scalar[k] = s.scalar[k];
+    aligned = aligned && (s.scalars >> k & 1 || is_aligned(buffers[k]));
+  }
+  if (s.dense && aligned) {
     launch_grid<map_dense<R, S>>(blocks_for(n / (kAccessBytes / sizeof(S)) + 1), kBlockThreads, 0,
-                                 stream, n, in.x[0], in.x[1], in.x[2], y);
+                                 stream, n, in, y);
   } else {
     launch_grid<map_strided<R, S>>(blocks_for(n), kBlockThreads, 0, stream, s, in, y, n);
   }
@@ -196,9 +205,30 @@ Launcher launcher(pointwise::RowList<R...>, int row, DType dtype) {
   return all[row].of[static_cast<int>(dtype)];
 }
 
+// Of the wider ones, 16 bytes hold as many.
 template <class From, class To>
-__global__ void cast_elements(const From* x, To* y, int64_t n) {
-  for_each_item(n, [&](int64_t i) { y[i] = Narrow<To>::of(widen(x[i])); });
+constexpr int kCastCount = kAccessBytes / std::max(sizeof(From), sizeof(To));
+
+// packs: of kCastCount elements each; the rest goes one by one.
+template <class From, class To>
+__global__ void cast_elements(const From* x, To* y, int64_t n, int64_t packs) {
+  constexpr int kCount = kCastCount<From, To>;
+  for_each_item(packs, [&](int64_t i) {
+    const auto from = read_run<kCount>(x + i * kCount);
+    Pack<To, kCount> to;
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) to.value[k] = Narrow<To>::of(widen(from.value[k]));
+    write_run(y + i * kCount, to);
+  });
+  const int64_t done = packs * kCount;
+  for_each_item(n - done, [&](int64_t i) { y[done + i] = Narrow<To>::of(widen(x[done + i])); });
+}
+
+template <class From, class To>
+void launch_cast(int64_t n, const From* x, To* y, Stream stream) {
+  const int64_t packs = is_aligned(x) && is_aligned(y) ? n / kCastCount<From, To> : 0;
+  launch_grid<cast_elements<From, To>>(blocks_for(packs ? packs : n), kBlockThreads, 0, stream, x,
+                                       y, n, packs);
 }
 
 }  // namespace
@@ -215,9 +245,8 @@ void cast(Ctx& ctx, const void* shape, void* const* buffers, void*) {
   with_dtype(s.from, [&]<class From>(From) {
     with_dtype(s.to, [&]<class To>(To) {
       if constexpr (!std::is_same_v<From, To>)  // that is a copy
-        launch_grid<cast_elements<From, To>>(blocks_for(s.n), kBlockThreads, 0, context(ctx).stream,
-                                             static_cast<const From*>(buffers[0]),
-                                             static_cast<To*>(buffers[1]), s.n);
+        launch_cast(s.n, static_cast<const From*>(buffers[0]), static_cast<To*>(buffers[1]),
+                    context(ctx).stream);
     });
   });
 }

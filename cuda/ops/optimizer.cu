@@ -1,6 +1,6 @@
 #include "cuda/core/context.h"
 #include "cuda/core/grid.h"
-#include "cuda/core/pack_some.h"
+#include "cuda/core/pack.h"
 #include "ops/optimizer.h"
 #include "ops/optimizer_numbers.h"
 
@@ -68,6 +68,37 @@ constexpr int kCount = kAccessBytes / sizeof(T);  // elements of an access
 template <class T>
 constexpr int64_t kChunk = int64_t{kBlockThreads} * kRuns * kCount<T>;
 
+// `count` elements of tensor i from `at` on, read and written by one access to each array.
+template <int count, OptimizerKind kind, class T>
+__device__ void step_run(const Tensors& all, int i, int64_t at, const StepNumbers<T>& x,
+                         StepFlags is) {
+  T* array[1 + kMaxOptimizerStates];  // found once: else nvcc does not write whole packs
+#pragma unroll
+  for (int k = 0; k <= kMaxOptimizerStates; ++k)
+    array[k] = k <= all.states ? static_cast<T*>(all.p[k * all.count + i]) + at : nullptr;
+  const auto g = read_run<count>(static_cast<const T*>(all.g[i]) + at);
+  auto p = read_run<count>(array[0]);
+  Pack<T, count> states[kMaxOptimizerStates] = {};
+#pragma unroll
+  for (int k = 0; k < kMaxOptimizerStates; ++k)
+    if (k < all.states) states[k] = read_run<count>(array[1 + k]);
+#pragma unroll
+  for (int j = 0; j < count; ++j) {
+    T s[kMaxOptimizerStates];
+#pragma unroll
+    for (int k = 0; k < kMaxOptimizerStates; ++k) s[k] = flushed(states[k].value[j]);
+    p.value[j] = flushed(p.value[j]);
+    step_element<kind>(x, is, flushed(g.value[j]), p.value[j], s);
+    p.value[j] = flushed(p.value[j]);
+#pragma unroll
+    for (int k = 0; k < kMaxOptimizerStates; ++k) states[k].value[j] = flushed(s[k]);
+  }
+  write_run(array[0], p);
+#pragma unroll
+  for (int k = 0; k < kMaxOptimizerStates; ++k)
+    if (k < all.states) write_run(array[1 + k], states[k]);
+}
+
 // All tensors, in chunks of one tensor each; a block takes several in turn. Moves p, g and the
 // states once: it is as fast as memory.
 template <OptimizerKind kind, class T>
@@ -98,30 +129,12 @@ __global__ void step_tensors(Tensors all, const bool* skip, const OptimizerNumbe
       const int64_t at =
           chunk * kChunk<T> + (int64_t{run} * kBlockThreads + threadIdx.x) * kCount<T>;
       const int64_t there = all.size[i] - at;
-      if (there <= 0) break;
-      const bool whole = aligned && there >= kCount<T>;
-      const auto array = [&](int k) { return static_cast<T*>(all.p[k * all.count + i]) + at; };
-      const auto g = read_some<kCount<T>>(static_cast<const T*>(all.g[i]) + at, there, whole);
-      auto p = read_some<kCount<T>>(array(0), there, whole);
-      Pack<T, kCount<T>> states[kMaxOptimizerStates] = {};
-#pragma unroll
-      for (int k = 0; k < kMaxOptimizerStates; ++k)
-        if (k < all.states) states[k] = read_some<kCount<T>>(array(1 + k), there, whole);
-#pragma unroll
-      for (int j = 0; j < kCount<T>; ++j) {
-        T s[kMaxOptimizerStates];
-#pragma unroll
-        for (int k = 0; k < kMaxOptimizerStates; ++k) s[k] = flushed(states[k].value[j]);
-        p.value[j] = flushed(p.value[j]);
-        step_element<kind>(rounded, is, flushed(g.value[j]), p.value[j], s);
-        p.value[j] = flushed(p.value[j]);
-#pragma unroll
-        for (int k = 0; k < kMaxOptimizerStates; ++k) states[k].value[j] = flushed(s[k]);
+      if (aligned && there >= kCount<T>) {
+        step_run<kCount<T>, kind>(all, i, at, rounded, is);
+      } else {
+        for (int k = 0; k < kCount<T> && k < there; ++k)
+          step_run<1, kind>(all, i, at + k, rounded, is);
       }
-      write_some(array(0), p, there, whole);
-#pragma unroll
-      for (int k = 0; k < kMaxOptimizerStates; ++k)
-        if (k < all.states) write_some(array(1 + k), states[k], there, whole);
     }
   }
 }
