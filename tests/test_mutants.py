@@ -69,6 +69,13 @@ def test_a_line_has_this_mutation(line, mutated):
 
 
 @pytest.mark.parametrize(
+    "call", ["blocks_for(n * {})", "lanes_for({} + n)", "teams_for(n - {}, 1)"]
+)
+def test_the_layout_of_work_is_left_alone(call):
+    assert find.edits_of(f"run({call.format(1)}, 8);", "") == []
+
+
+@pytest.mark.parametrize(
     "line",
     ["constexpr int k = 4 / 2;", "template <int n = 3 - 1>", "DLX_SHARED(int, all, [n + 1]);"],
 )

@@ -5,6 +5,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -36,9 +37,29 @@ namespace {
 constexpr int kDevices = 2;
 constexpr int64_t kAddresses = int64_t{64} << 30, kPage = 4096;
 constexpr int kPoison = 0xff;      // NaN
+constexpr int64_t kAccess = 16;    // bytes of the widest access
 constexpr int64_t kRedZone = 512;  // bytes around a block that nobody may write
 
 constexpr size_t kQuarantine = 16;  // freed ranges of a size that stay unused
+
+// A number that a test sets in the environment before it starts.
+int64_t setting(const char* name, int64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text ? std::atoll(text) : otherwise;
+}
+
+// Blocks end where a page does, as far as accesses of 16 bytes let them, and who reads what stands
+// behind them ends the program.
+bool guarded() {
+  static const bool on = setting("DLX_SIMT_GUARDS", 0) != 0;
+  return on;
+}
+
+int64_t rounded(int64_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+
+char* page_of(const char* p) {
+  return const_cast<char*>(p) - reinterpret_cast<uintptr_t>(p) % kPage;
+}
 
 // Memory of one device. Addresses are not used again soon: who still has them fails.
 struct Memory {
@@ -50,7 +71,12 @@ struct Memory {
 
   void protect(int access) {
 #if !defined(DLX_SIMT_ASAN)
-    if (top) mprotect(base, static_cast<size_t>(top), access);
+    if (!guarded()) {
+      if (top) mprotect(base, static_cast<size_t>(top), access);
+    } else {
+      for (const auto& [block, bytes] : blocks)
+        mprotect(page_of(block), static_cast<size_t>(rounded(bytes)), access);
+    }
 #else
     (void)access;
 #endif
@@ -66,12 +92,6 @@ Device devices[kDevices];
 std::map<const char*, int64_t> pinned_blocks;
 thread_local int current_device = 0;
 std::recursive_mutex everything;
-
-// A number that a test sets in the environment before it starts.
-int64_t setting(const char* name, int64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text ? std::atoll(text) : otherwise;
-}
 
 int64_t device_memory() {
   static const int64_t bytes = setting("DLX_SIMT_MEMORY_MIB", 4096) << 20;
@@ -102,8 +122,12 @@ struct Open {
 void check_red_zones([[maybe_unused]] const char* block, [[maybe_unused]] int64_t bytes) {
 #if !defined(DLX_SIMT_ASAN)
   static const std::vector<char> expected(kRedZone, static_cast<char>(kPoison));
-  for (const char* zone : {block - kRedZone, block + bytes})
-    if (std::memcmp(zone, expected.data(), kRedZone))
+  const char* page = page_of(block);
+  const auto before = static_cast<size_t>(guarded() ? std::min(kRedZone, block - page) : kRedZone);
+  const auto behind =
+      guarded() ? static_cast<size_t>(page + rounded(bytes) - block - bytes) : expected.size();
+  for (const auto& [zone, size] : {std::pair{block - before, before}, {block + bytes, behind}})
+    if (std::memcmp(zone, expected.data(), size))
       throw CudaError("a kernel wrote " + std::string(zone < block ? "before" : "behind") +
                       " a block of " + std::to_string(bytes) + " bytes");
 #endif
@@ -113,8 +137,6 @@ void check_red_zones(Memory& m) {
   const Open open(m);
   for (const auto& [block, bytes] : m.blocks) check_red_zones(block, bytes);
 }
-
-[[maybe_unused]] int64_t rounded(int64_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
 
 void advance(Stream s, uint64_t position) {
   if (simt::in_kernel()) throw CudaError("a kernel waits for a stream");
@@ -192,14 +214,17 @@ void* device_malloc(int64_t bytes) {
     m.top += apart;
   }
 #endif
+  char* const zone = guarded() ? p : p - kRedZone;
+  if (guarded()) p += (rounded(bytes) - bytes) / kAccess * kAccess;
+  m.blocks[p] = bytes;
   const Open open(m);
   m.protect(PROT_READ | PROT_WRITE);
 #if defined(DLX_SIMT_ASAN)
+  (void)zone;
   std::memset(p, kPoison, static_cast<size_t>(bytes));
 #else
-  std::memset(p - kRedZone, kPoison, static_cast<size_t>(apart));
+  std::memset(zone, kPoison, static_cast<size_t>(guarded() ? rounded(bytes) : apart));
 #endif
-  m.blocks[p] = bytes;
   m.used += bytes;
   return p;
 }
@@ -220,8 +245,11 @@ void device_free(void* p) {
 #if defined(DLX_SIMT_ASAN)
   std::free(p);
 #else
-  madvise(p, static_cast<size_t>(rounded(bytes)), MADV_DONTNEED);
-  m->freed[rounded(bytes) + kPage].push_back(static_cast<char*>(p));
+  char* const pages = page_of(static_cast<char*>(p));
+  const auto size = static_cast<size_t>(rounded(bytes));
+  madvise(pages, size, MADV_DONTNEED);
+  if (guarded()) mprotect(pages, size, PROT_NONE);
+  m->freed[rounded(bytes) + kPage].push_back(pages);
 #endif
 }
 

@@ -41,7 +41,7 @@ def explained():
 @dataclass
 class Report:
     results: dict[str, tuple[bool, str]]  # key: (caught, how)
-    uncompilable: list[str]
+    uncompilable: list[str]  # or compiled to what was there: types that have no such operator
     failed: list[tuple[str, str]]  # items that fail without any mutation
     seconds: float
 
@@ -95,8 +95,9 @@ def objects(folder):
 
 
 def compiled(mutations, folder, say):
-    """Builds `_core` with all of them that compile, below `folder`; (those, the others)."""
-    left, out = list(mutations), []
+    """Builds `_core` with all of them that compile, below `folder`; ({number: one of those}, the
+    others). A mutation keeps its number: the files of the others need not be compiled again."""
+    left, out = dict(enumerate(mutations, 1)), []
     for _ in range(TRIES):
         find.instrument(left, folder)
         # What compiles quickly first: it may come again, without the mutations that it refused.
@@ -104,11 +105,11 @@ def compiled(mutations, folder, say):
         said = said or _emulated.make(["_core_mutants"])
         if not said:
             break
-        bad = refused(said, left)
+        bad = refused(said, left.values())
         assert bad, said[-4000:]
         say("\n".join(f"does not compile: {m.key}" for m in bad))
         out += sorted(m.key for m in bad)
-        left = [m for m in left if m not in bad]
+        left = {n: m for n, m in left.items() if m not in bad}
     assert not said, said[-4000:]
     package = folder / "python" / "dlx"
     shutil.rmtree(package, ignore_errors=True)
@@ -118,32 +119,33 @@ def compiled(mutations, folder, say):
     return left, out
 
 
-def check(mutations, name, seconds=2.0, say=print):
-    """A Report; `seconds`: how much of the items that execute a mutation it has to survive, in each
-    order of the threads."""
+def check(mutations, name, seconds=6.0, say=print):
+    """A Report; `seconds`: how much of the items that execute a mutation it has to survive, less in
+    the other orders of the threads, and where survivors.txt expects it to."""
     folder = ROOT / "build" / name
     left, out = compiled(mutations, folder, say)
     say(f"{len(left)} mutations are built, {len(out)} do not compile")
     plan, result = folder / "plan.json", folder / "result.json"
     jobs = len(os.sched_getaffinity(0))
-    numbers = list(range(1, len(left) + 1))
     plan.write_text(
         json.dumps(
             {
-                "numbers": numbers,
-                "keys": [m.key for m in left],
+                "numbers": list(left),
+                "briefly": [n for n, m in left.items() if m.key in explained()],
+                "keys": {n: m.key for n, m in left.items()},
                 "result": str(result),
                 "seconds": seconds,
                 "jobs": jobs,
             }
         )
     )
-    env = os.environ | {"PYTHONPATH": str(folder / "python")}
+    env = os.environ | {"PYTHONPATH": str(folder / "python"), "DLX_SIMT_GUARDS": "1"}
     subprocess.run(
         [sys.executable, pathlib.Path(__file__).with_name("run.py"), plan], env=env, check=True
     )
     found = json.loads(result.read_text())
-    results = {left[int(n) - 1].key: tuple(r) for n, r in found["mutations"].items()}
+    results = {left[int(n)].key: tuple(r) for n, r in found["mutations"].items()}
+    out += [left[n].key for n in found["inapplicable"]]
     return Report(results, out, found["failed"], sum(found["seconds"].values()))
 
 

@@ -31,9 +31,10 @@ void* device_allocate(Context& c, int64_t bytes, const Array*) {
   return block;
 }
 
-void device_release(int, void* block, const std::vector<Context*>&) {
+void device_release(int, void* block, const std::vector<Context*>& users) {
   const std::lock_guard lock(mutex);
   try {
+    for (const Context* user : users) synchronize(user->stream);
     stats.live_bytes -= live.at(block);
     live.erase(block);
     device_free(block);

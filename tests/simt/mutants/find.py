@@ -17,9 +17,20 @@ SKIPPED = re.compile(
     r"^\s*(#|//|template\b|using\b|static_assert|case\b|default:|switch\b|struct\b|class\b|enum\b"
     r"|namespace\b|public:|private:|extern\b|requires\b)|\bconstexpr\b|\boperator\b|DLX_SHARED"
     r"|\(&\w+\)\["  # references to arrays
-    r"|^\s*(const )?[\w:]+(<.*>)?[*&]* \w+(\[[^\]]*\])+(;| =)"  # arrays of a fixed length
+    r"|^\s*(const |typename )?[\w:]+(<.*>|\(.*\))?[*&]* (\w+(\[[^\]]*\])+(, )?)+(;| =)"  # arrays of
+    # a fixed length
     r'|DLX_DYNAMIC_SHARED|\bsizeof\b.*\[|"|__launch_bounds__|__align__|\bstatic\b|\bassert\('
 )
+# What only chooses how work is laid out, in how many blocks, by which tiles, in teams of how many
+# threads. Kernels are right for any answer; another one is slower, no mistake: left alone are the
+# bodies of these functions,
+LAYOUT = re.compile(
+    r"^[^\s#/].*\b(teams_for|lanes_for|make_plan|plan_tiles|filled|is_direct|sums_directly"
+    r"|chunk_length)\("
+)
+# and the arguments of these (of for_each_item's kernels, where a thread takes items until none is
+# left).
+LAYOUT_CALL = re.compile(r"(?<![.\w])(teams_for|lanes_for|blocks_for|grid_of)\(")
 # Markers of mutant.h, by operator.
 MARKERS = {
     "<": ("Less", "<=", "<", ">"),
@@ -189,6 +200,14 @@ def statements(code, before):
         yield Edit("store", puts, 0, code[:start] + ";")
 
 
+def layout_columns(code):
+    columns = set()
+    for m in re.finditer(LAYOUT_CALL, code):
+        end = closing(code, m.end() - 1)
+        columns.update(range(m.end(), end if end > 0 else len(code)))
+    return columns
+
+
 def edits_of(code, text, before=""):
     found = [
         *statements(code, before),
@@ -201,7 +220,7 @@ def edits_of(code, text, before=""):
     ]
     # The most telling kinds first; among equals, by a hash: no column is preferred.
     found.sort(key=lambda e: (ORDER.index(e.kind), hashlib.sha1(e.mutated.encode()).digest()))
-    chosen, columns = [], set()
+    chosen, columns = [], layout_columns(code)
     for edit in found:
         at = {column for column, _ in edit.puts}
         if not at & columns and all(edit.kind != c.kind for c in chosen):
@@ -226,13 +245,21 @@ def mutations(root=ROOT):
     found = []
     for path in sources(root):
         text = path.read_text()
-        seen, before = {}, ""
+        seen, before, layout = {}, "", False
         for number, line in enumerate(text.splitlines(), 1):
             code = re.sub(r"\s*//.*", "", line)
             if not code.strip():
                 continue
             above, before = before, code
+            if LAYOUT.search(code) and code[-1] != ";":
+                layout = code[-1] != "}"
+                continue
+            if layout:
+                layout = not code.startswith("}")
+                continue
             if SKIPPED.search(code) or code.endswith("\\"):
+                continue
+            if "constexpr" in above and above[-1] == "=":
                 continue
             name = str(path.relative_to(root))
             for edit in edits_of(code, text, above):
@@ -265,10 +292,10 @@ def instrumented(line, chosen):
 
 
 def instrument(chosen, to, root=ROOT):
-    """Copies of cuda/'s files with these mutations, numbered from 1, below `to`; files that do not
-    change stay untouched. Kernels that include a changed header are copied too."""
+    """Copies of cuda/'s files with these mutations, {number from 1: mutation}, below `to`; files
+    that do not change stay untouched. Kernels that include a changed header are copied too."""
     by_place = {}
-    for number, mutation in enumerate(chosen, 1):
+    for number, mutation in chosen.items():
         by_place.setdefault(mutation.file, {}).setdefault(mutation.line, []).append(
             (number, mutation)
         )

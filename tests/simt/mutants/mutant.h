@@ -12,7 +12,8 @@
 
 extern "C" {
 extern int dlx_mutation;                      // the one that is on
-extern unsigned char dlx_mutation_reached[];  // 1: what it mutates was executed
+extern unsigned char dlx_mutation_reached[];  // 1: what it mutates was executed, 2: by types that
+                                              // have no such operator
 }
 
 namespace mutants {
@@ -20,7 +21,7 @@ namespace mutants {
 // Also in constant expressions, where there is no choice.
 constexpr bool on(int id) {
   if (std::is_constant_evaluated()) return false;
-  dlx_mutation_reached[id] = 1;
+  dlx_mutation_reached[id] |= 1;
   return dlx_mutation == id;
 }
 constexpr int one(int id) { return on(id) ? 1 : 0; }
@@ -46,6 +47,7 @@ struct Half {
     if constexpr (requires { static_cast<Result>(half.left is right); }) {                \
       return on(half.id) ? static_cast<Result>(half.left is right) : half.left was right; \
     } else {                                                                              \
+      if (!std::is_constant_evaluated()) dlx_mutation_reached[half.id] |= 2;              \
       return half.left was right;                                                         \
     }                                                                                     \
   }

@@ -1,9 +1,9 @@
 """Runs mutations, each in a forked child of one process that has everything prepared:
 `python run.py PLAN` with PYTHONPATH at the package that holds the mutated `_core`.
 
-A plan (JSON): `numbers` of the mutations, `result` (the file to write), `seconds` that one mutation
-may take, `jobs`, perhaps `items`, a pattern of ops. A mutation is caught when an item fails,
-crashes, or takes far longer than it did.
+A plan (JSON): `numbers` of the mutations, `result` (the file to write), `seconds` that each
+may take, `jobs`, perhaps `briefly`, numbers that get little of that, and `items`, a pattern of
+their names. A mutation is caught when an item fails, crashes, or takes far longer than it did.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ def schedule(order):
 
 
 def baseline(items):
-    """Seconds and what was reached, of every item that passes; the others with their errors."""
-    good, failed = [], []
+    """Seconds and what was reached, of every item that passes; the others with their errors; the
+    mutations that types without the operator executed."""
+    good, failed, inapplicable = [], [], set()
     for i, (op, name, function) in enumerate(items):
         if i % 500 == 0:
             print(f"item {i} of {len(items)}, {time.process_time():.0f} s", flush=True)
@@ -54,8 +55,9 @@ def baseline(items):
         except Exception as e:
             failed.append((name, f"{type(e).__name__}: {e}".splitlines()[0][:200]))
             continue
-        good.append((op, name, function, time.process_time() - start, np.flatnonzero(reached)))
-    return good, failed
+        good.append((op, name, function, time.process_time() - start, np.flatnonzero(reached & 1)))
+        inapplicable.update(np.flatnonzero(reached == 2).tolist())
+    return good, failed, inapplicable
 
 
 def in_order(items):
@@ -70,10 +72,9 @@ def in_order(items):
 def within(items, seconds):
     total = 0.0
     for item in items:
-        total += item[3]
-        if total > seconds and item is not items[0]:
-            return
-        yield item
+        if total + item[3] <= seconds or item is items[0]:
+            total += item[3]
+            yield item
 
 
 def child(number, items, seconds, say):
@@ -127,8 +128,8 @@ def try_one(number, items, seconds):
 def main(plan):
     dlx.set_num_threads(1)
     start = time.time()
-    items = [item for item in all_items() if re.search(plan.get("items", ""), item[0])]
-    good, failed = baseline(items)
+    items = [item for item in all_items() if re.search(plan.get("items", ""), item[1])]
+    good, failed, inapplicable = baseline(items)
     numbers = plan["numbers"]
     everywhere = set(numbers)
     reaching = {n: [] for n in numbers}
@@ -136,6 +137,12 @@ def main(plan):
         for n in item[4]:
             if int(n) in everywhere:
                 reaching[int(n)].append(item)
+    inapplicable = sorted(n for n in inapplicable & everywhere if not reaching[n])
+    numbers = [n for n in numbers if n not in inapplicable]
+    for name, error in failed:
+        print(f"fails unmutated: {name}: {error}")
+    unreached = [n for n in numbers if not reaching[n]]
+    print(f"no item executes {len(unreached)} mutations", flush=True)
     print(
         f"{len(good)} items, {len(failed)} fail unmutated, {time.time() - start:.0f} s, "
         f"{sum(item[3] for item in good):.0f} s of them on the device",
@@ -153,7 +160,8 @@ def main(plan):
             with part.open("w") as out:
                 for n in numbers[j::jobs]:
                     began = time.time()
-                    caught, how = try_one(n, in_order(reaching[n]), plan["seconds"])
+                    seconds = plan["seconds"] / (10 if n in plan.get("briefly", ()) else 1)
+                    caught, how = try_one(n, in_order(reaching[n]), seconds)
                     line = [n, caught, how, len(reaching[n]), round(time.time() - began, 2)]
                     out.write(json.dumps(line) + "\n")
                     out.flush()
@@ -165,6 +173,7 @@ def main(plan):
         "mutations": {n: [caught, how] for n, caught, how, _, _ in rows},
         "seconds": {n: s for n, _, _, _, s in rows},
         "failed": failed,
+        "inapplicable": inapplicable,
     }
     pathlib.Path(plan["result"]).write_text(json.dumps(result))
     for part in parts:
