@@ -37,8 +37,9 @@ if(DLX_CUDA STREQUAL "EMU")
   set_source_files_properties(${cuda_sources} PROPERTIES LANGUAGE CXX)
   add_library(dlx_cuda OBJECT ${cuda_sources} ${cuda_host_sources})
   # With FMA, as a GPU has it: the same bits. The emulator stays without sanitizers.
-  target_compile_options(dlx_cuda PRIVATE -x c++ -O1 -march=x86-64-v3 -fwrapv -fno-math-errno -Wno-unknown-pragmas
+  target_compile_options(dlx_cuda PRIVATE -x c++ -O2 -march=x86-64-v3 -fwrapv -fno-math-errno -Wno-unknown-pragmas
                                           -Wno-int-in-bool-context)
+  set_source_files_properties(cuda/ops/map.cu PROPERTIES COMPILE_OPTIONS -O1)  # many kernels, none of them slow
   file(GLOB simt_sources CONFIGURE_DEPENDS tests/simt/*.cc)
   list(FILTER simt_sources EXCLUDE REGEX "/test_")
   add_library(dlx_simt OBJECT ${simt_sources})

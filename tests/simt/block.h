@@ -1,6 +1,6 @@
 // What is known of a block while it runs: its threads, warps, barriers and shared memory.
 #pragma once
-#include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -59,16 +59,16 @@ struct Barrier {
 
 class SharedMemory {
  public:
-  SharedMemory(size_t dynamic_bytes);
+  SharedMemory();
   ~SharedMemory();
   SharedMemory(const SharedMemory&) = delete;
 
-  void reset();  // poison everywhere, no static arrays
+  void reset(size_t dynamic_bytes);  // for the next block: poison, no static arrays
   void* find_or_add(const void* tag, size_t bytes, size_t alignment);
   char* base() const { return base_; }
 
  private:
-  size_t dynamic_, size_, used_ = 0;
+  size_t dynamic_ = 0, used_;
   char* base_;
   std::vector<std::pair<const void*, void*>> arrays_;
 };
@@ -76,13 +76,15 @@ class SharedMemory {
 struct Block {
   Index index;
   unsigned alive = 0;
-  std::vector<std::unique_ptr<Thread>> threads;
+  std::span<Thread> threads;  // of this launch
   std::vector<Warp> warps;
   Barrier barrier;
-  std::unique_ptr<SharedMemory> shared;
+  SharedMemory shared;
+  std::vector<Thread> all_threads = std::vector<Thread>(kMostThreads);
 };
 
 extern Thread* running;
+extern uint64_t changes;         // counts what lets threads that wait run again
 extern std::string first_error;  // of this launch
 struct Abort {};                 // unwinds a fiber after the first error
 

@@ -17,26 +17,31 @@ void __asan_unpoison_memory_region(const volatile void*, size_t);
 namespace simt {
 namespace {
 
-// Not memcpy, which the sanitizers watch: an exchange between lanes is no access to memory.
+// Inline, not a call of memcpy, which the sanitizers watch: an exchange between lanes is no access
+// to memory.
 void copy_bytes(void* to, const void* from, size_t n) {
+  if (n == 4) return void(__builtin_memcpy(to, from, 4));
+  if (n == 8) return void(__builtin_memcpy(to, from, 8));
   for (size_t i = 0; i < n; ++i)
     static_cast<volatile unsigned char*>(to)[i] =
         static_cast<const volatile unsigned char*>(from)[i];
 }
 
-bool same(Site a, Site b) { return a.id == b.id && std::strcmp(a.file, b.file) == 0; }
+bool same(Site a, Site b) {
+  return a.id == b.id && (a.file == b.file || std::strcmp(a.file, b.file) == 0);
+}
 
 void complete_if_all_came(Barrier& b, unsigned alive) {
   if (b.arrived == 0 || b.arrived < alive) return;
   b.result = b.sum;
   b.arrived = 0, b.sum = 0;
-  ++b.phase;
+  ++b.phase, ++changes;
 }
 
 void complete_if_all_came(Meeting& m, uint32_t alive) {
   if (m.mask == 0 || m.complete || m.arrived != (m.mask & alive)) return;
   m.complete = true;
-  ++m.phase;
+  ++m.phase, ++changes;
 }
 
 Warp& own_warp() { return running->block->warps[running->number / kWarp]; }
@@ -146,37 +151,38 @@ void leave_collectives(Thread& t) {
 // ---- Shared memory: the dynamic part first, as aligned as TMA wants it, then static arrays.
 
 constexpr size_t kRedZone = 128, kPoison = 0xff;
+constexpr size_t kSize = kMostShared + 2 * kStaticShared;
+// Poisoned anew with what the last block had, which may have written further.
+constexpr size_t kBeyond = 4096;
 
-SharedMemory::SharedMemory(size_t dynamic_bytes)
-    : dynamic_((dynamic_bytes + kRedZone - 1) / kRedZone * kRedZone),
-      size_(dynamic_ + 2 * kStaticShared) {
-  void* p = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+SharedMemory::SharedMemory() : used_(kSize) {
+  void* p = mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) throw std::bad_alloc();
   base_ = static_cast<char*>(p);
 }
 
 SharedMemory::~SharedMemory() {
 #if defined(DLX_SIMT_ASAN)
-  __asan_unpoison_memory_region(base_, size_);
+  __asan_unpoison_memory_region(base_, kSize);
 #endif
-  munmap(base_, size_);
+  munmap(base_, kSize);
 }
 
-void SharedMemory::reset() {
-  arrays_.clear();
-  used_ = dynamic_;
-#if defined(DLX_SIMT_TSAN)  // new pages: their accesses by the last block are no races with this
-                            // one
-  munmap(base_, size_);
+void SharedMemory::reset(size_t dynamic_bytes) {
+#if defined(DLX_SIMT_TSAN)  // new pages: accesses by the last block are no races with this one
+  munmap(base_, kSize);
   base_ = static_cast<char*>(
-      mmap(base_, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+      mmap(base_, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+  used_ = kSize;
 #endif
 #if defined(DLX_SIMT_ASAN)
-  __asan_unpoison_memory_region(base_, size_);
+  __asan_unpoison_memory_region(base_, kSize);
 #endif
-  std::memset(base_, kPoison, size_);
+  std::memset(base_, kPoison, std::min(used_ + kBeyond, kSize));
+  arrays_.clear();
+  used_ = dynamic_ = (dynamic_bytes + kRedZone - 1) / kRedZone * kRedZone;
 #if defined(DLX_SIMT_ASAN)
-  __asan_poison_memory_region(base_ + dynamic_, size_ - dynamic_);
+  __asan_poison_memory_region(base_ + dynamic_, kSize - dynamic_);
 #endif
 }
 
@@ -196,13 +202,13 @@ void* SharedMemory::find_or_add(const void* tag, size_t bytes, size_t alignment)
 }
 
 void* shared_static(const void* tag, size_t bytes, size_t alignment) {
-  return running->block->shared->find_or_add(tag, bytes, alignment);
+  return running->block->shared.find_or_add(tag, bytes, alignment);
 }
 
-void* shared_dynamic() { return running->block->shared->base(); }
+void* shared_dynamic() { return running->block->shared.base(); }
 
 uint32_t shared_offset(const void* p) {
-  return static_cast<uint32_t>(static_cast<const char*>(p) - running->block->shared->base());
+  return static_cast<uint32_t>(static_cast<const char*>(p) - running->block->shared.base());
 }
 
 }  // namespace simt

@@ -36,9 +36,10 @@ namespace {
 
 constexpr int kDevices = 2;
 constexpr int64_t kAddresses = int64_t{64} << 30, kPage = 4096;
-constexpr int kPoison = 0xff;      // NaN
-constexpr int64_t kAccess = 16;    // bytes of the widest access
-constexpr int64_t kRedZone = 512;  // bytes around a block that nobody may write
+constexpr int64_t kHugePage = 2 << 20;  // what makes protecting all memory cheap
+constexpr int kPoison = 0xff;           // NaN
+constexpr int64_t kAccess = 16;         // bytes of the widest access
+constexpr int64_t kRedZone = 512;       // bytes around a block that nobody may write
 
 constexpr size_t kQuarantine = 16;  // freed ranges of a size that stay unused
 
@@ -55,7 +56,7 @@ bool guarded() {
   return on;
 }
 
-int64_t rounded(int64_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+int64_t rounded(int64_t bytes, int64_t to = kPage) { return (bytes + to - 1) / to * to; }
 
 char* page_of(const char* p) {
   return const_cast<char*>(p) - reinterpret_cast<uintptr_t>(p) % kPage;
@@ -72,7 +73,7 @@ struct Memory {
   void protect(int access) {
 #if !defined(DLX_SIMT_ASAN)
     if (!guarded()) {
-      if (top) mprotect(base, static_cast<size_t>(top), access);
+      if (base) mprotect(base, static_cast<size_t>(rounded(top, kHugePage)), access);
     } else {
       for (const auto& [block, bytes] : blocks)
         mprotect(page_of(block), static_cast<size_t>(rounded(bytes)), access);
@@ -149,6 +150,20 @@ void advance(Stream s, uint64_t position) {
   }
 }
 
+#if !defined(DLX_SIMT_ASAN)
+// Freed pages: no longer there where blocks are guarded, else the system's again by huge ones.
+void give_back(char* pages, int64_t bytes) {
+  int64_t begin = reinterpret_cast<int64_t>(pages), end = begin + bytes;
+  if (guarded()) {
+    mprotect(pages, static_cast<size_t>(bytes), PROT_NONE);
+  } else {
+    begin = rounded(begin, kHugePage), end = end / kHugePage * kHugePage;
+  }
+  if (begin < end)
+    madvise(reinterpret_cast<void*>(begin), static_cast<size_t>(end - begin), MADV_DONTNEED);
+}
+#endif
+
 bool contains(const Memory& m, const void* p) {
   const char* at = static_cast<const char*>(p);
   auto next = m.blocks.upper_bound(at);
@@ -199,10 +214,11 @@ void* device_malloc(int64_t bytes) {
   char* p = static_cast<char*>(block);
 #else
   if (!m.base) {
-    void* all =
-        mmap(nullptr, kAddresses, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* all = mmap(nullptr, kAddresses + kHugePage, PROT_NONE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (all == MAP_FAILED) throw CudaError("no addresses for an emulated device");
-    m.base = static_cast<char*>(all);
+    m.base = reinterpret_cast<char*>(rounded(reinterpret_cast<int64_t>(all), kHugePage));
+    if (!guarded()) madvise(m.base, kAddresses, MADV_HUGEPAGE);
   }
   const int64_t apart = rounded(bytes) + kPage;
   char* p = m.base + m.top;
@@ -246,9 +262,7 @@ void device_free(void* p) {
   std::free(p);
 #else
   char* const pages = page_of(static_cast<char*>(p));
-  const auto size = static_cast<size_t>(rounded(bytes));
-  madvise(pages, size, MADV_DONTNEED);
-  if (guarded()) mprotect(pages, size, PROT_NONE);
+  give_back(pages, rounded(bytes));
   m->freed[rounded(bytes) + kPage].push_back(pages);
 #endif
 }

@@ -10,6 +10,7 @@ namespace simt {
 Schedule schedule;
 Builtins builtins;
 Thread* running = nullptr;
+uint64_t changes = 0;
 std::string first_error;
 
 namespace {
@@ -67,9 +68,9 @@ unsigned next_random() {  // xorshift64, Marsaglia 2003
 void report_deadlock(const Block& block) {
   std::string message = "deadlock:";
   int waiting = 0;
-  for (const auto& t : block.threads) {
-    if (t->state == State::done || waiting++ >= kNamed) continue;
-    message += "\n  " + who(*t) + " waits in " + t->waits_in + " at " + where(t->site);
+  for (const Thread& t : block.threads) {
+    if (t.state == State::done || waiting++ >= kNamed) continue;
+    message += "\n  " + who(t) + " waits in " + t.waits_in + " at " + where(t.site);
   }
   first_error = message + "\n  (" + std::to_string(waiting) + " threads wait)";
 }
@@ -85,9 +86,9 @@ Progress run_warp(Block& block, unsigned warp, unsigned shift) {
   const unsigned first = warp * kWarp;
   const unsigned lanes = std::min<unsigned>(kWarp, unsigned(block.threads.size()) - first);
   for (bool again = true; again;) {
-    again = false;
+    const uint64_t before = changes;
     for (unsigned i = 0; i < lanes; ++i) {
-      Thread& t = *block.threads[first + pick(i, lanes, shift)];
+      Thread& t = block.threads[first + pick(i, lanes, shift)];
       if (!first_error.empty() && t.state == State::fresh) {  // it never began
         t.state = State::done;
         ++progress.finished;
@@ -99,8 +100,8 @@ Progress run_warp(Block& block, unsigned warp, unsigned shift) {
       progress.any = true;
       progress.finished += t.state == State::done;
       progress.yielded |= t.state == State::yielded;
-      again |= t.state != State::yielded;
     }
+    again = changes != before;
   }
   return progress;
 }
@@ -129,13 +130,13 @@ void begin_block(Block& block, uint64_t number, const Launch& launch) {
                  static_cast<unsigned>(number / launch.grid.x / launch.grid.y)};
   block.alive = static_cast<unsigned>(block.threads.size());
   block.barrier = {};
-  block.shared->reset();
+  block.shared.reset(launch.dynamic_shared);
   for (unsigned w = 0; w < block.warps.size(); ++w) {
     const unsigned lanes = std::min(kWarp, block.alive - w * kWarp);
     block.warps[w].alive = lanes == kWarp ? ~0u : (1u << lanes) - 1;
     for (Meeting& m : block.warps[w].meetings) m.mask = 0;
   }
-  for (auto& t : block.threads) t->state = State::fresh;
+  for (Thread& t : block.threads) t.state = State::fresh;
 }
 
 void check_configuration(const Launch& l) {
@@ -192,17 +193,16 @@ void run(const Launch& launch) {
   builtins.block_extent = launch.block;
   builtins.grid_extent = launch.grid;
 
-  Block block;
-  block.shared = std::make_unique<SharedMemory>(launch.dynamic_shared);
+  static Block& block = *new Block;  // kept: most grids are small
   const auto threads = static_cast<unsigned>(launch.block.count());
   block.warps.resize((threads + kWarp - 1) / kWarp);
+  block.threads = std::span(block.all_threads).first(threads);
   for (unsigned i = 0; i < threads; ++i) {
-    auto t = std::make_unique<Thread>();
-    t->number = i;
-    t->block = &block;
-    t->index = {i % launch.block.x, i / launch.block.x % launch.block.y,
-                i / launch.block.x / launch.block.y};
-    block.threads.push_back(std::move(t));
+    Thread& t = block.threads[i];
+    t.number = i;
+    t.block = &block;
+    t.index = {i % launch.block.x, i / launch.block.x % launch.block.y,
+               i / launch.block.x / launch.block.y};
   }
   const uint64_t blocks = launch.grid.count();
   for (uint64_t i = 0; i < blocks && first_error.empty(); ++i) {
