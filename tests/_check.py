@@ -40,6 +40,11 @@ def to_numpy(tensor):
     return np.array(tensor.cpu().numpy())
 
 
+def is_emulated(device):
+    """On the emulator every step costs: what is long elsewhere is short there."""
+    return device != "cpu" and dlx.cuda.device_name(device).startswith("emulated")
+
+
 def settle(device):
     """Waits for a GPU, which tells what went wrong there: a wrong index is found later."""
     if device != "cpu":

@@ -38,6 +38,8 @@ def wants_gpu(config):
 def pytest_configure(config):
     if is_emulated(config):
         is_worker = hasattr(config, "workerinput")  # of pytest-xdist: it comes after the build
+        if is_worker:  # each has a core: threads of PyTorch's and NumPy's would spin on the others'
+            os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
         package = str(_emulated.PACKAGE.parent if is_worker else _emulated.build())
         sys.path.insert(0, package)
         os.environ["PYTHONPATH"] = package  # of the processes that tests start

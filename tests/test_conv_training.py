@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 import dlx
+from _check import is_emulated
 from dlx import _core, models, nn, optim
 from dlx.nn import functional as F
 
 pytestmark = pytest.mark.on_its_device
-
-STEPS = 12
 
 
 def lenet(device):
@@ -38,10 +37,11 @@ class Training:
 
     def __init__(self, make, device, rows=16):
         dlx.seed(0)
+        self.steps = 2 if is_emulated(device) else 12  # after two that are not replayed
         self.model = make(device)
         self.optimizer = optim.Adam(self.model.parameters(), lr=1e-3)
         images, labels = digits()
-        chosen = np.random.default_rng(0).integers(0, len(images), (STEPS + 2, rows))
+        chosen = np.random.default_rng(0).integers(0, len(images), (self.steps + 2, rows))
         self.images, self.labels = images[chosen], labels[chosen]
         self.x = dlx.tensor(self.images[0], device=device)
         self.y = dlx.tensor(self.labels[0], device=device)
@@ -87,12 +87,13 @@ class Training:
 
 def hash_after(threads, device, lever=contextlib.nullcontext):
     dlx.set_num_threads(threads)
-    training = Training(lenet, device, rows=64)
+    short = is_emulated(device)
+    training = Training(lenet, device, rows=8 if short else 64)
     with lever():
-        losses = training.eager(0, 4)
+        losses = training.eager(0, 2 if short else 4)
         with dlx.testing.forced_grain(1000):  # chunks that a small batch would not have
-            losses += training.eager(4, 6)
-    assert losses[-1] < losses[0] - 0.5
+            losses += training.eager(len(losses), len(losses) + 2)
+    assert short or losses[-1] < losses[0] - 0.5
     return dlx.testing.weight_hash(training.model)
 
 
@@ -100,9 +101,9 @@ def test_one_weight_hash_on_any_number_of_threads(device):
     assert len({hash_after(threads, device) for threads in (1, 2, 3)}) == 1
 
 
-def test_without_fixed_chunks_the_hash_depends_on_the_threads(device):
+def test_without_fixed_chunks_the_hash_depends_on_the_threads():
     lever = dlx.testing.split_by_threads
-    assert len({hash_after(threads, device, lever) for threads in (1, 2)}) == 2
+    assert len({hash_after(threads, "cpu", lever) for threads in (1, 2)}) == 2
 
 
 # ---- the recorder
@@ -151,7 +152,7 @@ def autoencoder(device):
 )  # fmt: skip
 def test_replayed_steps_equal_eager_ones_in_every_bit(kind, make, launches, device):
     eager = kind(make, device)
-    eager.eager(0, STEPS + 2)
+    eager.eager(0, eager.steps + 2)
     expected = eager.everything()
 
     recorded = kind(make, device)
@@ -159,7 +160,7 @@ def test_replayed_steps_equal_eager_ones_in_every_bit(kind, make, launches, devi
     program = recorded.record(1)
     assert launches <= set(program.launches)
     assert recorded.everything() != expected
-    program.replay(STEPS, recorded.feeds(2, STEPS + 2))
+    program.replay(recorded.steps, recorded.feeds(2, recorded.steps + 2))
     assert recorded.everything() == expected
 
 

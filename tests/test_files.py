@@ -90,6 +90,7 @@ def make_model():
     return nn.Sequential(nn.Flatten(), nn.Sequential(layers), nn.Softmax(dim=1))
 
 
+@pytest.mark.on_its_device
 def test_models_come_back(tmp_path, device):
     model = make_model()
     x = dlx.random.normal((5, 2, 2), device=device)

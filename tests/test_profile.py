@@ -150,23 +150,23 @@ def test_the_limit_is_the_slower_of_computing_and_copying():
 
 def test_new_memory_is_poisoned(device):
     with dlx.testing.poison_outputs():
-        assert np.isnan(dlx.empty((5,), device=device).numpy()).all()
+        assert np.isnan(dlx.empty((5,), device=device).cpu().numpy()).all()
         assert dlx.empty((2,), dtype="int32", device=device).tolist() == [-1, -1]
         x = dlx.ones((1000,), device=device)
-        np.testing.assert_array_equal((x + x).numpy(), 2)
+        np.testing.assert_array_equal((x + x).cpu().numpy(), 2)
     _core.check_guards()
 
 
 @pytest.mark.parametrize("released", [False, True])
-def test_a_write_behind_an_array_is_found(released, device):
+def test_a_write_behind_an_array_is_found(released):
     match = "byte 3 behind the end of a block of 20 bytes"
     with pytest.raises(RuntimeError, match=match), dlx.testing.poison_outputs():
-        x = dlx.zeros((5,), device=device)
+        x = dlx.zeros((5,), device="cpu")
         ctypes.memset(x.numpy().ctypes.data + 20 + 3, 1, 1)
         if released:
             del x
     _core.check_guards()  # reported once
-    x = dlx.empty((5,), device=device)
+    x = dlx.empty((5,), device="cpu")
     assert x.shape == (5,)
 
 

@@ -18,6 +18,8 @@ from dlx.testing import weight_hash
 from dlx.train import Accuracy, Callback, CSVLogger, EarlyStopping, ModelCheckpoint
 from dlx.train.progress import Progress
 
+pytestmark = pytest.mark.on_its_device
+
 
 def problem(device, rows=60):
     """Three classes that a linear layer tells apart."""
