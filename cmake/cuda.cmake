@@ -36,9 +36,9 @@ if(DLX_CUDA STREQUAL "EMU")
   list(FILTER cuda_sources EXCLUDE REGEX "/core/runtime.cu$")
   set_source_files_properties(${cuda_sources} PROPERTIES LANGUAGE CXX)
   add_library(dlx_cuda OBJECT ${cuda_sources} ${cuda_host_sources})
-  # With FMA, as a GPU has it: the same bits. The emulator stays without sanitizers.
-  target_compile_options(dlx_cuda PRIVATE -x c++ -O2 -march=x86-64-v3 -fwrapv -fno-math-errno -Wno-unknown-pragmas
-                                          -Wno-int-in-bool-context)
+  # With FMA, where the source says so, as on a GPU: the same bits. The emulator stays without sanitizers.
+  target_compile_options(dlx_cuda PRIVATE -x c++ -O2 -march=x86-64-v3 -ffp-contract=off -fwrapv -fno-math-errno
+                                          -Wno-unknown-pragmas -Wno-int-in-bool-context)
   set_source_files_properties(cuda/ops/map.cu PROPERTIES COMPILE_OPTIONS -O1)  # many kernels, none of them slow
   file(GLOB simt_sources CONFIGURE_DEPENDS tests/simt/*.cc)
   list(FILTER simt_sources EXCLUDE REGEX "/test_")
