@@ -59,6 +59,18 @@ def test_every_header_of_an_op_has_its_kernel():
             assert any(k.exists() for k in kernels), f"{header.name}: no {header.stem}.cc"
 
 
+@needs_source
+def test_every_op_has_its_kernel_for_gpus():
+    """Declared beside the CPU's, whereby it must be there to link, in the file of the same name."""
+    for header in HEADERS:
+        text = header.read_text()
+        kernels = re.findall(r"\.kernels = (\S+)", text)
+        assert len(kernels) >= len(re.findall(r"\bOp \w+{", text)), header.name
+        assert all(k.startswith("DLX_KERNELS(") for k in kernels), f"{header.name}: {kernels}"
+        twin = ROOT / "cuda" / "ops" / f"{header.stem}.cu"
+        assert twin.exists() or not kernels, f"{header.name}: no {twin.name}"
+
+
 def test_every_twin_is_an_op():
     known = set(native_ops()) | {name.rsplit(".", 1)[-1] for name in public_ops()}
     helpers = {"philox", "getitem", "setitem", "linear"}
