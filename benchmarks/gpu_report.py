@@ -24,6 +24,7 @@ import numpy as np
 
 import dlx
 from dlx import nn, optim
+from dlx._bench.measure import gradients_of
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 CALLS = 20
@@ -95,18 +96,6 @@ def linear(torch, m, k, n):
     return Subject(calls, 2.0 * m * n * k, 4.0 * (m * k + k * n + n + m * n))
 
 
-def gradients(y, dy, inputs):
-    """A call that returns the gradients of the inputs, the graph kept."""
-
-    def run():
-        for x in inputs:
-            x.grad = None
-        y.backward(dy, retain_graph=True)
-        return tuple(x.grad for x in inputs)
-
-    return run
-
-
 def layer(torch, shapes, ours, theirs, backward, flops=0.0, passes=2.0):
     """ours(*inputs) and theirs(torch, *inputs), forward, or their gradients on all inputs; `passes`
     over the first input's bytes."""
@@ -116,9 +105,9 @@ def layer(torch, shapes, ours, theirs, backward, flops=0.0, passes=2.0):
     if backward:
         y = ours(*mine)
         dy, dyt = random(torch, *y.shape, seed=9)
-        calls["dlx"] = gradients(y, dy, mine)
+        calls["dlx"] = gradients_of(y, mine, dy)
         if torch is not None:
-            calls["PyTorch"] = gradients(theirs(torch, *yours), dyt, yours)
+            calls["PyTorch"] = gradients_of(theirs(torch, *yours), yours, dyt)
     else:
         calls["dlx"] = lambda: ours(*mine)
         if torch is not None:

@@ -69,16 +69,9 @@ void draw_all(Ctx& ctx, int64_t n, const Draw& draw, void* const* buffers, void*
 // f(T{}) with the dtype's element type; half precision is drawn as float32 and rounded.
 template <class F>
 void with_floating(DType t, const F& f) {
-  switch (t) {
-    case DType::float64:
-      return f(double{});
-    case DType::bfloat16:
-      return f(bfloat16_t{});
-    case DType::float16:
-      return f(float16_t{});
-    default:
-      return f(float{});
-  }
+  with_dtype(t, [&]<class T>(T) {
+    if constexpr (std::is_floating_point_v<typename ComputeOf<T>::type>) f(T{});
+  });
 }
 
 }  // namespace

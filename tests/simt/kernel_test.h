@@ -17,6 +17,13 @@ namespace dlx::cuda {
   std::exit(1);
 }
 
+// ThreadSanitizer takes its time for each thread, and has seen each kernel after one of each kind.
+#if defined(DLX_SIMT_TSAN)
+constexpr bool kFew = true;
+#else
+constexpr bool kFew = false;
+#endif
+
 // The kernels' one, of device 0.
 inline Context& context_of(Device) {
   static Context context;
@@ -90,7 +97,10 @@ void expect_close(const std::vector<T>& got, const std::vector<double>& expected
 // same races under any of them.
 template <class Body>
 void under_every_schedule(const Body& body) {
-#if defined(__CUDACC__) || defined(DLX_SIMT_TSAN)
+#if defined(__CUDACC__)
+  if (device_count() == 0) fail("no GPU: " + reason_for_no_device());
+  body();
+#elif defined(DLX_SIMT_TSAN)
   body();
 #else
   for (const auto order : {simt::Order::forward, simt::Order::reverse, simt::Order::random}) {

@@ -165,9 +165,7 @@ void test_few() {
 int main() {
   under_every_schedule([] {
     test_few();
-#if !defined(DLX_SIMT_TSAN)  // which is slow, and has seen a kernel of each kind
-    test_many();
-#endif
+    if (!kFew) test_many();
   });
   report_success();
 }

@@ -192,7 +192,7 @@ void normalizations() {
   normalization(2100, 3, 1, 0);
 }
 
-[[maybe_unused]] void right_kernels() {
+void right_kernels() {
   for (const Pooling& p : poolings()) {
     if (p.w.rows.extent() * p.w.columns.extent() <= kNoElement)
       max_pooling<uint8_t>(p, Places::bytes);
@@ -207,7 +207,7 @@ void normalizations() {
 }
 
 // Every kernel, small: ThreadSanitizer takes its time for each thread.
-[[maybe_unused]] void few() {
+void few() {
   const PoolAxis small = windows(9, 3, 2, 1), large = windows(12, 12, 1, 0);
   max_pooling<uint8_t>({"small", {1, small, small}}, Places::bytes);
   avg_pooling({"small", {1, small, small}}, {0, false});
@@ -219,13 +219,6 @@ void normalizations() {
 }  // namespace
 
 int main() {
-#if defined(__CUDACC__)
-  if (device_count() == 0) fail("no GPU: " + reason_for_no_device());
-#endif
-#if defined(DLX_SIMT_TSAN)
-  under_every_schedule(few);
-#else
-  under_every_schedule(right_kernels);
-#endif
+  under_every_schedule(kFew ? few : right_kernels);
   report_success();
 }

@@ -12,12 +12,6 @@ using namespace dlx::cuda;
 
 namespace {
 
-#if defined(DLX_SIMT_TSAN)
-constexpr bool kFew = true;  // a block takes ThreadSanitizer long
-#else
-constexpr bool kFew = false;
-#endif
-
 // x is read from `start` on, in memory of `size` elements.
 struct Layout {
   const char* name;
