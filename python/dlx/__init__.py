@@ -12,7 +12,8 @@ from __future__ import annotations
 from dlx import _core
 from dlx._device import device
 from dlx._dtype import bfloat16, bool, float16, float32, float64, int32, int64, uint8
-from dlx._tensor import Tensor, asarray, from_dlpack, tensor
+from dlx._exchange import asarray, from_dlpack, tensor
+from dlx._tensor import Tensor
 from dlx._transforms import grad, hessian, jvp, value_and_grad, vjp
 from dlx.autodiff import enable_grad, no_grad, primitive
 from dlx.ops.arrange import flip, roll, tile, tril, triu
