@@ -26,10 +26,10 @@ def judged(report, capsys):
     assert report.share >= LEAST
 
 
-def test_a_fixed_sample_is_found(pytestconfig, capsys):
-    if not pytestconfig.getoption("--full"):
-        pytest.skip("until survivors.txt explains those of every op: pytest --full")
-    judged(check.check(find.sample(find.mutations()), "mutants-sample"), capsys)
+def test_a_fixed_sample_is_found(capsys):
+    """With fewer of the items, for less time."""
+    sample = find.sample(find.mutations())
+    judged(check.check(sample, "mutants-sample", seconds=2.0, items="float32$|^[^ ]+$"), capsys)
 
 
 @pytest.mark.timeout(7200)

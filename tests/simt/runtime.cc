@@ -324,6 +324,10 @@ void copy(Stream s, void* to, const void* from, int64_t bytes, Copy kind) {
   if (bytes == 0) return;
   check_side(to, kind != Copy::to_host, "the destination");
   check_side(from, kind != Copy::to_device, "the source");
+  if (kind == Copy::on_device && memory_of(to) != memory_of(from))
+    throw CudaError("copy: on one device, of memory of two");
+  if (kind == Copy::between_devices && memory_of(to) == memory_of(from))
+    throw CudaError("copy: between devices, of memory of one");
   const auto n = static_cast<size_t>(bytes);
   if (kind == Copy::to_device && is_pinned(from)) {
     simt::enqueue(s, [=] { std::memcpy(to, from, n); });

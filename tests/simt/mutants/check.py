@@ -119,9 +119,10 @@ def compiled(mutations, folder, say):
     return left, out
 
 
-def check(mutations, name, seconds=6.0, say=print):
+def check(mutations, name, seconds=6.0, items="", say=print):
     """A Report; `seconds`: how much of the items that execute a mutation it has to survive, less in
-    the other orders of the threads, and where survivors.txt expects it to."""
+    the other orders of the threads, and where survivors.txt expects it to. `items`: a pattern of
+    their names."""
     folder = ROOT / "build" / name
     left, out = compiled(mutations, folder, say)
     say(f"{len(left)} mutations are built, {len(out)} do not compile")
@@ -135,6 +136,7 @@ def check(mutations, name, seconds=6.0, say=print):
                 "keys": {n: m.key for n, m in left.items()},
                 "result": str(result),
                 "seconds": seconds,
+                "items": items,
                 "jobs": jobs,
             }
         )

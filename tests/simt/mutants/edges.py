@@ -1,16 +1,17 @@
-"""Items that stand where a kernel changes its way: views that start or step so that wide accesses
-do not fit, long sums in pieces, several chunks, positions that are all wrong.
+"""Items that stand where a kernel changes its way: long sums in pieces, several chunks, positions
+that are all wrong, more of everything than a grid has threads.
 """
 
 from __future__ import annotations
 
 import ctypes
+import math
 
 import numpy as np
 
 import dlx
 from dlx import _core, nn
-from simt.mutants.beyond import drawn, error_of, item
+from simt.mutants.beyond import drawn, error_of, item, many_indices
 
 f = nn.functional
 
@@ -51,20 +52,52 @@ def no_positions(device):
     ]
 
 
-def views(x):
-    """Of (..., 72): what keeps wide accesses from it is one thing at a time."""
-    return [x[..., :64], x[..., 1:65], x[..., 4:67], x[..., ::2], x[..., 1::3], x[..., ::-1]]
+@item
+def no_indices(device):
+    i = dlx.zeros((0,), dtype="int64", device=device)
+    x, y = drawn(device, 4, 3), drawn(device, 4, 3)
+    y[i] = dlx.zeros((0, 3), device=device)
+    three = dlx.tensor([1, 0, 3], device=device)
+    return [
+        x[i, i],
+        dlx.take(x, i, axis=1),
+        _core.scatter_add(drawn(device, 3, 0), three, 0, 4),
+        _core.scatter_add(drawn(device, 0, 2), i, 0, 4),
+        y,
+    ]
 
 
 @item
-def reductions_of_views(device):
+def many_rows(device):
+    """More than a grid of the largest size has teams."""
+    i = many_indices(device, 150_000, 10)
+    x = drawn(device, 10, 3)
+    y = drawn(device, 10, 3)
+    y[i] = drawn(device, 150_000, 3)
+    return [dlx.take(x, i, axis=0)[::331], y]
+
+
+@item
+def many_positions_sorted(device):
+    """More counts than a block scans at once."""
+    i = many_indices(device, 67_000, 16)
+    return [_core.scatter_add(drawn(device, 67_000, 1), i, 0, 16)]
+
+
+@item
+def sums_that_cancel(device):
+    """In float64 what rounding takes is kept: large terms leave the small ones behind."""
+    rng = np.random.default_rng(8)
     found = []
-    for width in (72, 70):
-        for x in views(drawn(device, 4, 6, width)):
-            found += [dlx.sum(x, axis=2), dlx.sum(x), dlx.max(x, axis=(1, 2)), dlx.var(x, axis=0)]
-            found += [dlx.sum(x, axis=(0, 2)), dlx.argmax(x, axis=2), dlx.mean(x, axis=(0, 1))]
-    x = drawn(device, 7, 5, 72)
-    found += [dlx.sum(x[1:, :, :64], axis=(0, 2)), dlx.sum(x[:, 1:4, 4:68])]
+    for n in (700, 9000):
+        large = rng.normal(size=n) * 1e14
+        a = np.concatenate([large, rng.normal(size=n), -large[rng.permutation(n)]])
+        if device == "cpu":  # which keeps less
+            one = math.fsum(a)
+            found += [np.array([one, one]), np.array([one])]
+        else:
+            x = dlx.tensor(np.stack([a, a[::-1]]), device=device)
+            found += [dlx.sum(x, axis=1), dlx.sum(x.T[:, :1], axis=0)]
     return found
 
 
@@ -85,23 +118,6 @@ def extremes_with_nan(device):
         x = dlx.tensor(a.astype(dtype), device=device)
         found += [dlx.argmax(x, axis=1), dlx.argmin(x, axis=1), dlx.max(x, axis=1), dlx.argmax(x)]
         found += [dlx.argmax(x.T, axis=0), dlx.min(x, axis=0)]
-    return found
-
-
-@item
-def products_of_views(device):
-    """Each keeps one thing from being wide: the start, the extent, the stride, the batch."""
-    left = drawn(device, 36, 40)
-    batches = dlx.permute_dims(drawn(device, 36, 4, 9), (1, 0, 2))[:, :, :8]
-    found = []
-    for a in (left[:, 1:33], left[:, :30], left[1:, :32], drawn(device, 36, 38)[:, :32],
-              left[:, ::2], left[:32, 4:36], batches):  # fmt: skip
-        at = a.mT
-        b = drawn(device, a.shape[-1], 32, seed=2)
-        bt = drawn(device, 32, a.shape[-1], seed=2).T
-        found += [a @ b, a @ bt, b.mT @ at, bt.mT @ at]
-        c = drawn(device, 32, a.shape[-2], seed=3)
-        found += [c @ a, at @ c.T]
     return found
 
 
@@ -138,7 +154,7 @@ def errors_at_many_places(device):
 def assignments_out_of_range(device):
     x, v = drawn(device, 5, 4), drawn(device, 3, 4, seed=2)
     found = []
-    for places in ([0, 5, 1], [-6, 0, 1], [4, -5, 4]):
+    for places in ([0, 5, 1], [-6, 0, 1], [4, -5, 4], [0, 999, 1], [-999, 0, 1]):
         y = dlx.tensor(x.numpy() if device == "cpu" else x.cpu().numpy(), device=device)
 
         def assign(y=y, places=places):
@@ -146,17 +162,6 @@ def assignments_out_of_range(device):
             return y
 
         found += [error_of(assign), y]
-    return found
-
-
-@item
-def rows_taken_of_views(device):
-    found = []
-    i = dlx.tensor([3, 0, 0, 4, -1], device=device)
-    for width in (72, 70):
-        for x in views(drawn(device, 5, 6, width)):
-            found += [dlx.take(x, i, axis=1), dlx.take(x[:, :3], i[1:3], axis=0)]
-            found += [x[i], dlx.take(x, i, axis=2)]
     return found
 
 
@@ -193,3 +198,42 @@ def indices_divided(device):
         divide(n, d, both.ctypes.data)
         found.append(both)
     return found
+
+
+@item
+def places_from_elsewhere(device):
+    """Maxima at places that max_pool2d did not find: outside there are zeros."""
+    places = dlx.tensor(np.array([[[[0, -1], [16, 99]]]]), device=device)
+    x = drawn(device, 1, 1, 4, 4)
+    return [_core.max_pool2d_gather(x, places, (2, 2), (2, 2), (0, 0), (1, 1), 0)]
+
+
+@item
+def workspaces(device):
+    """How many arrays an op allocates: its results, and no workspace where it needs none."""
+    counts = [1] * 10 + [4, 4, 4]
+    if device == "cpu":
+        return [counts]
+    x, weight = drawn(device, 4, 12), drawn(device, 12)
+    labels = dlx.tensor([0, 1, 2, 1], device=device)
+    images, w = drawn(device, 1, 16, 6, 6), drawn(device, 16, 16, 3, 3)
+    found = []
+    for op in (
+        lambda: dlx.sum(x, axis=1),
+        lambda: dlx.max(x, axis=0),
+        lambda: dlx.argmax(x, axis=1),
+        lambda: dlx.mean(x),
+        lambda: x @ x.T,
+        lambda: f.linear(x, x),
+        lambda: f.conv2d(images, w),
+        lambda: dlx.cumsum(x, axis=1),
+        lambda: dlx.cumsum(x, axis=0),
+        lambda: f.mse_loss(x, x),
+        lambda: f.cross_entropy(x, labels),
+        lambda: f.cross_entropy(x, labels, weight=weight),
+        lambda: f.cross_entropy(x, labels, reduction="none"),
+    ):
+        before = dlx.cuda.memory_stats(device)["allocations"]
+        op()
+        found.append(dlx.cuda.memory_stats(device)["allocations"] - before)
+    return [found]

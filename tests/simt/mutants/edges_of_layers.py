@@ -28,18 +28,25 @@ def convolution(device, x_shape, w_shape, dtype="float32", bias=True, **options)
 
 
 CONVOLUTIONS = {
-    "deep": [((1, 40, 5, 7), (6, 40, 3, 2)), ((2, 6, 4, 5), (40, 6, 2, 3))],
+    "deep": [((1, 100, 5, 7), (6, 100, 3, 2)), ((2, 6, 4, 5), (40, 6, 2, 3))],
     "in_groups": [((2, 8, 6, 9), (8, 4, 3, 2), {"groups": 2, "stride": (2, 3)}),
-                  ((2, 32, 9, 7), (32, 16, 3, 2), {"groups": 2, "padding": (1, 2)}),
+                  ((2, 24, 9, 7), (32, 12, 3, 2), {"groups": 2, "padding": (1, 2)}),
                   ((1, 6, 8, 9), (6, 1, 3, 3), {"groups": 6, "padding": 1})],
-    "of_phases": [((1, 16, 11, 13), (16, 16, 3, 2), {"stride": (2, 3), "padding": (2, 1)}),
+    "of_phases": [((1, 16, 8, 5), (16, 16, 2, 2), {"stride": (2, 1)}),
+                  ((1, 16, 11, 13), (16, 16, 3, 2), {"stride": (2, 3), "padding": (2, 1)}),
                   ((1, 3, 12, 10), (4, 3, 3, 2), {"stride": (2, 4), "dilation": (4, 2)}),
                   ((2, 16, 9, 9), (20, 16, 1, 1), {"stride": 3}),
                   ((1, 16, 16, 8), (16, 16, 4, 2), {"stride": 4, "dilation": (1, 3)})],
     "wide": [((1, 16, 4, 8), (32, 16, 1, 1)), ((2, 16, 6, 6), (32, 16, 3, 3), {"padding": 1}),
              ((4, 16, 3, 3), (32, 16, 2, 2), {"padding": 1}), ((3, 16, 5, 3), (32, 16, 1, 1))],
-    "of_many_pixels": [((2, 8, 12, 14), (16, 8, 3, 2)), ((2, 3, 12, 14), (5, 3, 2, 3)),
+    "of_many_pixels": [((2, 8, 12, 14), (16, 8, 3, 2)), ((2, 3, 14, 12), (5, 3, 2, 3)),
                        ((1, 40, 12, 13), (40, 8, 1, 2), {"groups": 5})],
+    "farther_apart": [
+        ((1, 2, 3, 2), (2, 2, 2, 1),
+         {"stride": (1000003, 1), "dilation": (900000, 1), "padding": (1900003, 0)}),
+        ((1, 2, 2, 3), (2, 2, 1, 2),
+         {"stride": (1, 1000003), "dilation": (1, 900000), "padding": (0, 1900003)}),
+    ],
     "far_apart": [((1, 2, 3, 5), (2, 2, 1, 1), {"stride": 40_000}),
                   ((1, 2, 3, 2), (3, 2, 1, 2), {"stride": (1, 30_000), "padding": (0, 1)})],
 }  # fmt: skip
@@ -49,11 +56,8 @@ def of_convolutions(name):
     def all_of_them(device):
         found = []
         for x, w, *options in CONVOLUTIONS[name]:
-            for dtype in ("float32", "float64"):
-                for bias in (True, False):
-                    found += convolution(
-                        device, x, w, dtype, bias, **(options[0] if options else {})
-                    )
+            for dtype, bias in (("float32", True), ("float64", False)):
+                found += convolution(device, x, w, dtype, bias, **(options[0] if options else {}))
         return found
 
     all_of_them.__name__ = f"convolutions_{name}"
@@ -235,4 +239,57 @@ def softmax_of_columns(device):
             x.grad = None
             y = f.cross_entropy(x, t, **options)
             found += differentiated(y, x)
+    return found
+
+
+@item
+def transposed_convolutions(device):
+    found = []
+    for shape, weight, options in (((1, 100, 4, 5), (100, 6, 3, 2), {}),
+                                   ((2, 64, 3, 4), (64, 9, 3, 2), {"stride": 2, "padding": 1}),
+                                   ((2, 4, 3, 5), (4, 3, 2, 2), {"stride": (1, 2)})):  # fmt: skip
+        x, w = given(device, *shape), given(device, *weight, seed=2)
+        b = given(device, weight[1], seed=3)
+        found += differentiated(f.conv_transpose2d(x, w, b, **options), x, w, b)
+    return found
+
+
+@item
+def statistics_of_nothing(device):
+    norm = nn.BatchNorm2d(3).to(device)
+    norm(dlx.zeros((0, 3, 2, 2), device=device))
+    x = given(device, 3, 0)
+    found = differentiated(f.layer_norm(x, (0,)), x)
+    return [norm.running_mean, norm.running_var, norm.num_batches_tracked, *found]
+
+
+@item
+def steps_of_small_numbers(device):
+    """Below the smallest normal number all are zero, the smallest is not."""
+    found = []
+    for dtype, least in (("float32", 2.0**-126), ("float64", 2.0**-1022)):
+        for name in ("SGD", "Adam"):
+            a = np.array([1, 1.5, 0.5, 2, -1, -0.75] * 3, dtype) * np.asarray(least, dtype)
+            base = dlx.tensor(np.concatenate([a[:1], a]), device=device)
+            for p in (dlx.tensor(a, device=device), base[1:]):
+                p.requires_grad = True
+                optimizer = getattr(optim, name)([p], lr=1)
+                p.grad = dlx.tensor(np.roll(a, 1) * (name == "SGD"), device=device)
+                optimizer.step()
+                found.append(p.detach().cpu().numpy() / least)
+    return found
+
+
+@item
+def steps_of_views(device):
+    found = []
+    for name in ("SGD", "Adam"):
+        base = drawn(device, 90)
+        p = base[1:81]
+        p.requires_grad = True
+        optimizer = getattr(optim, name)([p], lr=0.1)
+        for seed in (1, 2):
+            p.grad = drawn(device, 80, seed=seed)
+            optimizer.step()
+        found.append(p.detach())
     return found

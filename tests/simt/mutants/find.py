@@ -25,9 +25,12 @@ SKIPPED = re.compile(
 # threads. Kernels are right for any answer; another one is slower, no mistake: left alone are the
 # bodies of these functions,
 LAYOUT = re.compile(
-    r"^[^\s#/].*\b(teams_for|lanes_for|make_plan|plan_tiles|filled|is_direct|sums_directly"
-    r"|chunk_length)\("
+    r"^( *)(static |inline |constexpr |__host__ |__device__ )*\w+ (teams_for|lanes_for|make_plan"
+    r"|plan_tiles|filled|is_direct|sums_directly|chunk_length|plan_reduction|plan_scan|cut_depth"
+    r"|access_of)\("
 )
+# but for these lines of them: the parts of a sum have to cover it, wide accesses to fit,
+NO_LAYOUT = re.compile(r"^ *(p\.length|p\.parts|x\.wide_\w|const int64_t length) = |^ *:|return {")
 # and the arguments of these (of for_each_item's kernels, where a thread takes items until none is
 # left).
 LAYOUT_CALL = re.compile(r"(?<![.\w])(teams_for|lanes_for|blocks_for|grid_of)\(")
@@ -245,17 +248,17 @@ def mutations(root=ROOT):
     found = []
     for path in sources(root):
         text = path.read_text()
-        seen, before, layout = {}, "", False
+        seen, before, layout = {}, "", ""
         for number, line in enumerate(text.splitlines(), 1):
             code = re.sub(r"\s*//.*", "", line)
             if not code.strip():
                 continue
             above, before = before, code
-            if LAYOUT.search(code) and code[-1] != ";":
-                layout = code[-1] != "}"
+            if (match := LAYOUT.search(code)) and code[-1] != ";":
+                layout = match[1] + "}" if code[-1] != "}" else ""
                 continue
-            if layout:
-                layout = not code.startswith("}")
+            layout = "" if code == layout else layout
+            if layout and not NO_LAYOUT.search(code):
                 continue
             if SKIPPED.search(code) or code.endswith("\\"):
                 continue

@@ -19,7 +19,7 @@ from _check import (
     to_tensor,
 )
 from cases import CASES, activation, elementwise
-from simt.mutants import edges, edges_of_layers  # noqa: F401 (they add to BEYOND)
+from simt.mutants import edges, edges_of_layers, edges_of_views  # noqa: F401 (add to BEYOND)
 from simt.mutants.beyond import BEYOND
 from test_ops import as_dtype
 
