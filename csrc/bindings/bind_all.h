@@ -11,6 +11,7 @@ void bind_device(pybind11::module_&);          // what devices there are, copies
 void bind_cuda_interface(pybind11::module_&);  // __cuda_array_interface__
 void bind_stream(pybind11::module_&);          // streams and events of GPUs
 void bind_observers(pybind11::module_&);       // the profiler, recorded programs
+void bind_jit(pybind11::module_&);             // dlx.jit: recordings, replays, guards
 void bind_dlpack(pybind11::module_&);          // to_dlpack, from_dlpack
 
 void bind_reinterpret(pybind11::module_&);  // bytes under another dtype
@@ -36,6 +37,7 @@ inline void bind_all(pybind11::module_& m) {
   bind_stream(m);
   bind_cuda_interface(m);
   bind_observers(m);
+  bind_jit(m);
   bind_dlpack(m);
   bind_reinterpret(m);
   bind_shape(m);

@@ -82,6 +82,7 @@ Dims shape_of_buffer(const Py_buffer& view) {
 Array copy_buffer(PyObject* exporter) {
   BufferView view(exporter, PyBUF_FULL_RO);
   Array a = empty(shape_of_buffer(*view), dtype_of_buffer(*view), Device{});
+  a.storage->from_host = true;
   if (PyBuffer_ToContiguous(a.data(), &*view, view->len, 'C') != 0) throw py::error_already_set();
   return a;
 }
@@ -155,6 +156,7 @@ struct Flattened {
 Array array_from_numbers(const Flattened& data, DType dtype) {
   const bool integers = is_integer(dtype) && data.kind != Kind::real;
   Array wide = empty(data.shape, integers ? DType::int64 : DType::float64, Device{});
+  wide.storage->from_host = true;
   for (size_t i = 0; i < data.numbers.size(); ++i) {
     if (integers) {
       int overflow = 0;

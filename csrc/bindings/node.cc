@@ -107,6 +107,7 @@ PyObject* node_release(PyObject* self, PyObject*) {
   NodeObject* node = as_node(self);
   for (int i = 0; i < node->inputs + node->outputs; ++i)
     node->slots[i].array.storage = StorageRef();
+  Py_CLEAR(node->attrs);  // they may hold Tensors: batch norm's statistics
   node->released = true;
   Py_RETURN_NONE;
 }

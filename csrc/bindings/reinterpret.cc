@@ -16,7 +16,9 @@ Array reinterpret(const Array& x, DType dtype, const Dims& shape) {
             " needs ", shape.product() * size, " bytes, x has ", a.bytes());
   if (offset % size || reinterpret_cast<uintptr_t>(a.data()) % size) {
     Array copy = empty(shape, dtype, a.device());
+    notify_host_read(current_ctx(), a);
     std::memcpy(copy.data(), a.data(), a.bytes());
+    copy.storage->from_host = true;
     return copy;
   }
   a.offset = offset / size;

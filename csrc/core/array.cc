@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <mutex>
+#include <unordered_set>
 
 #include "core/allocator.h"
 #include "core/check.h"
@@ -24,9 +26,32 @@ Storage* make_storage(void* data, int64_t bytes, Device device) {
   return s;
 }
 
+std::atomic<int> watches{0};
+std::mutex watch_mutex;
+std::unordered_set<uint64_t>& dead_ids() {  // never destroyed: storages die at exit, too
+  static auto* ids = new std::unordered_set<uint64_t>;
+  return *ids;
+}
+
 }  // namespace
 
+StorageWatch::StorageWatch() { ++watches; }
+
+StorageWatch::~StorageWatch() {
+  const std::scoped_lock lock(watch_mutex);
+  if (--watches == 0) dead_ids().clear();
+}
+
+bool StorageWatch::died(uint64_t id) const {
+  const std::scoped_lock lock(watch_mutex);
+  return dead_ids().contains(id);
+}
+
 void StorageRef::destroy(Storage* s) {
+  if (watches.load(std::memory_order_relaxed) > 0) [[unlikely]] {
+    const std::scoped_lock lock(watch_mutex);
+    dead_ids().insert(s->id);
+  }
   if (s->release) {
     if (s->device.kind != DeviceKind::cpu) cuda_backend()->streams.wait_for_uses(*s);
     s->release(s);
@@ -132,6 +157,7 @@ Array borrow(void* data, const Dims& shape, const Dims& strides, DType dtype, De
   Storage* s =
       make_storage(static_cast<char*>(data) - below * size, (below + 1 + above) * size, device);
   s->read_only = true;
+  s->from_host = true;
   s->owner = owner;
   s->release = release;
   Array a;

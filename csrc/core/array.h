@@ -63,6 +63,7 @@ struct Storage {
   uint64_t id = 0;  // unique for the life of the process; addresses are reused, ids are not
   Device device;
   bool read_only = false;  // borrowed memory is never written
+  bool from_host = false;  // Python or another library put the values there, no launch
   // Of a GPU's memory: the one stream that has used it; null once there were several.
   std::atomic<DeviceStream*> stream{nullptr};
   void (*release)(Storage*) = nullptr;  // null: the caching allocator's
@@ -104,6 +105,15 @@ class StorageRef {
 
 void pin(Storage*);
 void unpin(Storage*);
+
+// While one lives, it knows which storages have died since it was made.
+class StorageWatch {
+ public:
+  StorageWatch();
+  ~StorageWatch();
+  StorageWatch(const StorageWatch&) = delete;
+  bool died(uint64_t id) const;
+};
 
 struct Array {
   StorageRef storage;   // null: shape and dtype only (a value that was not kept)

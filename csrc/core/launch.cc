@@ -47,6 +47,11 @@ void check_devices(const Launch& call) {
   for (const Array* a : call.outputs) check(a);
 }
 
+void use(DeviceStream* now, Storage& s, bool writes) {
+  if (s.device.kind != DeviceKind::cpu && s.stream.load() != now)
+    cuda_backend()->streams.use(now, s, writes);
+}
+
 // The stream of this launch waits for others that have used its arrays.
 void order_streams(const Launch& call) {
   Device device = call.outputs[0]->device();
@@ -55,14 +60,9 @@ void order_streams(const Launch& call) {
     device = call.inputs[0]->device();
     if (device.kind == DeviceKind::cpu) return;
   }
-  const DeviceStreams& streams = cuda_backend()->streams;
-  DeviceStream* now = streams.current(device);
-  const auto use = [&](const Array* a, bool writes) {
-    if (a->device().kind != DeviceKind::cpu && a->storage->stream.load() != now)
-      streams.use(now, *a->storage.get(), writes);
-  };
-  for (const Array* a : call.inputs) use(a, false);
-  for (const Array* a : call.outputs) use(a, true);
+  DeviceStream* now = cuda_backend()->streams.current(device);
+  for (const Array* a : call.inputs) use(now, *a->storage.get(), false);
+  for (const Array* a : call.outputs) use(now, *a->storage.get(), true);
 }
 #else
 void check_devices(const Launch&) {}
@@ -153,6 +153,14 @@ void launch_bytes(Ctx& ctx, const Launch& call) {
   run_kernel(ctx, call.op, call.shape, call.shape_bytes, buffers, call.outputs[0]->device());
   for (int i = ctx.num_observers - 1; i >= 0; --i) ctx.observers[i]->after(call);
 }
+
+#if DLX_WITH_CUDA
+void use_on_current_stream(Storage& s, bool writes) {
+  if (s.device.kind != DeviceKind::cpu) use(cuda_backend()->streams.current(s.device), s, writes);
+}
+#else
+void use_on_current_stream(Storage&, bool) {}
+#endif
 
 Array copy_of(Ctx& ctx, const Array& a) {
   Array out = empty(a.shape, a.dtype, a.device());

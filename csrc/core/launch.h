@@ -131,6 +131,9 @@ void launch(Ctx& ctx, const Op& op, const Shape& shape, std::initializer_list<co
 void run_kernel(Ctx&, const Op&, const void* shape, size_t shape_bytes, void* const* buffers,
                 Device);
 
+// The current stream of a GPU's memory waits for others that use it.
+void use_on_current_stream(Storage&, bool writes);
+
 Array copy_of(Ctx&, const Array& a);  // dense row-major, by the op `copy`
 Array dense(Ctx&, const Array& a);    // `a` itself where it is dense row-major, else a copy
 // Makes a cell's array the only owner of its (dense) memory, copying when it is shared or borrowed.

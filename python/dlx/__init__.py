@@ -131,6 +131,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the names below
     )
     from dlx._files import load, save
     from dlx._gradcheck import gradcheck, numeric_grad
+    from dlx._jit import jit
     from dlx._profile import profile
     from dlx.random import seed
 
@@ -151,6 +152,7 @@ _LAZY = {
     "numeric_grad": "dlx._gradcheck",
     "load": "dlx._files",
     "save": "dlx._files",
+    "jit": "dlx._jit",
     "profile": "dlx._profile",
     "seed": "dlx.random",
 }
@@ -221,6 +223,7 @@ __all__ = [
     "isfinite",
     "isinf",
     "isnan",
+    "jit",
     "jvp",
     "layer_norm",
     "less",

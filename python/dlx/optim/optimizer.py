@@ -46,6 +46,7 @@ class Optimizer:
     """
 
     _kind: int  # of the native op
+    _plan_version = 0  # changes with the arrays that a step reads and writes
     _fixed: tuple[tuple[str, bool], ...] = ()  # PyTorch's settings that cannot be otherwise here
 
     def __init__(self, params, defaults):
@@ -103,11 +104,7 @@ class Optimizer:
 
     def step(self) -> None:
         """Update, in one native call, every parameter that has a gradient."""
-        if self._spans[0].params[0]._device_code != self._device.code:
-            self._follow()
-        if [self._hyper(group) for group in self.param_groups] != self._hypers:
-            self._plan(self._steps())
-        self._refresh()
+        self._prepare_step()
         for span in tuple(self._spans):
             grads = [param.grad for param in span.params]
             if any(grad is None for grad in grads):
@@ -127,6 +124,33 @@ class Optimizer:
                 self._skip,
                 span.hyper,
             )
+
+    def _prepare_step(self):
+        """Everything that stands in Python goes where the native call reads it. Returns the number
+        of steps done, where the lr depends on it."""
+        if self._spans[0].params[0]._device_code != self._device.code:
+            self._follow()
+        if not self._is_planned():
+            self._plan(self._steps())
+        self._refresh()
+        return self._steps_done() if self._has_schedule() else 0
+
+    def _is_planned(self):
+        return [self._hyper(group) for group in self.param_groups] == self._hypers
+
+    def _has_schedule(self):
+        return any(callable(group["lr"]) for group in self.param_groups)
+
+    def _steps_done(self):
+        return max(_core.peek(span.step) for span in self._spans)
+
+    def _tensors(self):
+        """Every Tensor that a step reads or writes."""
+        yield from (self._lr, self._weight_decay, self._grad_scale, self._skip)
+        for span in self._spans:
+            yield from (span.step, *span.params)
+            for state in span.states:
+                yield from state
 
     def zero_grad(self, set_to_none=True) -> None:
         """Set the gradient of every parameter to None, or fill those there are with zeros."""
@@ -160,7 +184,7 @@ class Optimizer:
     def _current_rates(self):
         rates = [group["lr"] for group in self.param_groups]
         if any(callable(rate) for rate in rates):
-            done = max(int(span.step) for span in self._spans)
+            done = self._steps_done()
             rates = [rate(done) if callable(rate) else rate for rate in rates]
         return [float(rate) for rate in rates]
 
@@ -210,7 +234,7 @@ class Optimizer:
         """Steps done, of each parameter."""
         counts = [0] * len(self._states)
         for span in self._spans:
-            done = int(span.step)
+            done = _core.peek(span.step)
             for index, *_ in span.members:
                 counts[index] = done
         return counts
@@ -220,6 +244,7 @@ class Optimizer:
         for group in self.param_groups:
             self._check(group)
         self._hypers = [self._hyper(group) for group in self.param_groups]
+        self._plan_version += 1
         spans, index = {}, 0
         for number, group in enumerate(self.param_groups):
             names = self._state_names(group)
@@ -247,7 +272,8 @@ class Optimizer:
         if any(having):
             kept = [member for member, has in zip(span.members, having) if has]
             rest = [member for member, has in zip(span.members, having) if not has]
-            self._spans.append(_Span(span.hyper, self._counter(int(span.step)), rest))
+            self._plan_version += 1
+            self._spans.append(_Span(span.hyper, self._counter(_core.peek(span.step)), rest))
             span.hold(kept)
         return [grad for grad in grads if grad is not None]
 

@@ -1,0 +1,399 @@
+// What dlx.jit (python/dlx/_jit.py) needs of C: recordings of a call, replays of it, guards.
+#include <pybind11/stl.h>
+
+#include "bindings/tensor_base.h"
+#include "core/device.h"
+#include "ops/copy.h"
+#include "program/step_program.h"
+
+namespace dlx {
+namespace {
+
+namespace py = pybind11;
+
+std::string* library;  // the folder of the package dlx
+
+// "file.py:12" of the innermost Python code that is not dlx's own.
+std::string line_of_caller() {
+  PyFrameObject* frame = PyThreadState_GetFrame(PyThreadState_Get());
+  std::string line = "an unknown line";
+  while (frame) {
+    PyCodeObject* code = PyFrame_GetCode(frame);
+    const char* file = PyUnicode_AsUTF8(code->co_filename);
+    const bool found = file && std::string_view(file).substr(0, library->size()) != *library;
+    if (found) line = message(file, ":", PyFrame_GetLineNumber(frame));
+    Py_DECREF(code);
+    PyFrameObject* caller = found ? nullptr : PyFrame_GetBack(frame);
+    Py_DECREF(frame);
+    frame = caller;
+  }
+  return line;
+}
+
+// An observer may run without the GIL.
+std::string line_of_launch() {
+  const PyGILState_STATE state = PyGILState_Ensure();
+  std::string line = line_of_caller();
+  PyGILState_Release(state);
+  return line;
+}
+
+// A value and where it is, without owning it.
+struct Place {
+  bool given = false;
+  uint64_t storage = 0;
+  Array meta;
+  Device device;
+  int64_t offset = 0;
+
+  Place() = default;
+  explicit Place(const Array& a)
+      : given(true), storage(a.storage->id), meta(a.meta()), device(a.device()), offset(a.offset) {
+    meta.strides = a.strides;
+  }
+  bool is(const Array& a) const {
+    return given && storage == a.storage->id && offset == a.offset && meta.shape == a.shape &&
+           meta.strides == a.strides && meta.dtype == a.dtype;
+  }
+  RecordedArray in(const Record& record) const {
+    const auto found = given ? record.index.find(storage) : record.index.end();
+    return {found == record.index.end() ? -1 : found->second, offset * size_of(meta.dtype),
+            meta.shape, meta.strides, meta.dtype};
+  }
+};
+
+// A cell before the call: its value, and its gradient's.
+struct CellBefore {
+  Place value, grad;
+  const PyObject* grad_object;
+  const NodeObject* node;
+  bool requires_grad;
+};
+
+// The same elements in the same layout, in memory of their own.
+Array private_copy(const Array& a) {
+  int64_t below = 0, above = 0;
+  for (int i = 0; i < a.shape.ndim && a.size() > 0; ++i)
+    (a.strides[i] < 0 ? below : above) += (a.shape[i] - 1) * std::abs(a.strides[i]);
+  Array copy = empty({below + 1 + above}, a.dtype, a.device());
+  copy.offset = below;
+  copy.shape = a.shape;
+  copy.strides = a.strides;
+  launch(current_ctx(), ops::copy, CopyShape::make(a.shape, a.dtype, a.strides, a.strides), {&a},
+         {&copy});
+  return copy;
+}
+
+TensorObject* cell_in(const py::handle& o) {
+  DLX_CHECK_AS(TypeError, is_tensor(o.ptr()), "jit: expected a Tensor");
+  array_of(o.ptr());
+  return as_tensor(o.ptr());
+}
+
+struct Output {
+  RecordedArray array;
+  py::object node;  // released: the value was part of a graph that backward() freed
+  int index = 0;
+};
+
+// One call of the function. cells: its Tensors, the arguments first, then all state that it can
+// reach.
+class Recording {
+ public:
+  Recording(std::vector<py::object> cells, size_t arguments)
+      : cells_(std::move(cells)), arguments_(arguments) {
+    std::unordered_map<uint64_t, int> seen;
+    for (const py::object& cell : cells_) {
+      TensorObject* t = cell_in(cell);
+      // Memory of two cells: which one is read could not be told apart.
+      for (TensorObject* holder : {t, t->grad ? as_tensor(t->grad) : nullptr})
+        if (holder && ++seen[holder->array.storage->id] > 1)
+          holder->array = private_copy(holder->array);
+      before_.push_back({Place(t->array), t->grad ? Place(as_tensor(t->grad)->array) : Place(),
+                         t->grad, t->node, t->requires_grad});
+    }
+  }
+  void start() { recorder_ = std::make_unique<Recorder>(current_ctx(), line_of_launch); }
+  void stop() {
+    if (recorder_) recorder_->stop();
+  }
+
+  // After the call that returned these Tensors: why it cannot be replayed, or "".
+  std::string finish(const std::vector<py::object>& returned) {
+    if (!recorder_->refusal().empty()) return recorder_->refusal();
+    slots_.clear();
+    outputs_.clear();
+    new_grads_.clear();
+    for (size_t k = 0; k < cells_.size(); ++k) {
+      const TensorObject* t = as_tensor(cells_[k].ptr());
+      const CellBefore& before = before_[k];
+      if (t->requires_grad != before.requires_grad || (t->node != before.node && !is_leaf(t)))
+        return refuse("the function changes the graph of a Tensor that it did not make (", t);
+      if (t->grad && needs_grad(as_tensor(t->grad)))
+        return refuse("a gradient is itself part of a graph (", t);
+      add_slot(before.value, &t->array);
+      add_slot(before.grad, t->grad ? &as_tensor(t->grad)->array : nullptr);
+      new_grads_.push_back(t->grad != before.grad_object);
+    }
+    for (const py::object& o : returned) {
+      const TensorObject* t = cell_in(o);
+      Output output{recorder_->hold(t->array), {}, 0};
+      if (needs_grad(t)) {
+        if (!t->node || !t->node->released)
+          return refuse("the returned Tensor is part of a graph, which a replay does not make: "
+                        "call backward() inside, or call the function under dlx.no_grad() (",
+                        t);
+        output.node = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(t->node));
+        output.index = t->output_index;
+      }
+      outputs_.push_back(std::move(output));
+    }
+    return recorder_->refusal();
+  }
+
+  // Of the memory that outlives the call and is nowhere that a replay could reach; "" if none does.
+  std::string escaped() const {
+    const Record& record = recorder_->record();
+    std::vector<bool> known(record.memories.size());
+    const auto know = [&](const RecordedArray& a) {
+      if (a.memory >= 0) known[static_cast<size_t>(a.memory)] = true;
+    };
+    for (const Output& o : outputs_) know(o.array);
+    for (const StepSlot& slot : slots_) know(slot.after);
+    for (size_t i = 0; i < known.size(); ++i) {
+      const RecordedMemory& m = record.memories[i];
+      if (!known[i] && !m.older && recorder_->alive(m.storage))
+        return message("a Tensor of ", m.bytes, " bytes, made by ", record.maker_of(i), " at ",
+                       record.line(m.line),
+                       " is kept beyond the call; a replay would not renew it: return it");
+    }
+    return "";
+  }
+
+  std::string difference(const Recording& other) const {
+    const std::string text = recorder_->record().difference(other.recorder_->record());
+    if (!text.empty()) return text;
+    const auto same_slot = [](const StepSlot& a, const StepSlot& b) {
+      return a.moves == b.moves && a.given == b.given && a.before.memory == b.before.memory &&
+             (!a.moves || a.after == b.after);
+    };
+    const auto same_output = [](const Output& a, const Output& b) {
+      return a.array == b.array && bool(a.node) == bool(b.node);
+    };
+    if (!std::equal(slots_.begin(), slots_.end(), other.slots_.begin(), other.slots_.end(),
+                    same_slot) ||
+        new_grads_ != other.new_grads_)
+      return "state or gradients that the two calls leave in different places";
+    if (!std::equal(outputs_.begin(), outputs_.end(), other.outputs_.begin(),
+                    other.outputs_.end(), same_output))
+      return "Tensors that the two calls return";
+    return "";
+  }
+
+  std::vector<py::object> cells_;
+  size_t arguments_;
+  std::vector<CellBefore> before_;
+  std::vector<StepSlot> slots_;  // of each cell its value and its gradient
+  std::vector<bool> new_grads_;  // of each cell: its gradient is another Tensor afterwards
+  std::vector<Output> outputs_;
+  std::unique_ptr<Recorder> recorder_;
+
+ private:
+  static std::string refuse(const char* why, const TensorObject* t) {
+    return message(why, t->array.dtype, " of shape ", t->array.shape, ")");
+  }
+
+  void add_slot(const Place& before, const Array* after) {
+    StepSlot slot;
+    slot.before = before.in(recorder_->record());
+    slot.given = before.given;
+    slot.device = before.device;
+    slot.moves = after ? !before.is(*after) : before.given;
+    slot.after = slot.before;
+    if (!after) {
+      slot.after.memory = -1;
+    } else if (slot.moves) {
+      slot.after = recorder_->hold(*after);
+    }
+    slots_.push_back(std::move(slot));
+  }
+};
+
+// A recorded call that runs without Python.
+class Replay {
+ public:
+  explicit Replay(Recording& r)
+      : cells_(r.cells_.begin() + static_cast<std::ptrdiff_t>(r.arguments_), r.cells_.end()),
+        arguments_(r.arguments_),
+        before_(std::move(r.before_)),
+        slots_(r.slots_),
+        new_grads_(r.new_grads_),
+        outputs_(std::move(r.outputs_)),
+        program_(r.recorder_->take(), std::move(r.slots_), arrays_of(outputs_)) {}
+
+  // The returned Tensors; a str where these Tensors do not fit, None while another thread replays.
+  py::object replay(const std::vector<py::object>& arguments) {
+    DLX_CHECK(arguments.size() == arguments_, "replay: expected ", arguments_, " Tensors, got ",
+              arguments.size());
+    std::vector<TensorObject*> cells;
+    for (const py::object& o : arguments) cells.push_back(cell_in(o));
+    for (const py::object& o : cells_) cells.push_back(cell_in(o));
+    std::vector<Array*> slots;
+    for (size_t k = 0; k < cells.size(); ++k) {
+      TensorObject* t = cells[k];
+      if (t->requires_grad != before_[k].requires_grad) return py::str("requires_grad differs");
+      if (!is_leaf(t)) return py::str("a Tensor is part of a recorded graph");
+      if (t->grad && !before_[k].grad.given) return py::str("a gradient was None");
+      // As eager: whoever kept the old gradient keeps its values.
+      if (t->grad && new_grads_[k] && Py_REFCNT(t->grad) > 1)
+        Py_SETREF(t->grad, wrap(as_tensor(t->grad)->array));
+      slots.push_back(&t->array);
+      slots.push_back(t->grad ? &as_tensor(t->grad)->array : nullptr);
+    }
+    const std::string misfit = program_.misfit(slots);
+    if (!misfit.empty()) return py::str(misfit);
+
+    Ctx& ctx = current_ctx();
+    StepProgram::Bound now = program_.bind(ctx, slots);
+    if (!now.lock) return py::none();
+    {
+      const GilRelease release(program_.cost().flops + program_.cost().bytes > 200'000);
+      program_.run(ctx, now);
+    }
+    for (size_t k = 0; k < cells.size(); ++k) {
+      const StepSlot& slot = slots_[2 * k + 1];
+      if (!slot.moves) continue;
+      PyObject*& grad = cells[k]->grad;
+      if (slot.after.memory < 0)
+        Py_CLEAR(grad);
+      else if (!grad)
+        grad = wrap(Array());
+      slots[2 * k + 1] = grad ? &as_tensor(grad)->array : nullptr;
+    }
+    program_.move_slots(now, slots);
+    py::list returned;
+    std::vector<Array> values = program_.outputs(now);
+    for (size_t i = 0; i < values.size(); ++i) {
+      PyObject* node = outputs_[i].node.ptr();
+      PyObject* o = node ? wrap(std::move(values[i]), reinterpret_cast<NodeObject*>(node),
+                                outputs_[i].index)
+                         : wrap(std::move(values[i]));
+      returned.append(py::reinterpret_steal<py::object>(o));
+    }
+    return returned;
+  }
+
+  const StepProgram& program() const { return program_; }
+
+ private:
+  static std::vector<RecordedArray> arrays_of(const std::vector<Output>& outputs) {
+    std::vector<RecordedArray> arrays;
+    for (const Output& o : outputs) arrays.push_back(o.array);
+    return arrays;
+  }
+
+  std::vector<py::object> cells_;
+  size_t arguments_;
+  std::vector<CellBefore> before_;
+  std::vector<StepSlot> slots_;
+  std::vector<bool> new_grads_;
+  std::vector<Output> outputs_;
+  StepProgram program_;
+};
+
+// Items of dicts, lists and cells that were these objects, or equal numbers and strings, when a
+// function was recorded.
+class Guards {
+ public:
+  // (container, key, value, by_value): key None: the contents of a closure's cell, or the length
+  // of a dict or list; value: NotImplemented for an item that is not there.
+  explicit Guards(const std::vector<std::tuple<py::object, py::object, py::object, bool>>& items)
+      : items_(items) {}
+
+  // The number of the first that holds no more; -1 if all hold.
+  int64_t broken() const {
+    for (size_t i = 0; i < items_.size(); ++i)
+      if (!holds(items_[i])) return static_cast<int64_t>(i);
+    return -1;
+  }
+
+ private:
+  using Item = std::tuple<py::object, py::object, py::object, bool>;
+
+  static bool holds(const Item& item) {
+    PyObject *container = std::get<0>(item).ptr(), *key = std::get<1>(item).ptr(),
+             *expected = std::get<2>(item).ptr();
+    PyObject* found = nullptr;
+    if (PyCell_Check(container)) {
+      found = PyCell_GET(container);
+    } else if (key == Py_None) {
+      const Py_ssize_t n = PyObject_Size(container);
+      return n == PyLong_AsSsize_t(expected);
+    } else if (PyDict_Check(container)) {
+      found = PyDict_GetItemWithError(container, key);
+      if (!found && PyErr_Occurred()) throw py::error_already_set();
+    } else if (PyList_Check(container)) {
+      const Py_ssize_t i = PyLong_AsSsize_t(key);
+      if (i < PyList_GET_SIZE(container)) found = PyList_GET_ITEM(container, i);
+    } else {  // of a class
+      found = PyObject_GetAttr(container, key);
+      if (!found) PyErr_Clear();
+      Py_XDECREF(found);  // the class keeps it
+    }
+    if (!found) return expected == Py_NotImplemented;
+    if (found == expected) return true;
+    if (!std::get<3>(item) || Py_TYPE(found) != Py_TYPE(expected)) return false;
+    const int equal = PyObject_RichCompareBool(found, expected, Py_EQ);
+    if (equal < 0) throw py::error_already_set();
+    return equal;
+  }
+
+  std::vector<Item> items_;
+};
+
+}  // namespace
+
+// The number in a Tensor of one int64, which the program that is being recorded does not depend on.
+int64_t peek(const Array& a) {
+  DLX_CHECK(a.size() == 1 && a.dtype == DType::int64, "peek: expected one int64, got ", a.dtype,
+            " of shape ", a.shape);
+  Ctx& ctx = current_ctx();
+  const int observers = std::exchange(ctx.num_observers, 0);
+  const Array host = moved(ctx, a, Device{});
+  ctx.num_observers = observers;
+  return *static_cast<const int64_t*>(host.data());
+}
+
+void bind_jit(py::module_& m) {
+  m.def("peek", peek);
+  m.def("set_library_folder", [](const std::string& folder) {
+    delete library;
+    library = new std::string(folder);
+  });
+  py::class_<Recording>(m, "Recording", "One call of a function, as its launches saw it.")
+      .def(py::init<std::vector<py::object>, size_t>())
+      .def("start", &Recording::start)
+      .def("stop", &Recording::stop)
+      .def("finish", &Recording::finish)
+      .def("escaped", &Recording::escaped)
+      .def("difference", &Recording::difference);
+  py::class_<Replay>(m, "Replay", "A recorded call that runs without Python.")
+      .def(py::init<Recording&>())
+      .def("replay", &Replay::replay)
+      .def("text", [](const Replay& r) { return r.program().text(); })
+      .def("numbers", [](const Replay& r) {
+        const StepProgram& p = r.program();
+        py::dict numbers;
+        numbers["launches"] = p.launches();
+        numbers["dead_launches"] = p.dead_launches();
+        numbers["arena_bytes"] = p.arena_bytes();
+        numbers["unplanned_bytes"] = p.unplanned_bytes();
+        numbers["result_bytes"] = p.result_bytes();
+        return numbers;
+      });
+  py::class_<Guards>(m, "Guards", "What Python state was when a function was recorded.")
+      .def(py::init<const std::vector<std::tuple<py::object, py::object, py::object, bool>>&>())
+      .def("broken", &Guards::broken);
+}
+
+}  // namespace dlx

@@ -1,0 +1,332 @@
+#include "program/step_program.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "core/allocator.h"
+#include "core/check.h"
+
+namespace dlx {
+namespace {
+
+size_t at(int32_t i) { return static_cast<size_t>(i); }
+
+void require(bool holds, const auto&... parts) {
+  DLX_CHECK_AS(std::runtime_error, holds, parts...);
+}
+
+int64_t aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+}  // namespace
+
+StepProgram::StepProgram(Record record, std::vector<StepSlot> slots,
+                         std::vector<RecordedArray> outputs)
+    : record_(std::move(record)), slots_(std::move(slots)), outputs_(std::move(outputs)) {
+  memories_.resize(record_.memories.size());
+  for (size_t k = 0; k < slots_.size(); ++k)
+    if (slots_[k].given && slots_[k].before.memory >= 0) {
+      Memory& m = memories_[at(slots_[k].before.memory)];
+      m.kind = Kind::slot;
+      m.slot = static_cast<int32_t>(k);
+    }
+  for (size_t i = 0; i < memories_.size(); ++i) {
+    const RecordedMemory& m = record_.memories[i];
+    require(!m.older || memories_[i].kind == Kind::slot, "a Tensor that the step does not know is ",
+            "used at ", record_.line(m.line),
+            ": it is no argument, and no parameter, buffer, optimizer state or Tensor that the "
+            "function, its globals or its objects name; make it an argument");
+    device_ = m.device.kind == DeviceKind::cpu ? device_ : m.device;
+  }
+  const auto is_result = [&](const RecordedArray& a) {
+    if (a.memory >= 0 && memories_[at(a.memory)].kind == Kind::arena)
+      memories_[at(a.memory)].kind = Kind::result;
+  };
+  for (const RecordedArray& a : outputs_) is_result(a);
+  for (const StepSlot& slot : slots_)
+    if (slot.moves) is_result(slot.after);
+
+  drop_dead_launches();
+  find_lifetimes();
+  make_constants();
+  share_in_place();
+  place_in_arena();
+  for (const RecordedCall& call : record_.calls)
+    if (call.op->cost) {
+      const Cost c = call.op->cost(call.shape.data());
+      cost_.flops += c.flops, cost_.bytes += c.bytes;
+    }
+}
+
+// A launch is dead when nobody reads what it writes. Those that can fail or draw random numbers
+// stay: so do what they read.
+void StepProgram::drop_dead_launches() {
+  std::vector<bool> needed(memories_.size());
+  for (size_t i = 0; i < memories_.size(); ++i) needed[i] = memories_[i].kind != Kind::arena;
+  std::vector<RecordedCall> kept;
+  for (size_t i = record_.calls.size(); i-- > 0;) {
+    RecordedCall& call = record_.calls[i];
+    bool live = call.op->can_fail || call.op->random;
+    for (size_t k = call.inputs; k < call.arrays.size(); ++k)
+      live = live || needed[at(call.arrays[k].memory)];
+    if (!live) continue;
+    for (const RecordedArray& a : call.arrays) needed[at(a.memory)] = true;
+    kept.push_back(std::move(call));
+  }
+  dead_ = static_cast<int64_t>(record_.calls.size() - kept.size());
+  std::reverse(kept.begin(), kept.end());
+  record_.calls = std::move(kept);
+}
+
+void StepProgram::find_lifetimes() {
+  for (size_t i = 0; i < record_.calls.size(); ++i) {
+    const RecordedCall& call = record_.calls[i];
+    const auto now = static_cast<int32_t>(i);
+    for (size_t k = 0; k < call.arrays.size(); ++k) {
+      Memory& m = memories_[at(call.arrays[k].memory)];
+      if (m.first < 0) m.first = now;
+      m.last = now;
+      if (k >= call.inputs) m.written = true;
+    }
+  }
+  for (size_t i = 0; i < memories_.size(); ++i)
+    if (record_.memories[i].from_host && memories_[i].first >= 0) memories_[i].first = 0;
+  // A slot whose value nobody reads and that gets a new one of the same size: its memory takes it.
+  for (size_t k = 0; k < slots_.size(); ++k) {
+    const StepSlot& slot = slots_[k];
+    if (!slot.moves || !slot.given || slot.before.memory >= 0 || slot.after.memory < 0) continue;
+    Memory& m = memories_[at(slot.after.memory)];
+    if (m.kind == Kind::result && m.recycled < 0) m.recycled = static_cast<int32_t>(k);
+  }
+}
+
+// Numbers that Python made and that no launch changes.
+void StepProgram::make_constants() {
+  for (size_t i = 0; i < memories_.size(); ++i) {
+    const RecordedMemory& m = record_.memories[i];
+    if (!m.from_host || m.older || memories_[i].written || memories_[i].kind != Kind::arena)
+      continue;
+    memories_[i].kind = Kind::constant;
+    const Array own = empty({m.bytes}, DType::uint8, m.device);
+    if (m.bytes) std::memcpy(own.data(), m.contents.data(), m.contents.size());
+    memories_[i].own = own.storage;
+  }
+}
+
+// Output 0 takes over the place of an input that dies there, where the op allows it.
+void StepProgram::share_in_place() {
+  for (size_t i = 0; i < record_.calls.size(); ++i) {
+    const RecordedCall& call = record_.calls[i];
+    const RecordedArray& y = call.arrays[call.inputs];
+    Memory& out = memories_[at(y.memory)];
+    const int64_t bytes = record_.memories[at(y.memory)].bytes;
+    if (out.kind != Kind::arena || out.first != static_cast<int32_t>(i) || y.offset) continue;
+    for (size_t k = 0; k < call.inputs && k < 64; ++k) {
+      const RecordedArray& x = call.arrays[k];
+      const Memory& in = memories_[at(x.memory)];
+      const auto uses = std::count_if(call.arrays.begin(), call.arrays.end(),
+                                      [&](const RecordedArray& a) { return a.memory == x.memory; });
+      if (!(call.may_alias >> k & 1) || x.memory == y.memory || uses != 1 || x.offset ||
+          in.kind != Kind::arena || in.last != static_cast<int32_t>(i) ||
+          record_.memories[at(x.memory)].bytes != bytes)
+        continue;
+      out.shares = x.memory;
+      break;
+    }
+  }
+}
+
+// The largest first, each at the lowest place that is free during its life (Pisarchyk and Lee 2020,
+// "greedy by size").
+void StepProgram::place_in_arena() {
+  struct Block {
+    int64_t bytes;
+    int32_t first, last;
+    std::vector<int32_t> members;
+    int64_t place = 0;
+  };
+  std::vector<Block> blocks;
+  std::vector<int32_t> block_of(memories_.size(), -1);
+  std::vector<int32_t> order(memories_.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    return memories_[at(a)].first < memories_[at(b)].first;
+  });
+  for (const int32_t i : order) {
+    const Memory& m = memories_[at(i)];
+    if (m.kind == Kind::result) result_bytes_ += record_.memories[at(i)].bytes;
+    if (m.kind != Kind::arena || m.first < 0) continue;
+    const int64_t bytes = aligned(std::max<int64_t>(record_.memories[at(i)].bytes, 1));
+    unplanned_bytes_ += bytes;
+    if (m.shares >= 0 && block_of[at(m.shares)] >= 0) {
+      Block& b = blocks[at(block_of[at(m.shares)])];
+      b.last = std::max(b.last, m.last);
+      b.members.push_back(i);
+      block_of[at(i)] = block_of[at(m.shares)];
+    } else {
+      block_of[at(i)] = static_cast<int32_t>(blocks.size());
+      blocks.push_back({bytes, m.first, m.last, {i}});
+    }
+  }
+  std::vector<Block*> by_size, placed;
+  for (Block& b : blocks) by_size.push_back(&b);
+  std::stable_sort(by_size.begin(), by_size.end(),
+                   [](const Block* a, const Block* b) { return a->bytes > b->bytes; });
+  for (Block* b : by_size) {
+    int64_t place = 0;
+    for (const Block* other : placed) {  // in the order of places
+      if (other->last < b->first || b->last < other->first) continue;
+      if (place + b->bytes <= other->place) break;
+      place = std::max(place, other->place + other->bytes);
+    }
+    b->place = place;
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), b,
+                                   [](const Block* x, const Block* y) { return x->place < y->place; }),
+                  b);
+    arena_bytes_ = std::max(arena_bytes_, place + b->bytes);
+    for (const int32_t i : b->members) memories_[at(i)].place = place;
+  }
+}
+
+std::string StepProgram::misfit(const std::vector<Array*>& slots) const {
+  require(slots.size() == slots_.size(), "replay: expected ", slots_.size(), " slots, got ",
+          slots.size());
+  for (size_t k = 0; k < slots.size(); ++k) {
+    const StepSlot& slot = slots_[k];
+    if (slot.before.memory < 0 || !slot.given) continue;
+    const Array* a = slots[k];
+    if (!a || !a->storage) return "a value is missing";
+    const RecordedArray& before = slot.before;
+    if (a->dtype != before.dtype || !(a->shape == before.shape) ||
+        !(a->strides == before.strides) || a->device() != slot.device)
+      return message("a value is ", a->dtype, " of shape ", a->shape, " on ", a->device(),
+                     ", recorded was ", before.dtype, " of shape ", before.shape, " on ",
+                     slot.device);
+  }
+  return "";
+}
+
+StepProgram::Bound StepProgram::bind(Ctx& ctx, const std::vector<Array*>& slots) {
+  Bound now{std::unique_lock(mutex_, std::try_to_lock), {}, {}};
+  if (!now.lock) return now;
+  if (!arena_.storage) arena_ = empty({arena_bytes_}, DType::uint8, device_);
+  now.storages.resize(memories_.size());
+  now.data.resize(memories_.size());
+  for (size_t i = 0; i < memories_.size(); ++i) {
+    const Memory& m = memories_[i];
+    const RecordedMemory& r = record_.memories[i];
+    StorageRef& storage = now.storages[i];
+    switch (m.kind) {
+      case Kind::slot: {
+        Array& a = *slots[at(m.slot)];
+        if (m.written && !a.is_writable()) a = copy_of(ctx, a);
+        storage = a.storage;
+        now.data[i] = static_cast<char*>(a.data()) - slots_[at(m.slot)].before.offset;
+        break;
+      }
+      case Kind::constant:
+        storage = m.own;
+        break;
+      case Kind::arena:
+        storage = arena_.storage;
+        now.data[i] = static_cast<char*>(arena_.data()) + m.place;
+        break;
+      case Kind::result: {
+        const Array* old = m.recycled >= 0 ? slots[at(m.recycled)] : nullptr;
+        const bool recycle = old && old->storage && old->is_writable() &&
+                             !old->storage->release && old->storage->bytes == r.bytes &&
+                             old->device() == r.device;
+        storage = recycle ? old->storage : empty({r.bytes}, DType::uint8, r.device).storage;
+      }
+    }
+    if (m.kind == Kind::constant || m.kind == Kind::result)
+      now.data[i] = static_cast<char*>(storage->data);
+    if (m.kind == Kind::arena || m.kind == Kind::result)
+      if (!r.contents.empty()) std::memcpy(now.data[i], r.contents.data(), r.contents.size());
+    use_on_current_stream(*storage.get(), m.written);
+  }
+  return now;
+}
+
+Array StepProgram::value(const Bound& now, const RecordedArray& a) const {
+  const size_t i = at(a.memory);
+  Array array;
+  array.storage = now.storages[i];
+  array.offset = (now.data[i] + a.offset - static_cast<char*>(array.storage->data)) /
+                 size_of(a.dtype);
+  array.shape = a.shape;
+  array.strides = a.strides;
+  array.dtype = a.dtype;
+  return array;
+}
+
+void StepProgram::run(Ctx& ctx, const Bound& now) const {
+  std::vector<void*> buffers;
+  for (const RecordedCall& call : record_.calls) {
+    buffers.clear();
+    for (const RecordedArray& a : call.arrays)
+      buffers.push_back(now.data[at(a.memory)] + a.offset);
+    if (ctx.num_observers > 0) [[unlikely]] {
+      run_observed(ctx, now, call);
+      continue;
+    }
+    run_kernel(ctx, *call.op, call.shape.data(), call.shape.size(), buffers.data(), call.device);
+  }
+}
+
+// What stands at the door sees the launches of a replay, too.
+void StepProgram::run_observed(Ctx& ctx, const Bound& now, const RecordedCall& call) const {
+  std::vector<Array> arrays;
+  for (const RecordedArray& a : call.arrays) arrays.push_back(value(now, a));
+  std::vector<const Array*> inputs;
+  std::vector<Array*> outputs;
+  for (size_t k = 0; k < arrays.size(); ++k)
+    k < call.inputs ? inputs.push_back(&arrays[k]) : outputs.push_back(&arrays[k]);
+  launch_bytes(ctx, {*call.op, call.shape.data(), call.shape.size(), inputs, outputs});
+}
+
+std::vector<Array> StepProgram::outputs(const Bound& now) const {
+  std::vector<Array> arrays;
+  for (const RecordedArray& a : outputs_) arrays.push_back(value(now, a));
+  return arrays;
+}
+
+void StepProgram::move_slots(const Bound& now, const std::vector<Array*>& slots) const {
+  for (size_t k = 0; k < slots_.size(); ++k)
+    if (slots_[k].moves && slots_[k].after.memory >= 0) *slots[k] = value(now, slots_[k].after);
+}
+
+std::string StepProgram::text_of(const RecordedArray& a) const {
+  const Memory& m = memories_[at(a.memory)];
+  std::string where;
+  switch (m.kind) {
+    case Kind::slot:
+      where = message("slot ", m.slot);
+      break;
+    case Kind::constant:
+      where = "constant";
+      break;
+    case Kind::arena:
+      where = message("arena+", m.place);
+      break;
+    case Kind::result:
+      where = "result";
+  }
+  return message(a.dtype, a.shape, " ", where);
+}
+
+std::string StepProgram::text() const {
+  std::string all;
+  for (size_t i = 0; i < record_.calls.size(); ++i) {
+    const RecordedCall& call = record_.calls[i];
+    all += message(i, "  ", call.op->name, "  ");
+    for (size_t k = 0; k < call.arrays.size(); ++k)
+      all += message(k == call.inputs ? " -> " : k ? ", " : "", text_of(call.arrays[k]));
+    all += message("  # ", record_.line(call.line), "\n");
+  }
+  all += message("arena ", arena_bytes_, " bytes for ", unplanned_bytes_, "; results ",
+                 result_bytes_, " bytes; ", dead_, " dead launches dropped\n");
+  return all;
+}
+
+}  // namespace dlx

@@ -1,0 +1,83 @@
+// A recorded step that can be replayed: launches without the dead ones, memory planned by liveness
+// into one arena, inputs and state bound anew by every replay. Knows no device and no Python.
+#pragma once
+#include <mutex>
+
+#include "program/record.h"
+
+namespace dlx {
+
+// A place outside of the program that holds a value before and after the step: an argument, a
+// parameter, a buffer, a gradient.
+struct StepSlot {
+  RecordedArray before;  // memory -1: the program does not use the value, or there is none
+  RecordedArray after;   // where the value is afterwards
+  bool moves = false;    // to other memory, or another view of it; after.memory -1: to none
+  Device device;
+  bool given = false;    // there is a value before
+};
+
+class StepProgram {
+ public:
+  // outputs: what the step returns. Throws where a memory is older than the recording and in no
+  // slot, or outlives the step without being in a slot or an output.
+  StepProgram(Record record, std::vector<StepSlot> slots, std::vector<RecordedArray> outputs);
+
+  // Empty where these values can take the place of the recorded ones: same shapes, dtypes, devices
+  // and layouts. Else what differs.
+  std::string misfit(const std::vector<Array*>& slots) const;
+
+  // One replay: what each memory is this time, kept alive to its end whatever other threads do.
+  struct Bound {
+    std::unique_lock<std::mutex> lock;  // not owned: another thread replays the program
+    std::vector<StorageRef> storages;
+    std::vector<char*> data;
+  };
+  // slots[k]: the value of slot k, which fits; null where there is none.
+  Bound bind(Ctx&, const std::vector<Array*>& slots);
+  void run(Ctx&, const Bound&) const;
+  std::vector<Array> outputs(const Bound&) const;  // in memory of their own
+  void move_slots(const Bound&, const std::vector<Array*>& slots) const;
+
+  int64_t launches() const { return static_cast<int64_t>(record_.calls.size()); }
+  int64_t dead_launches() const { return dead_; }
+  int64_t arena_bytes() const { return arena_bytes_; }
+  int64_t result_bytes() const { return result_bytes_; }  // outputs and moved slots, per replay
+  int64_t unplanned_bytes() const { return unplanned_bytes_; }  // of what is in the arena
+  Cost cost() const { return cost_; }
+  std::string text() const;  // every instruction with shapes, bytes and place
+
+ private:
+  enum class Kind : uint8_t { slot, constant, arena, result };
+  struct Memory {
+    Kind kind = Kind::arena;
+    int32_t slot = -1;       // that holds it before the step
+    bool written = false;    // by a launch
+    int32_t first = -1, last = -1;  // launch
+    int64_t place = 0;       // in the arena
+    int32_t shares = -1;     // the memory whose place this one takes over: its input dies here
+    int32_t recycled = -1;   // result: the slot whose old memory nobody needs any more
+    StorageRef own;          // constant
+  };
+
+  void drop_dead_launches();
+  void find_lifetimes();
+  void share_in_place();
+  void place_in_arena();
+  void make_constants();
+  void run_observed(Ctx&, const Bound&, const RecordedCall&) const;
+  Array value(const Bound&, const RecordedArray&) const;
+  std::string text_of(const RecordedArray&) const;
+
+  Record record_;
+  std::vector<StepSlot> slots_;
+  std::vector<RecordedArray> outputs_;
+  std::vector<Memory> memories_;
+  Device device_;  // of the arena
+  Array arena_;
+  int64_t arena_bytes_ = 0, result_bytes_ = 0, unplanned_bytes_ = 0, dead_ = 0;
+  Cost cost_;
+  std::mutex mutex_;
+};
+
+}  // namespace dlx

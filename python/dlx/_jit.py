@@ -1,0 +1,336 @@
+"""dlx.jit: a function is recorded while it runs eagerly, and replayed without Python.
+
+Call 1 of a function with arguments of some shapes runs as it stands and makes what is made once
+(lazy layers, optimizer state, gradients). Calls 2 and 3 run as they stand, too, while a recorder at
+the door writes down every launch. Where both records are equal, later calls run that record: the
+same kernels on the same numbers in the same order, in planned memory, in one native call. What
+cannot be replayed goes on running eagerly, and one warning says why.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections import OrderedDict, namedtuple
+
+from dlx import _core
+from dlx._device import default_device
+from dlx._jit_reach import Reach, is_simple
+
+__all__ = ["CacheInfo", "Jitted", "jit"]
+
+CacheInfo = namedtuple("CacheInfo", "hits records replays")
+
+_MODES = ("off", "nofuse", "on", "strict")
+_MOST_KEYS = 16  # kinds of calls that one function remembers
+_MOST_RECORDS = 6  # that differ, one after another, before a function is left to run eagerly
+
+_core.set_library_folder(os.path.dirname(__file__) + os.sep)
+_thread = threading.local()  # .recording: the function being recorded
+_one_recording = threading.Lock()
+
+
+def jit(function=None):
+    """Record `function` while it runs, then replay it natively: `@dlx.jit` or `dlx.jit(f)`.
+
+    function: a function, method or Module that computes with Tensors: a training step with
+    `backward()` and `optimizer.step()`, an inference, anything. It may use Tensors, Modules,
+    optimizers, numbers and functions that are arguments (also inside tuples, lists and dicts),
+    closed over, global, or attributes of such objects. Results and all state equal those of eager
+    calls in every bit: parameters, buffers, `.grad`, optimizer state, the generator.
+
+    A call is replayed when one with Tensors of the same shapes, dtypes and devices and with equal
+    other arguments was recorded twice with equal results at the door, and no number, object or
+    mode that it uses has changed since; else it is recorded anew. Other arguments must be
+    hashable (TypeError). What cannot be replayed runs eagerly, with one RuntimeWarning that names
+    the op, the line and the way out: a value read by Python (`.item()`, `.numpy()`, `if x:`), a
+    result whose shape depends on values, hooks, Python state that the function itself changes,
+    random numbers of Python or NumPy, a returned Tensor whose graph is still open.
+
+    `DLX_JIT=off` runs everything eagerly, `strict` makes every such fallback a RuntimeError.
+    """
+    if function is None:
+        return jit
+    if not callable(function):
+        raise TypeError(f"jit: expected a function or Module, got {type(function).__name__}")
+    return function if isinstance(function, Jitted) else Jitted(function)
+
+
+def mode():
+    """The value of DLX_JIT, "on" without one."""
+    value = os.environ.get("DLX_JIT", "on") or "on"
+    if value not in _MODES:
+        raise ValueError(f"DLX_JIT: expected one of {', '.join(_MODES)}, got {value!r}")
+    return value
+
+
+class Jitted:
+    """A function under `dlx.jit`. `cache_info()` counts calls whose kind was known, recordings and
+    replays; `program` is the latest recorded step, as text when printed; `memory` its bytes."""
+
+    def __init__(self, function):
+        self.__wrapped__ = function
+        self.__doc__ = function.__doc__
+        self.__name__ = getattr(function, "__name__", type(function).__name__)
+        self.__module__ = getattr(function, "__module__", None)
+        self.__qualname__ = getattr(function, "__qualname__", self.__name__)
+        self._entries = OrderedDict()
+        self._hits = self._records = self._replays = 0
+        self._latest = None
+        self._warned = False
+
+    def __get__(self, instance, owner=None):
+        if instance is None:
+            return self
+        from types import MethodType
+
+        return MethodType(self, instance)
+
+    def __repr__(self):
+        return f"dlx.jit({self.__wrapped__!r})"
+
+    def cache_info(self) -> CacheInfo:
+        """(hits, records, replays): calls of a known kind, those recorded, those replayed."""
+        return CacheInfo(self._hits, self._records, self._replays)
+
+    def cache_clear(self) -> None:
+        """Forget all records."""
+        self._entries.clear()
+        self._latest = None
+
+    @property
+    def program(self):
+        """The latest recorded step: every launch with shapes, bytes and its place in memory.
+
+        Raises RuntimeError while there is none."""
+        if self._latest is None:
+            raise RuntimeError(f"{self.__name__}: nothing is recorded yet; the third call is")
+        return self._latest
+
+    @property
+    def memory(self) -> dict[str, int]:
+        """Of the latest recorded step: launches, dead_launches, and bytes: arena_bytes of what
+        lives inside of it, unplanned_bytes that this would take with a place for each,
+        result_bytes of what it returns or leaves behind."""
+        return self.program.memory
+
+    def __call__(self, *args, **kwargs):
+        if mode() == "off" or getattr(_thread, "recording", None) is not None:
+            return self.__wrapped__(*args, **kwargs)
+        tensors = []
+        kind = (
+            _kind_of(args, tensors, "argument"),
+            _kind_of(kwargs, tensors, "argument") if kwargs else None,
+            _core.recording(),
+            default_device().code,
+            _core.exact_precision(),
+        )
+        entry = self._entries.get(kind)
+        if entry is not None:
+            self._hits += 1
+            self._entries.move_to_end(kind)
+            return entry.call(tensors, args, kwargs)
+        self._entries[kind] = _Entry(self)
+        if len(self._entries) > _MOST_KEYS:
+            self._entries.popitem(last=False)
+        return self.__wrapped__(*args, **kwargs)
+
+    def _fall_back(self, reason):
+        text = f"dlx.jit: {self.__name__} runs eagerly: {reason}"
+        if mode() == "strict":
+            raise RuntimeError(text)
+        if not self._warned:
+            self._warned = True
+            warnings.warn(text, RuntimeWarning, stacklevel=5)
+
+
+class Program:
+    """A recorded step; `print` shows every launch with shapes, bytes and its place."""
+
+    def __init__(self, native):
+        self._native = native
+        self.memory = native.numbers()
+
+    def __str__(self):
+        return self._native.text()
+
+    def __len__(self):
+        return self.memory["launches"]
+
+
+class _Entry:
+    """What is known of the calls of one kind."""
+
+    def __init__(self, jitted):
+        self.jitted = jitted
+        self.records = 0  # since the last replay
+        self.reason = None  # why it runs eagerly
+        self.forget()
+
+    def forget(self):
+        self.recording = self.reach = self.result = self.replay = None
+
+    def call(self, tensors, args, kwargs):
+        if self.replay is not None and self.is_current():
+            returned = self.replay.replay(tensors)
+            if type(returned) is list:
+                self.records = 0
+                self.jitted._replays += 1
+                return self.result.rebuild(returned, tensors)
+            if returned is not None:  # these Tensors do not fit
+                self.forget()
+        function = self.jitted.__wrapped__
+        if self.reason is not None or not _one_recording.acquire(blocking=False):
+            return function(*args, **kwargs)
+        try:
+            return self.record(function, tensors, args, kwargs)
+        finally:
+            _one_recording.release()
+
+    def is_current(self):
+        """Whether Python is as it was when the call was recorded."""
+        if self.reach.changed() is None:
+            return True
+        self.forget()
+        return False
+
+    def record(self, function, tensors, args, kwargs):
+        self.jitted._records += 1
+        self.records += 1
+        reach = Reach((function, args, kwargs), tensors)
+        if reach.refusal:
+            self.refuse(reach.refusal)
+            return function(*args, **kwargs)
+        reach.prepare()
+        recording = _core.Recording([*tensors, *reach.tensors], len(tensors))
+        _thread.recording = self.jitted
+        recording.start()
+        try:
+            value = function(*args, **kwargs)
+        except BaseException:
+            self.forget()
+            raise
+        finally:
+            recording.stop()
+            _thread.recording = None
+        result = _Result(value, tensors, reach.tensors)
+        reason = reach.changed_by_call() or result.refusal or recording.finish(result.tensors)
+        if not reason and recording.escaped():
+            import gc
+
+            gc.collect()
+            reason = recording.escaped()
+        if reason:
+            self.refuse(reason)
+            return value
+        difference = self.difference(recording, reach, result)
+        if difference is None:
+            try:
+                self.replay = _core.Replay(recording)
+            except RuntimeError as error:
+                self.refuse(str(error))
+                return value
+            self.recording = None
+            self.reach, self.result = reach, result
+            self.jitted._latest = Program(self.replay)
+        else:
+            if self.records >= _MOST_RECORDS:
+                self.refuse(f"each call does something else: {difference}")
+                return value
+            self.recording, self.reach, self.result = recording, reach, result
+        return value
+
+    def difference(self, recording, reach, result):
+        """Of this call and the one before; None where both did the same."""
+        if self.recording is None:
+            return "it was recorded once"
+        return (
+            self.reach.difference(reach)
+            or (None if self.result.template == result.template else "what it returns")
+            or self.recording.difference(recording)
+            or None
+        )
+
+    def refuse(self, reason):
+        self.forget()
+        self.reason = reason
+        self.jitted._fall_back(reason)
+
+
+class _Result:
+    """What a call returned: Tensors in tuples, lists, dicts; with numbers, strings, None."""
+
+    def __init__(self, value, arguments, state):
+        self.tensors, self.refusal = [], None
+        self._places = {id(t): ("argument", i) for i, t in enumerate(arguments)}
+        self._places.update((id(t), ("state", t)) for t in state)
+        self.template = self._take(value)
+        self._alone = self.template == ("new", 0)
+
+    def _take(self, value):
+        if isinstance(value, _core.TensorBase):
+            if id(value) not in self._places:
+                self._places[id(value)] = ("new", len(self.tensors))
+                self.tensors.append(value)
+            place, what = self._places[id(value)]
+            return (place, id(what) if place == "state" else what)
+        if isinstance(value, dict):
+            return ("dict", type(value), [(k, self._take(v)) for k, v in value.items()])
+        if isinstance(value, (list, tuple)):
+            return ("sequence", type(value), [self._take(v) for v in value])
+        if not is_simple(value):
+            self.refusal = self.refusal or (
+                f"it returns a {type(value).__name__}: expected Tensors, numbers, strings, None, "
+                "in tuples, lists and dicts"
+            )
+        return ("constant", type(value), value)
+
+    def rebuild(self, returned, arguments):
+        """The value again, with these new Tensors."""
+        if self._alone:
+            return returned[0]
+        states = {id(what): what for place, what in self._places.values() if place == "state"}
+        return self._give(self.template, returned, arguments, states)
+
+    def _give(self, template, returned, arguments, states):
+        place, what = template[:2]
+        if place == "new":
+            return returned[what]
+        if place == "argument":
+            return arguments[what]
+        if place == "state":
+            return states[what]
+        if place == "constant":
+            return template[2]
+        if place == "dict":
+            items = [(k, self._give(v, returned, arguments, states)) for k, v in template[2]]
+            return what(items)
+        values = [self._give(v, returned, arguments, states) for v in template[2]]
+        return what(*values) if hasattr(what, "_fields") else what(values)
+
+
+def _kind_of(value, tensors, name):
+    """A hashable description of an argument; its Tensors are appended to `tensors`."""
+    if isinstance(value, _core.TensorBase):
+        for i, other in enumerate(tensors):
+            if other is value:
+                return ("again", i)
+        tensors.append(value)
+        strides = None if value._is_dense else value._strides
+        flags = (value.requires_grad, value.is_leaf, value.grad is None)
+        return (value.shape, value.dtype, value._device_code, strides, flags)
+    if isinstance(value, dict):
+        items = tuple((k, _kind_of(v, tensors, f"{name}[{k!r}]")) for k, v in value.items())
+        return (type(value), items)
+    if isinstance(value, (list, tuple)):
+        parts = [_kind_of(v, tensors, f"{name}[{i}]") for i, v in enumerate(value)]
+        return (type(value), tuple(parts))
+    try:
+        hash(value)
+    except TypeError:
+        raise TypeError(
+            f"jit: {name} is a {type(value).__name__}, which is not hashable: make it a Tensor, "
+            "or close over it"
+        ) from None
+    return (type(value), value)

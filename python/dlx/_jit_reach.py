@@ -1,0 +1,238 @@
+"""What a function can reach: the Tensors, Modules and optimizers that it may use as state, and the
+numbers and objects on which its course depends, with a guard on each."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+
+from dlx import _core, random
+from dlx._device import Device
+from dlx._dtype import DType
+
+__all__ = ["Reach", "is_simple"]
+
+_SIMPLE = (int, float, complex, str, bytes, type(None), DType, Device, slice, range)
+_MOST_ITEMS = 256  # of one dict or list that are looked at
+_MOST_OBJECTS = 50_000
+_MOST_BYTES = 1 << 20  # of a NumPy array that is compared at each call
+_MISSING = NotImplemented  # the guard's word for an item that is not there
+
+
+def is_simple(value):
+    """Whether equal values are as good as the same one."""
+    if isinstance(value, (tuple, frozenset)):
+        return all(map(is_simple, value))
+    return isinstance(value, _SIMPLE) or type(value).__module__ == "enum"
+
+
+class Reach:
+    """What the roots can reach. `tensors`: without the arguments' own. `refusal`: why the function
+    cannot be recorded, or None."""
+
+    def __init__(self, roots, arguments):
+        from dlx.nn.module import Module
+        from dlx.optim.optimizer import Optimizer
+
+        self._module, self._optimizer = Module, Optimizer
+        self.refusal = None
+        self.tensors, self.optimizers = [], []
+        self._arrays = []  # (NumPy array, its bytes, name)
+        self._large_array = None
+        self._guards, self._names = [], []
+        self._seen = {id(t): t for t in arguments}
+        self._visit(random._cell, "the generator")
+        self._queue = [(root, "") for root in roots]
+        while self._queue:
+            self._visit(*self._queue.pop())
+        for optimizer, _ in self.optimizers:
+            for tensor in optimizer._tensors():
+                self._visit(tensor, "optimizer state")
+        self._native = _core.Guards(self._guards)
+        self._randomness = _states_of_other_generators()
+
+    # Walking
+
+    def _visit(self, value, name):
+        if is_simple(value) or id(value) in self._seen:
+            return
+        self._seen[id(value)] = value  # held: no other object takes its id
+        if len(self._seen) > _MOST_OBJECTS:
+            self.refusal = f"it can reach more than {_MOST_OBJECTS} objects, {name} among them"
+            self._queue.clear()
+        elif isinstance(value, _core.TensorBase):
+            self.tensors.append(value)
+        elif isinstance(value, self._optimizer):
+            self.optimizers.append((value, value._plan_version))
+        elif isinstance(value, self._module):
+            if value._forward_hooks or value._forward_pre_hooks:
+                self.refusal = f"{name or type(value).__name__} has hooks, which Python runs"
+            self._visit_items(vars(value), vars(value), name)
+            self._visit_class(type(value))
+        elif isinstance(value, dict):
+            self._visit_items(value, value, name, "[{!r}]")
+        elif isinstance(value, list):
+            self._visit_items(value, dict(enumerate(value[:_MOST_ITEMS])), name, "[{!r}]")
+        elif isinstance(value, (tuple, set, frozenset)):
+            self._queue.extend((v, f"{name}[{i}]") for i, v in enumerate(value))
+        elif isinstance(value, FunctionType):
+            self._visit_function(value)
+        elif isinstance(value, MethodType):
+            self._queue += [(value.__func__, name), (value.__self__, name)]
+        elif isinstance(value, functools.partial):
+            self._queue += [(value.func, name), (value.args, name), (value.keywords, name)]
+        elif isinstance(value, (BuiltinFunctionType, ModuleType, type, CodeType)):
+            pass
+        elif type(value).__module__ == "numpy" and hasattr(value, "nbytes"):
+            self._visit_array(value, name)
+        elif hasattr(value, "__dict__"):
+            if not _is_library(type(value).__module__) or hasattr(value, "__wrapped__"):
+                self._visit_items(vars(value), vars(value), name)
+                self._visit_class(type(value))
+
+    def _visit_items(self, container, items, name, form=".{}"):
+        self._guard(container, None, len(container), f"the number of items of {name}")
+        for number, (key, value) in enumerate(items.items()):
+            if number == _MOST_ITEMS:
+                break
+            below = name + form.format(key) if name else str(key)
+            self._guard(container, key, value, below)
+            self._queue.append((value, below))
+
+    def _visit_array(self, array, name):
+        if array.nbytes > _MOST_BYTES:
+            self._large_array = name
+        else:
+            self._arrays.append((array, array.tobytes(), name))
+
+    def _visit_class(self, cls):
+        for base in cls.__mro__:
+            if _is_library(base.__module__) or base.__module__ in ("builtins", "abc", "typing"):
+                continue
+            for name, value in vars(base).items():
+                value = getattr(value, "__func__", None) or getattr(value, "fget", None) or value
+                if isinstance(value, FunctionType) or hasattr(value, "__wrapped__"):
+                    self._queue.append((value, f"{base.__name__}.{name}"))
+                elif is_simple(value) and not name.startswith("__"):
+                    self._guard(base, name, value, f"{base.__name__}.{name}")
+
+    def _visit_function(self, function):
+        inside = _is_library(function.__module__)
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
+            try:
+                value = cell.cell_contents
+            except ValueError:  # empty: not yet assigned
+                continue
+            self._guard(cell, 0, value, name)
+            self._queue.append((value, name))
+        if inside:
+            return
+        self._queue += [(v, function.__name__) for v in function.__defaults__ or ()]
+        self._queue += [(v, function.__name__) for v in (function.__kwdefaults__ or {}).values()]
+        for path in _global_paths(function.__code__):
+            container = function.__globals__
+            for depth, name in enumerate(path):
+                if name not in container:
+                    break
+                value, where = container[name], ".".join(path[: depth + 1])
+                if not isinstance(value, ModuleType):
+                    self._guard(container, name, value, where)
+                    self._queue.append((value, where))
+                    break
+                if _is_library(value.__name__) or value.__name__.partition(".")[0] == "numpy":
+                    break
+                container = vars(value)
+
+    def _guard(self, container, key, value, name):
+        if key == "_plan_version":
+            return
+        self._guards.append((container, key, value, is_simple(value)))
+        self._names.append(name)
+
+    # Judging
+
+    def prepare(self):
+        """Bring the optimizers' learning rates into their buffers."""
+        self._steps = [o._prepare_step() for o, _ in self.optimizers]
+
+    def changed(self):
+        """What is no longer as it was, or None; the optimizers are prepared for their step."""
+        broken = self._native.broken()
+        if broken >= 0:
+            return self._names[broken]
+        for array, before, name in self._arrays:
+            if array.tobytes() != before:
+                return name
+        for optimizer, version in self.optimizers:
+            if optimizer._plan_version != version or not optimizer._is_planned():
+                return f"the {type(optimizer).__name__}'s hyperparameters"
+            optimizer._prepare_step()
+            if optimizer._plan_version != version:
+                return f"the {type(optimizer).__name__}'s state"
+        return None
+
+    def changed_by_call(self):
+        """A refusal where the call itself changed what it can reach."""
+        broken = self._native.broken()
+        if broken >= 0:
+            return (
+                f"it changes {self._names[broken]}, which a replay would not: keep it in a Tensor, "
+                "or change it outside"
+            )
+        for array, before, name in self._arrays:
+            if array.tobytes() != before:
+                return f"it changes the NumPy array {name}, which a replay would not"
+        if _states_of_other_generators() != self._randomness:
+            return "it draws random numbers from Python or NumPy: draw them with dlx.random"
+        for (optimizer, version), before in zip(self.optimizers, self._steps, strict=True):
+            if optimizer._plan_version != version:
+                return f"it changes the {type(optimizer).__name__}'s plan of steps"
+            if optimizer._has_schedule() and optimizer._steps_done() > before + 1:
+                return (
+                    f"{type(optimizer).__name__}, whose lr is a function, steps more than once: "
+                    "make each step a call of its own"
+                )
+        return None
+
+    def difference(self, later):
+        """Why what a later call could reach is something else, or None."""
+        if [id(t) for t in self.tensors] != [id(t) for t in later.tensors]:
+            return "the Tensors that it can reach"
+        broken = self._native.broken()
+        return self._names[broken] if broken >= 0 else None
+
+
+def _is_library(module):
+    return module is not None and (module == "dlx" or module.startswith("dlx."))
+
+
+@functools.lru_cache(maxsize=4096)
+def _global_paths(code):
+    """Global names that the code reads, with the attributes read from each: ("config", "lr")."""
+    import dis
+
+    paths, path = {}, None
+    for step in dis.get_instructions(code):
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            path = (step.argval,)
+        elif step.opname in ("LOAD_ATTR", "LOAD_METHOD") and path:
+            path = (*path, step.argval)
+        else:
+            path = None
+        if path:
+            paths[path] = None
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            paths.update(dict.fromkeys(_global_paths(constant)))
+    return tuple(paths)
+
+
+def _states_of_other_generators():
+    states = []
+    if (python := sys.modules.get("random")) is not None:
+        states.append(python.getstate())
+    if (numpy := sys.modules.get("numpy.random")) is not None:
+        _, key, *rest = numpy.get_state(legacy=True)
+        states.append((key.tobytes(), *rest))
+    return states
