@@ -177,7 +177,8 @@ Array ravel_index(const py::sequence& tensors, const Dims& limits, const Dims& a
   Array y = empty(y_shape, DType::int64, arrays[0].device());
   Array* outputs[] = {&y};
   GilRelease release(y.size() > 32768);
-  launch_bytes(current_ctx(), {ops::ravel_index, &shape, sizeof shape, indices, outputs});
+  launch_bytes(current_ctx(), {ops::ravel_index, &shape, sizeof shape, indices, outputs,
+                               same_shape<RavelIndexShape>});
   return y;
 }
 

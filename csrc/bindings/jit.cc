@@ -65,7 +65,7 @@ struct Place {
 // A cell before the call: its value, and its gradient's.
 struct CellBefore {
   Place value, grad;
-  const PyObject* grad_object;
+  py::weakref grad_object;  // an address may come again
   const NodeObject* node;
   bool requires_grad;
 };
@@ -110,7 +110,8 @@ class Recording {
         if (holder && ++seen[holder->array.storage->id] > 1)
           holder->array = private_copy(holder->array);
       before_.push_back({Place(t->array), t->grad ? Place(as_tensor(t->grad)->array) : Place(),
-                         t->grad, t->node, t->requires_grad});
+                         t->grad ? py::weakref(t->grad) : py::weakref(), t->node,
+                         t->requires_grad});
     }
   }
   void start() { recorder_ = std::make_unique<Recorder>(current_ctx(), line_of_launch); }
@@ -133,21 +134,24 @@ class Recording {
         return refuse("a gradient is itself part of a graph (", t);
       add_slot(before.value, &t->array);
       add_slot(before.grad, t->grad ? &as_tensor(t->grad)->array : nullptr);
-      new_grads_.push_back(t->grad != before.grad_object);
+      new_grads_.push_back(t->grad &&
+                           (!before.grad_object || before.grad_object().ptr() != t->grad));
     }
     for (const py::object& o : returned) {
       const TensorObject* t = cell_in(o);
       Output output{recorder_->hold(t->array), {}, 0};
       if (needs_grad(t)) {
         if (!t->node || !t->node->released)
-          return refuse("the returned Tensor is part of a graph, which a replay does not make: "
-                        "call backward() inside, or call the function under dlx.no_grad() (",
-                        t);
+          return refuse(
+              "the returned Tensor is part of a graph, which a replay does not make: "
+              "call backward() inside, or call the function under dlx.no_grad() (",
+              t);
         output.node = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(t->node));
         output.index = t->output_index;
       }
       outputs_.push_back(std::move(output));
     }
+    locate_slots();
     return recorder_->refusal();
   }
 
@@ -159,7 +163,7 @@ class Recording {
       if (a.memory >= 0) known[static_cast<size_t>(a.memory)] = true;
     };
     for (const Output& o : outputs_) know(o.array);
-    for (const StepSlot& slot : slots_) know(slot.after);
+    for (const StepSlot& slot : slots_) know(slot.moves ? slot.after : slot.before);
     for (size_t i = 0; i < known.size(); ++i) {
       const RecordedMemory& m = record.memories[i];
       if (!known[i] && !m.older && recorder_->alive(m.storage))
@@ -168,6 +172,12 @@ class Recording {
                        " is kept beyond the call; a replay would not renew it: return it");
     }
     return "";
+  }
+
+  // What was needed to judge this call alone goes.
+  void settle() {
+    recorder_->end_watch();
+    std::fill_n(cells_.begin(), arguments_, py::object());
   }
 
   std::string difference(const Recording& other) const {
@@ -184,8 +194,8 @@ class Recording {
                     same_slot) ||
         new_grads_ != other.new_grads_)
       return "state or gradients that the two calls leave in different places";
-    if (!std::equal(outputs_.begin(), outputs_.end(), other.outputs_.begin(),
-                    other.outputs_.end(), same_output))
+    if (!std::equal(outputs_.begin(), outputs_.end(), other.outputs_.begin(), other.outputs_.end(),
+                    same_output))
       return "Tensors that the two calls return";
     return "";
   }
@@ -205,17 +215,41 @@ class Recording {
 
   void add_slot(const Place& before, const Array* after) {
     StepSlot slot;
-    slot.before = before.in(recorder_->record());
     slot.given = before.given;
     slot.device = before.device;
     slot.moves = after ? !before.is(*after) : before.given;
-    slot.after = slot.before;
-    if (!after) {
-      slot.after.memory = -1;
-    } else if (slot.moves) {
-      slot.after = recorder_->hold(*after);
-    }
+    slot.after.memory = -1;
+    if (after && slot.moves) slot.after = recorder_->hold(*after);
     slots_.push_back(std::move(slot));
+  }
+
+  // Once it is known what the step uses: memory from before is counted from its slot's value on, so
+  // that it may be another part of another block next time.
+  void locate_slots() {
+    Record& record = recorder_->record();
+    std::vector<int64_t> base(record.memories.size());
+    std::vector<bool> located(record.memories.size());
+    for (size_t k = 0; k < slots_.size(); ++k) {
+      const CellBefore& cell = before_[k / 2];
+      RecordedArray& before = slots_[k].before;
+      before = (k % 2 ? cell.grad : cell.value).in(record);
+      if (before.memory < 0) continue;
+      located[static_cast<size_t>(before.memory)] = true;
+      base[static_cast<size_t>(before.memory)] = before.offset;
+    }
+    const auto rebase = [&](RecordedArray& a) {
+      if (a.memory >= 0) a.offset -= base[static_cast<size_t>(a.memory)];
+    };
+    for (RecordedCall& call : record.calls)
+      for (RecordedArray& a : call.arrays) rebase(a);
+    for (Output& o : outputs_) rebase(o.array);
+    for (StepSlot& slot : slots_) rebase(slot.before), rebase(slot.after);
+    for (size_t i = 0; i < located.size(); ++i)
+      if (record.memories[i].older && !located[i])
+        recorder_->refuse(message(
+            "a Tensor that it does not know is used at ", record.line(record.memories[i].line),
+            ": it is no argument, and no parameter, buffer, optimizer state or Tensor that the "
+            "function, its globals or its objects name; make it an argument"));
   }
 };
 
@@ -275,9 +309,9 @@ class Replay {
     std::vector<Array> values = program_.outputs(now);
     for (size_t i = 0; i < values.size(); ++i) {
       PyObject* node = outputs_[i].node.ptr();
-      PyObject* o = node ? wrap(std::move(values[i]), reinterpret_cast<NodeObject*>(node),
-                                outputs_[i].index)
-                         : wrap(std::move(values[i]));
+      PyObject* o =
+          node ? wrap(std::move(values[i]), reinterpret_cast<NodeObject*>(node), outputs_[i].index)
+               : wrap(std::move(values[i]));
       returned.append(py::reinterpret_steal<py::object>(o));
     }
     return returned;
@@ -376,6 +410,7 @@ void bind_jit(py::module_& m) {
       .def("stop", &Recording::stop)
       .def("finish", &Recording::finish)
       .def("escaped", &Recording::escaped)
+      .def("settle", &Recording::settle)
       .def("difference", &Recording::difference);
   py::class_<Replay>(m, "Replay", "A recorded call that runs without Python.")
       .def(py::init<Recording&>())

@@ -198,7 +198,8 @@ struct PairLossArrays {
     Array y = empty(y_shape, x.dtype, x.device());
     Array* outputs[] = {&y};
     GilRelease release(x.size() > 32768);
-    launch_bytes(current_ctx(), {op, &shape, sizeof shape, {inputs, count}, outputs});
+    launch_bytes(current_ctx(),
+                 {op, &shape, sizeof shape, {inputs, count}, outputs, same_shape<PairLossShape>});
     return y;
   }
 };

@@ -186,9 +186,12 @@ PyObject* call_map_checked(int row_index, PyObject* const* args, Py_ssize_t coun
   {
     GilRelease release(large);
     Array* outputs[] = {&y};
-    launch_bytes(
-        current_ctx(),
-        {map_op(row_index), &shape, sizeof shape, {inputs, static_cast<size_t>(count)}, outputs});
+    launch_bytes(current_ctx(), {map_op(row_index),
+                                 &shape,
+                                 sizeof shape,
+                                 {inputs, static_cast<size_t>(count)},
+                                 outputs,
+                                 same_shape<MapShape>});
   }
   PyObject* result = wrap(std::move(y));
   if (recording && rules[row_index].rule)

@@ -29,7 +29,8 @@ void run(const Op& op, const Shape& shape, std::initializer_list<const Array*> i
          std::vector<Array*> outputs) {
   const Cost cost = op.cost(&shape);
   GilRelease release(cost.flops + cost.bytes > 200'000);
-  launch_bytes(current_ctx(), {op, &shape, sizeof shape, given(inputs), outputs});
+  launch_bytes(current_ctx(),
+               {op, &shape, sizeof shape, given(inputs), outputs, same_shape<Shape>});
 }
 
 Array like(const Array& x) { return empty(x.shape, x.dtype, x.device()); }

@@ -72,7 +72,8 @@ void launch_some(OptimizerShape shape, Buffers& shared, std::span<const Paramete
   for (size_t i = count; i < arrays.size(); ++i) outputs.push_back(&arrays[i]);
   const Cost cost = ops::optimizer_step.cost(&shape);
   GilRelease release(cost.flops + cost.bytes > 200'000);
-  launch_bytes(ctx, {ops::optimizer_step, &shape, sizeof shape, inputs, outputs});
+  launch_bytes(ctx, {ops::optimizer_step, &shape, sizeof shape, inputs, outputs,
+                     same_shape<OptimizerShape>});
 }
 
 void optimizer_step(int kind, py::handle params, py::handle grads, py::handle states,

@@ -43,6 +43,7 @@ struct GemmShape {
       m *= batch[d];
     }
   }
+  bool operator==(const GemmShape&) const = default;
 };
 
 // Bytes, for the number of threads set now: call both functions under the same set_num_threads and

@@ -17,6 +17,7 @@ struct ArangeShape {
                                 static_cast<uint64_t>(i) * static_cast<uint64_t>(int_step));
   }
   constexpr double number_at(int64_t i) const { return start + static_cast<double>(i) * step; }
+  bool operator==(const ArangeShape&) const = default;
 };
 
 DLX_DECLARE_KERNEL(arange)

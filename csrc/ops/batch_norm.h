@@ -19,6 +19,7 @@ struct BatchNormShape {
   static BatchNormShape make(const char* op, const Array& x, const Array* gamma, const Array* beta,
                              bool training, double eps);
   void check_statistic(const char* op, const char* what, const Array& a, DType expected) const;
+  bool operator==(const BatchNormShape&) const = default;
 };
 
 int64_t batch_norm_workspace(const void* shape);

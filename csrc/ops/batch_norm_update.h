@@ -14,6 +14,7 @@ struct BatchNormUpdateShape {
   static BatchNormUpdateShape make(const Array& mean, const Array& var, const Array& running_mean,
                                    const Array& running_var, const Array* count, int64_t n,
                                    bool cumulative, double momentum);
+  bool operator==(const BatchNormUpdateShape&) const = default;
 };
 
 DLX_DECLARE_KERNEL(batch_norm_update)

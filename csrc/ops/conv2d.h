@@ -22,6 +22,7 @@ struct Conv2dShape {
   int64_t w_size() const { return K * (C / groups) * R * S; }
   int64_t y_size() const { return N * K * P * Q; }
   int64_t flops() const { return 2 * N * K * P * Q * (C / groups) * R * S; }
+  bool operator==(const Conv2dShape&) const = default;
 };
 
 // What the caller of an op chooses, as pairs (rows, columns).

@@ -14,6 +14,7 @@ struct CopyShape {
 
   static CopyShape make(const Dims& shape, DType dtype, const Dims& x_strides,
                         const Dims& y_strides);
+  bool operator==(const CopyShape&) const = default;
 };
 
 DLX_DECLARE_KERNEL(copy)

@@ -33,6 +33,7 @@ struct CrossEntropyShape {
   static CrossEntropyShape make(const char* op, const Array& x, const Array& target,
                                 const Array* weight, int64_t ignore_index, double label_smoothing,
                                 LossReduction reduction);
+  bool operator==(const CrossEntropyShape&) const = default;
 };
 
 DLX_DECLARE_KERNEL(cross_entropy)

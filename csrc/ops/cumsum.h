@@ -14,6 +14,7 @@ struct CumsumShape {
 
   DType output_dtype() const { return is_floating(dtype) ? dtype : DType::int64; }
   static CumsumShape make(const Array& x, int axis, bool reverse);
+  bool operator==(const CumsumShape&) const = default;
 };
 
 DLX_DECLARE_KERNEL(cumsum)

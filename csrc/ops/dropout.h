@@ -20,6 +20,7 @@ struct DropoutShape {
   }
   double scale() const { return p < 1 ? 1 / (1 - p) : 0; }
   static DropoutShape make(const Array& x, double p);
+  bool operator==(const DropoutShape&) const = default;
 };
 
 DLX_DECLARE_KERNEL(dropout)

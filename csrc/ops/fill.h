@@ -11,6 +11,7 @@ struct FillShape {
   static FillShape make(DType dtype, int64_t n, int64_t step, uint64_t value) {
     return {size_of(dtype), n, step, value};
   }
+  bool operator==(const FillShape&) const = default;
 };
 
 DLX_DECLARE_KERNEL(fill)

@@ -16,6 +16,7 @@ struct LayerNormShape {
   // The last `dims` dimensions of x are normalised.
   static LayerNormShape make(const char* op, const Array& x, int dims, const Array* gamma,
                              const Array* beta, double eps);
+  bool operator==(const LayerNormShape&) const = default;
 };
 
 int64_t layer_norm_backward_workspace(const void* shape);

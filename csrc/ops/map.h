@@ -28,6 +28,7 @@ struct MapShape {
   // broadcast.
   static MapShape make(int row, DType dtype, int count, const Array* const* operands,
                        Dims* y_shape);
+  bool operator==(const MapShape&) const = default;
 };
 
 const MapTable& map_table();    // of the instruction set in force
@@ -39,6 +40,7 @@ struct CastShape {
   DType from, to;
   int64_t n;
   static CastShape make(const Array& x, DType to) { return {x.dtype, to, x.size()}; }
+  bool operator==(const CastShape&) const = default;
 };
 
 DLX_DECLARE_KERNEL(map)

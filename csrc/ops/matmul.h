@@ -12,6 +12,7 @@ struct MatmulShape {
 
   // bias: null, or as long as y's rows, as its caller has checked
   static MatmulShape make(const Array& a, const Array& b, const Array* bias, Dims* y_shape);
+  bool operator==(const MatmulShape&) const = default;
 };
 
 DLX_DECLARE_KERNEL(matmul)

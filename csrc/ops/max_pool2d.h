@@ -19,6 +19,7 @@ struct MaxPoolShape {
   DType places_dtype() const { return places == Places::bytes ? DType::uint8 : DType::int64; }
   static MaxPoolShape make(const char* op, const Dims& x, DType dtype, const PoolOptions&, Places,
                            Dims* y_shape);
+  bool operator==(const MaxPoolShape&) const = default;
 };
 
 DLX_DECLARE_KERNEL(max_pool2d)

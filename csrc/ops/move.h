@@ -7,6 +7,7 @@ namespace dlx {
 struct MoveShape {
   int64_t bytes;
   Device from, to;
+  bool operator==(const MoveShape&) const = default;
 };
 
 DLX_DECLARE_KERNEL(move)

@@ -15,6 +15,7 @@ struct MseLossShape {
   }
   int64_t losses() const { return reduction == LossReduction::none ? n : 1; }
   static MseLossShape make(const Array& x, const Array& target, LossReduction reduction);
+  bool operator==(const MseLossShape&) const = default;
 };
 
 DLX_DECLARE_KERNEL(mse_loss)

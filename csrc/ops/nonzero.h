@@ -11,6 +11,7 @@ struct NonzeroShape {
 
   static NonzeroShape make(const Array& mask, int64_t count);
   int64_t chunks() const;
+  bool operator==(const NonzeroShape&) const = default;
 };
 
 DLX_DECLARE_KERNEL(count_nonzero)

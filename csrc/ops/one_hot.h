@@ -11,6 +11,7 @@ struct OneHotShape {
 
   // labels of any shape; y: that shape and C behind it
   static OneHotShape make(const Array& labels, int64_t classes, DType dtype, Dims* y_shape);
+  bool operator==(const OneHotShape&) const = default;
 };
 
 // The bits of 1, of an element's size.

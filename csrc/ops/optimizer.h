@@ -50,6 +50,7 @@ struct OptimizerShape {
     for (int i = 0; i < count; ++i) n += size[i];
     return n;
   }
+  bool operator==(const OptimizerShape&) const = default;
 };
 
 DLX_DECLARE_KERNEL(optimizer_step)

@@ -20,6 +20,7 @@ struct PadShape {
   // before, after: an entry >= 0 for every dimension of x; value: null unless mode is constant
   static PadShape make(const Array& x, const Array* value, const Dims& before, const Dims& after,
                        PadMode mode, Dims* y_shape);
+  bool operator==(const PadShape&) const = default;
 };
 
 // The element of x's axis of extent n that stands at i, or -1 for the constant.

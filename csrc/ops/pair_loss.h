@@ -25,6 +25,7 @@ struct PairLossShape {
   static PairLossShape make(const char* op, PairLoss kind, const Array& x, const Array& target,
                             const Array* weight, const Array* parameters, double parameter,
                             LossReduction reduction);
+  bool operator==(const PairLossShape&) const = default;
 };
 
 DLX_DECLARE_KERNEL(pair_loss)

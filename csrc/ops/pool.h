@@ -37,6 +37,7 @@ struct PoolShape {
   // op: the caller's name in messages
   static PoolShape make(const char* op, const Dims& x, DType dtype, const PoolOptions&,
                         Dims* y_shape);
+  bool operator==(const PoolShape&) const = default;
 };
 
 constexpr int64_t kPoolGrain = 16384;   // elements read or written in one piece: 10-50 us

@@ -56,12 +56,14 @@ struct PoolAxis {
     const int64_t end = stride == 0 || room < 0 ? 0 : room / stride + 1, first = inner_begin();
     return end < first ? first : end < m ? end : m;
   }
+  bool operator==(const PoolAxis&) const = default;
 };
 
 // x: (planes, H, W)  y: (planes, P, Q)
 struct PoolWindows {
   int64_t planes;
   PoolAxis rows, columns;
+  bool operator==(const PoolWindows&) const = default;
 };
 
 // What the sum over a window is divided by: `fixed` where it is not 0, else its number of elements.
@@ -72,6 +74,7 @@ struct PoolDivisor {
   [[gnu::always_inline]] constexpr int64_t of(const PoolWindows& w, int64_t p, int64_t q) const {
     return fixed ? fixed : w.rows.count(p, padded) * w.columns.count(q, padded);
   }
+  bool operator==(const PoolDivisor&) const = default;
 };
 
 // A sum over a window of many elements is kept in float64.

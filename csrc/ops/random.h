@@ -22,6 +22,7 @@ struct RandomUniformShape {
   double low, high;
   static RandomUniformShape make(const Dims& y_shape, DType dtype, double low, double high);
   double last() const;  // the largest number below high, or low where there is none from low on
+  bool operator==(const RandomUniformShape&) const = default;
 };
 
 // y: (n,) normal, by Box and Muller's formula on the neighbours (0, 1), (2, 3), ...
@@ -30,6 +31,7 @@ struct RandomNormalShape {
   int64_t n;
   double mean, std;
   static RandomNormalShape make(const Dims& y_shape, DType dtype, double mean, double std);
+  bool operator==(const RandomNormalShape&) const = default;
 };
 
 // y: (n,) = low + floor(word range / 2^64); range = high - low, 0 stands for 2^64. No rejection: a
@@ -47,12 +49,14 @@ struct RandomIntShape {
   }
   // Values low .. last.
   static RandomIntShape make(const Dims& y_shape, DType dtype, int64_t low, int64_t last);
+  bool operator==(const RandomIntShape&) const = default;
 };
 
 // y: (n,) int64, the order that sorts n 64-bit words; equal words stay in order.
 struct RandomPermutationShape {
   int64_t n;
   static RandomPermutationShape make(int64_t n);
+  bool operator==(const RandomPermutationShape&) const = default;
 };
 struct RandomKey {
   uint64_t word;

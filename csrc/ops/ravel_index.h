@@ -21,6 +21,7 @@ struct RavelIndexShape {
   }
   static RavelIndexShape make(int count, const Array* const* indices, const Dims& limits,
                               const Dims& axes, Dims* y_shape);
+  bool operator==(const RavelIndexShape&) const = default;
 };
 
 std::string explain_ravel_index(const void* shape, const ErrorSlot&);

@@ -15,6 +15,7 @@ constexpr const char* kReductionName[] = {"sum", "mean", "max", "min", "var", "a
 struct ReduceDims {
   int32_t ndim;
   int64_t extent[kMaxDims], stride[kMaxDims];
+  bool operator==(const ReduceDims&) const = default;
 };
 
 struct ReduceShape {
@@ -32,6 +33,7 @@ struct ReduceShape {
   // axes: sorted, each once. keepdims leaves extents of 1 in y.
   static ReduceShape make(Reduction kind, const Array& x, const Dims& axes, bool keepdims,
                           double correction, Dims* y_shape);
+  bool operator==(const ReduceShape&) const = default;
 };
 
 DLX_DECLARE_KERNEL(reduce)

@@ -14,6 +14,7 @@ struct ScatterShape {
   // L is the product of y's extents axis ... axis + axes - 1. v_shape: y's, with the indices' shape
   // in their place.
   static ScatterShape make(const Array& y, const Array& indices, int axis, int axes, Dims* v_shape);
+  bool operator==(const ScatterShape&) const = default;
 };
 
 DLX_DECLARE_KERNEL(scatter)

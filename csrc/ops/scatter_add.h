@@ -17,6 +17,7 @@ struct ScatterAddShape {
   // them.
   static ScatterAddShape make(const Array& g, const Array& indices, int axis, int64_t extent,
                               Dims* y_shape);
+  bool operator==(const ScatterAddShape&) const = default;
 };
 
 template <class T>

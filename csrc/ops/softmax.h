@@ -15,6 +15,7 @@ struct SoftmaxShape {
   int64_t size() const { return outer * n * inner; }
   // x and z (y for the forward ops) have one shape and dtype; 0 <= axis < ndim.
   static SoftmaxShape make(const char* op, const Array& x, const Array& z, int axis);
+  bool operator==(const SoftmaxShape&) const = default;
 };
 
 const SoftmaxTable& softmax_table();  // of the instruction set in force

@@ -18,6 +18,7 @@ struct TakeShape {
   int64_t inner_extent[kMaxDims], inner_stride[kMaxDims];  // and behind it
 
   static TakeShape make(const Array& x, const Array& indices, int axis, Dims* y_shape);
+  bool operator==(const TakeShape&) const = default;
 };
 
 DLX_DECLARE_KERNEL(take)

@@ -24,6 +24,7 @@ struct UpsampleShape {
   // op: the caller's name in messages
   static UpsampleShape make(const char* op, const Dims& x, DType dtype, bool linear,
                             const UpsampleOptions&, Dims* y_shape);
+  bool operator==(const UpsampleShape&) const = default;
 };
 
 // Where y's position i of an axis with n pixels in x looks, in pixels of x.

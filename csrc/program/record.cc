@@ -16,16 +16,14 @@ bool same(const RecordedMemory& a, const RecordedMemory& b) {
 }
 
 bool same(const RecordedCall& a, const RecordedCall& b) {
-  return a.op == b.op && a.device == b.device && a.shape == b.shape && a.arrays == b.arrays;
+  return a.op == b.op && a.device == b.device && a.arrays == b.arrays &&
+         (a.shape == b.shape || (a.same && a.same(a.shape.data(), b.shape.data())));
 }
 
 std::string inputs_of(const RecordedCall& call) {
   std::string text = call.op->name;
   for (size_t i = 0; i < call.arrays.size(); ++i)
-    text += message(i == 0             ? "("
-                    : i == call.inputs ? ") -> "
-                                       : ", ",
-                    call.arrays[i].shape);
+    text += message(i == 0 ? "(" : i == call.inputs ? ") -> " : ", ", call.arrays[i].shape);
   return text;
 }
 
@@ -41,7 +39,7 @@ RecordedArray Record::array_of(const Array& a) const {
 }
 
 const std::string& Record::line(int32_t i) const {
-  static const std::string unknown = "an unknown line";
+  static const std::string unknown = "its end";
   return i < 0 ? unknown : lines[static_cast<size_t>(i)];
 }
 
@@ -95,8 +93,10 @@ RecordedArray Recorder::use(const Array& a) {
   const auto [at, is_new] =
       record_.index.try_emplace(s->id, static_cast<int32_t>(record_.memories.size()));
   if (is_new) {
-    RecordedMemory m{s->id, s->bytes, s->device, s->id < first_id_, s->from_host, false, {}, line_};
-    if (!m.older && m.from_host) {
+    const bool older = s->id < first_id_;
+    RecordedMemory m{
+        s->id, older ? 0 : s->bytes, s->device, older, !older && s->from_host, false, {}, line_};
+    if (m.from_host) {
       if (s->bytes > kMostFromHost || s->device != Device{}) {
         refuse(message("Python makes ", s->bytes, " bytes into a Tensor, used at ",
                        record_.line(line_), ": give it as an argument"));
@@ -110,13 +110,6 @@ RecordedArray Recorder::use(const Array& a) {
   return record_.array_of(a);
 }
 
-RecordedArray Recorder::hold(const Array& a) {
-  if (record_.memory_of(a) < 0 && a.storage->id < first_id_)
-    refuse(message("a value comes from a Tensor that the function did not compute with (", a.dtype,
-                   " of shape ", a.shape, ")"));
-  return use(a);
-}
-
 void Recorder::before(const Launch& launch) {
   if (!refusal_.empty()) return;
   const std::string line = line_of_();
@@ -126,8 +119,14 @@ void Recorder::before(const Launch& launch) {
 
   const auto* shape = static_cast<const char*>(launch.shape);
   const Outputs y = launch.outputs;
-  RecordedCall call{&launch.op, {shape, shape + launch.shape_bytes},
-                    y[0]->device(), launch.inputs.size(), {}, 0, line_};
+  RecordedCall call{&launch.op,
+                    {shape, shape + launch.shape_bytes},
+                    y[0]->device(),
+                    launch.inputs.size(),
+                    {},
+                    0,
+                    line_,
+                    launch.same};
   for (size_t i = 0; i < launch.inputs.size(); ++i) {
     // A number among pointwise operands has no memory: the output stands in for it, unread.
     const Array* a = launch.inputs[i];

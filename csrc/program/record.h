@@ -1,6 +1,7 @@
 // What one call of a Python function did at the door: the launches of its thread, in order, and
 // the memory that they used. Two records of the same step are equal; program.h replays them.
 #pragma once
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -12,7 +13,7 @@ namespace dlx {
 // A block of memory, as the launches of one record know it: numbered in the order of first use.
 struct RecordedMemory {
   uint64_t storage;  // its id while recorded
-  int64_t bytes;
+  int64_t bytes;     // 0 where older
   Device device;
   bool older;                  // than the recording: an input or state, bound anew by each replay
   bool from_host = false;      // Python put numbers here (dlx.tensor(...)): they are `contents`
@@ -23,10 +24,10 @@ struct RecordedMemory {
 
 // Part of a memory, as an Array sees it.
 struct RecordedArray {
-  int32_t memory;  // -1: not kept, only shape and dtype
-  int64_t offset;  // in bytes
+  int32_t memory = -1;  // -1: none
+  int64_t offset = 0;   // in bytes
   Dims shape, strides;
-  DType dtype;
+  DType dtype = DType::float32;
 
   bool operator==(const RecordedArray&) const = default;
 };
@@ -39,6 +40,7 @@ struct RecordedCall {
   std::vector<RecordedArray> arrays;  // inputs, then outputs
   uint64_t may_alias = 0;             // of op.may_alias: inputs that lie as output 0 does
   int32_t line = -1;                  // of Record::lines: where Python called
+  bool (*same)(const void*, const void*) = nullptr;  // as Launch has it
 
   bool updates(size_t output) const { return op->updates >> output & 1; }
 };
@@ -71,18 +73,20 @@ class Recorder final : public Observer {
   // Why it cannot be replayed; empty while nothing speaks against it.
   const std::string& refusal() const { return refusal_; }
   void refuse(std::string why);
+  Record& record() { return record_; }
   const Record& record() const { return record_; }
   Record take() { return std::move(record_); }
   // After stop(): where a value is that the call leaves behind.
-  RecordedArray hold(const Array&);
+  RecordedArray hold(const Array& a) { return line_ = -1, use(a); }
 
   // Whether a memory made during the recording is still in use.
-  bool alive(uint64_t storage) const { return !watch_.died(storage); }
+  bool alive(uint64_t storage) const { return !watch_->died(storage); }
+  void end_watch() { watch_.reset(); }
 
  private:
   RecordedArray use(const Array&);
 
-  StorageWatch watch_;
+  std::unique_ptr<StorageWatch> watch_ = std::make_unique<StorageWatch>();
   Ctx* ctx_;
   Line line_of_;
   uint64_t first_id_;  // of the storages made during the recording

@@ -32,10 +32,7 @@ StepProgram::StepProgram(Record record, std::vector<StepSlot> slots,
     }
   for (size_t i = 0; i < memories_.size(); ++i) {
     const RecordedMemory& m = record_.memories[i];
-    require(!m.older || memories_[i].kind == Kind::slot, "a Tensor that the step does not know is ",
-            "used at ", record_.line(m.line),
-            ": it is no argument, and no parameter, buffer, optimizer state or Tensor that the "
-            "function, its globals or its objects name; make it an argument");
+    require(!m.older || memories_[i].kind == Kind::slot, "memory from before is in no slot");
     device_ = m.device.kind == DeviceKind::cpu ? device_ : m.device;
   }
   const auto is_result = [&](const RecordedArray& a) {
@@ -180,9 +177,10 @@ void StepProgram::place_in_arena() {
       place = std::max(place, other->place + other->bytes);
     }
     b->place = place;
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), b,
-                                   [](const Block* x, const Block* y) { return x->place < y->place; }),
-                  b);
+    placed.insert(
+        std::upper_bound(placed.begin(), placed.end(), b,
+                         [](const Block* x, const Block* y) { return x->place < y->place; }),
+        b);
     arena_bytes_ = std::max(arena_bytes_, place + b->bytes);
     for (const int32_t i : b->members) memories_[at(i)].place = place;
   }
@@ -221,7 +219,7 @@ StepProgram::Bound StepProgram::bind(Ctx& ctx, const std::vector<Array*>& slots)
         Array& a = *slots[at(m.slot)];
         if (m.written && !a.is_writable()) a = copy_of(ctx, a);
         storage = a.storage;
-        now.data[i] = static_cast<char*>(a.data()) - slots_[at(m.slot)].before.offset;
+        now.data[i] = static_cast<char*>(a.data());
         break;
       }
       case Kind::constant:
@@ -233,9 +231,8 @@ StepProgram::Bound StepProgram::bind(Ctx& ctx, const std::vector<Array*>& slots)
         break;
       case Kind::result: {
         const Array* old = m.recycled >= 0 ? slots[at(m.recycled)] : nullptr;
-        const bool recycle = old && old->storage && old->is_writable() &&
-                             !old->storage->release && old->storage->bytes == r.bytes &&
-                             old->device() == r.device;
+        const bool recycle = old && old->storage && old->is_writable() && !old->storage->release &&
+                             old->storage->bytes == r.bytes && old->device() == r.device;
         storage = recycle ? old->storage : empty({r.bytes}, DType::uint8, r.device).storage;
       }
     }
@@ -252,8 +249,8 @@ Array StepProgram::value(const Bound& now, const RecordedArray& a) const {
   const size_t i = at(a.memory);
   Array array;
   array.storage = now.storages[i];
-  array.offset = (now.data[i] + a.offset - static_cast<char*>(array.storage->data)) /
-                 size_of(a.dtype);
+  array.offset =
+      (now.data[i] + a.offset - static_cast<char*>(array.storage->data)) / size_of(a.dtype);
   array.shape = a.shape;
   array.strides = a.strides;
   array.dtype = a.dtype;
@@ -264,8 +261,7 @@ void StepProgram::run(Ctx& ctx, const Bound& now) const {
   std::vector<void*> buffers;
   for (const RecordedCall& call : record_.calls) {
     buffers.clear();
-    for (const RecordedArray& a : call.arrays)
-      buffers.push_back(now.data[at(a.memory)] + a.offset);
+    for (const RecordedArray& a : call.arrays) buffers.push_back(now.data[at(a.memory)] + a.offset);
     if (ctx.num_observers > 0) [[unlikely]] {
       run_observed(ctx, now, call);
       continue;
@@ -282,7 +278,7 @@ void StepProgram::run_observed(Ctx& ctx, const Bound& now, const RecordedCall& c
   std::vector<Array*> outputs;
   for (size_t k = 0; k < arrays.size(); ++k)
     k < call.inputs ? inputs.push_back(&arrays[k]) : outputs.push_back(&arrays[k]);
-  launch_bytes(ctx, {*call.op, call.shape.data(), call.shape.size(), inputs, outputs});
+  launch_bytes(ctx, {*call.op, call.shape.data(), call.shape.size(), inputs, outputs, call.same});
 }
 
 std::vector<Array> StepProgram::outputs(const Bound& now) const {

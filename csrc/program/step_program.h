@@ -14,13 +14,13 @@ struct StepSlot {
   RecordedArray after;   // where the value is afterwards
   bool moves = false;    // to other memory, or another view of it; after.memory -1: to none
   Device device;
-  bool given = false;    // there is a value before
+  bool given = false;  // there is a value before
 };
 
 class StepProgram {
  public:
-  // outputs: what the step returns. Throws where a memory is older than the recording and in no
-  // slot, or outlives the step without being in a slot or an output.
+  // outputs: what the step returns. Memory that is older than the recording is that of a slot, and
+  // offsets in it count from the slot's value on.
   StepProgram(Record record, std::vector<StepSlot> slots, std::vector<RecordedArray> outputs);
 
   // Empty where these values can take the place of the recorded ones: same shapes, dtypes, devices
@@ -51,13 +51,13 @@ class StepProgram {
   enum class Kind : uint8_t { slot, constant, arena, result };
   struct Memory {
     Kind kind = Kind::arena;
-    int32_t slot = -1;       // that holds it before the step
-    bool written = false;    // by a launch
+    int32_t slot = -1;              // that holds it before the step
+    bool written = false;           // by a launch
     int32_t first = -1, last = -1;  // launch
-    int64_t place = 0;       // in the arena
-    int32_t shares = -1;     // the memory whose place this one takes over: its input dies here
-    int32_t recycled = -1;   // result: the slot whose old memory nobody needs any more
-    StorageRef own;          // constant
+    int64_t place = 0;              // in the arena
+    int32_t shares = -1;    // the memory whose place this one takes over: its input dies here
+    int32_t recycled = -1;  // result: the slot whose old memory nobody needs any more
+    StorageRef own;         // constant
   };
 
   void drop_dead_launches();

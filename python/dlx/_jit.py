@@ -57,7 +57,7 @@ def jit(function=None):
     return function if isinstance(function, Jitted) else Jitted(function)
 
 
-def mode():
+def _mode():
     """The value of DLX_JIT, "on" without one."""
     value = os.environ.get("DLX_JIT", "on") or "on"
     if value not in _MODES:
@@ -78,6 +78,7 @@ class Jitted:
         self._entries = OrderedDict()
         self._hits = self._records = self._replays = 0
         self._latest = None
+        self._mode = _mode()
         self._warned = False
 
     def __get__(self, instance, owner=None):
@@ -116,7 +117,7 @@ class Jitted:
         return self.program.memory
 
     def __call__(self, *args, **kwargs):
-        if mode() == "off" or getattr(_thread, "recording", None) is not None:
+        if self._mode == "off" or getattr(_thread, "recording", None) is not None:
             return self.__wrapped__(*args, **kwargs)
         tensors = []
         kind = (
@@ -138,11 +139,11 @@ class Jitted:
 
     def _fall_back(self, reason):
         text = f"dlx.jit: {self.__name__} runs eagerly: {reason}"
-        if mode() == "strict":
+        if self._mode == "strict":
             raise RuntimeError(text)
         if not self._warned:
             self._warned = True
-            warnings.warn(text, RuntimeWarning, stacklevel=5)
+            warnings.warn(text, RuntimeWarning, stacklevel=6)
 
 
 class Program:
@@ -166,34 +167,28 @@ class _Entry:
         self.jitted = jitted
         self.records = 0  # since the last replay
         self.reason = None  # why it runs eagerly
-        self.forget()
-
-    def forget(self):
-        self.recording = self.reach = self.result = self.replay = None
+        self.latest = None  # (recording, reach, result) of the call before
+        self.program = None  # (replay, reach, result)
 
     def call(self, tensors, args, kwargs):
-        if self.replay is not None and self.is_current():
-            returned = self.replay.replay(tensors)
-            if type(returned) is list:
-                self.records = 0
-                self.jitted._replays += 1
-                return self.result.rebuild(returned, tensors)
-            if returned is not None:  # these Tensors do not fit
-                self.forget()
-        function = self.jitted.__wrapped__
+        program = self.program
+        if program is not None:
+            replay, reach, result = program
+            if reach.changed() is None:
+                returned = replay.replay(tensors)
+                if type(returned) is list:
+                    self.records = 0
+                    self.jitted._replays += 1
+                    return result.rebuild(returned, tensors)
+                if returned is None:  # another thread replays it
+                    return self.jitted.__wrapped__(*args, **kwargs)
+            self.program = None
         if self.reason is not None or not _one_recording.acquire(blocking=False):
-            return function(*args, **kwargs)
+            return self.jitted.__wrapped__(*args, **kwargs)
         try:
-            return self.record(function, tensors, args, kwargs)
+            return self.record(self.jitted.__wrapped__, tensors, args, kwargs)
         finally:
             _one_recording.release()
-
-    def is_current(self):
-        """Whether Python is as it was when the call was recorded."""
-        if self.reach.changed() is None:
-            return True
-        self.forget()
-        return False
 
     def record(self, function, tensors, args, kwargs):
         self.jitted._records += 1
@@ -209,7 +204,7 @@ class _Entry:
         try:
             value = function(*args, **kwargs)
         except BaseException:
-            self.forget()
+            self.latest = None
             raise
         finally:
             recording.stop()
@@ -224,38 +219,35 @@ class _Entry:
         if reason:
             self.refuse(reason)
             return value
-        difference = self.difference(recording, reach, result)
+        recording.settle()
+        result.settle()
+        before, self.latest = self.latest, (recording, reach, result)
+        difference = _difference(before, self.latest) if before else "it was recorded once"
         if difference is None:
             try:
-                self.replay = _core.Replay(recording)
+                self.program = _core.Replay(recording), reach, result
             except RuntimeError as error:
                 self.refuse(str(error))
                 return value
-            self.recording = None
-            self.reach, self.result = reach, result
-            self.jitted._latest = Program(self.replay)
-        else:
-            if self.records >= _MOST_RECORDS:
-                self.refuse(f"each call does something else: {difference}")
-                return value
-            self.recording, self.reach, self.result = recording, reach, result
+            self.latest = None
+            self.jitted._latest = Program(self.program[0])
+        elif self.records >= _MOST_RECORDS:
+            self.refuse(f"each call does something else: {difference}")
         return value
 
-    def difference(self, recording, reach, result):
-        """Of this call and the one before; None where both did the same."""
-        if self.recording is None:
-            return "it was recorded once"
-        return (
-            self.reach.difference(reach)
-            or (None if self.result.template == result.template else "what it returns")
-            or self.recording.difference(recording)
-            or None
-        )
-
     def refuse(self, reason):
-        self.forget()
+        self.latest = self.program = None
         self.reason = reason
         self.jitted._fall_back(reason)
+
+
+def _difference(before, now):
+    """Of two calls (recording, reach, result); None where both did the same."""
+    if before[1].difference(now[1]):
+        return before[1].difference(now[1])
+    if before[2].template != now[2].template:
+        return "what it returns"
+    return before[0].difference(now[0]) or None
 
 
 class _Result:
@@ -285,6 +277,10 @@ class _Result:
                 "in tuples, lists and dicts"
             )
         return ("constant", type(value), value)
+
+    def settle(self):
+        """Let go of the Tensors that belong to the caller."""
+        self.tensors = None
 
     def rebuild(self, returned, arguments):
         """The value again, with these new Tensors."""

@@ -49,6 +49,7 @@ class Reach:
         for optimizer, _ in self.optimizers:
             for tensor in optimizer._tensors():
                 self._visit(tensor, "optimizer state")
+        self._seen = None  # the guards hold what they need
         self._native = _core.Guards(self._guards)
         self._randomness = _states_of_other_generators()
 
@@ -86,10 +87,11 @@ class Reach:
             pass
         elif type(value).__module__ == "numpy" and hasattr(value, "nbytes"):
             self._visit_array(value, name)
-        elif hasattr(value, "__dict__"):
-            if not _is_library(type(value).__module__) or hasattr(value, "__wrapped__"):
-                self._visit_items(vars(value), vars(value), name)
-                self._visit_class(type(value))
+        elif hasattr(value, "__wrapped__"):  # a Jitted among them
+            self._queue.append((value.__wrapped__, name))
+        elif hasattr(value, "__dict__") and not _is_library(type(value).__module__):
+            self._visit_items(vars(value), vars(value), name)
+            self._visit_class(type(value))
 
     def _visit_items(self, container, items, name, form=".{}"):
         self._guard(container, None, len(container), f"the number of items of {name}")
@@ -111,15 +113,19 @@ class Reach:
             if _is_library(base.__module__) or base.__module__ in ("builtins", "abc", "typing"):
                 continue
             for name, value in vars(base).items():
-                value = getattr(value, "__func__", None) or getattr(value, "fget", None) or value
-                if isinstance(value, FunctionType) or hasattr(value, "__wrapped__"):
-                    self._queue.append((value, f"{base.__name__}.{name}"))
-                elif is_simple(value) and not name.startswith("__"):
+                inner = getattr(value, "__func__", None) or getattr(value, "fget", None) or value
+                if isinstance(inner, FunctionType) or hasattr(inner, "__wrapped__"):
+                    self._queue.append((inner, f"{base.__name__}.{name}"))
+                elif not is_simple(value) or name.startswith("__"):
+                    continue
+                if is_simple(value) or type(value) is FunctionType:
                     self._guard(base, name, value, f"{base.__name__}.{name}")
 
     def _visit_function(self, function):
         inside = _is_library(function.__module__)
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
+        for name, cell in zip(
+            function.__code__.co_freevars, function.__closure__ or (), strict=False
+        ):
             try:
                 value = cell.cell_contents
             except ValueError:  # empty: not yet assigned

@@ -1,0 +1,314 @@
+"""dlx.jit: what cannot be replayed says why, and what Python changes between calls is noticed."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import types
+
+import numpy as np
+import pytest
+
+import dlx
+from dlx import nn, optim
+
+
+@pytest.fixture(autouse=True)
+def _strict(monkeypatch):
+    monkeypatch.setenv("DLX_JIT", "strict")
+
+
+def bits(tensors):
+    arrays = [None if t is None else t.detach().numpy() for t in tensors]
+    return [None if a is None else (a.dtype, a.shape, a.tobytes()) for a in arrays]
+
+
+def drawn(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+# ---------------------------------------------------------------------------------- refusals
+
+
+def doubled(x):
+    return x * 2
+
+
+HOOKED = nn.Linear(2, 2)
+KEPT = []
+
+
+def keeps(x):
+    y = x * 2
+    KEPT.append(y)
+    return y
+
+
+def draws(x):
+    return x * random.random()
+
+
+def draws_from_numpy(x):
+    return x + dlx.tensor(np.random.normal(size=2).astype(np.float32))  # noqa: NPY002
+
+
+def branches(x):
+    return x if (x > 0).all() else -x
+
+
+def with_an_open_graph(x):
+    return HOOKED(x)
+
+
+class Counter:
+    n = 0
+
+
+COUNTER = Counter()
+
+
+def counts(x):
+    COUNTER.n += 1
+    return x * 2
+
+
+def returns_an_array(x):
+    doubled(x)
+    return np.zeros(2)
+
+
+ALTERNATING = itertools.cycle([dlx.exp, dlx.log])
+
+
+def does_something_else(x):
+    return next(ALTERNATING)(x)
+
+
+OUTSIDE = {"batches": iter(dlx.ones((100, 2)))}
+
+
+def reads_an_iterator(x):
+    return x + next(OUTSIDE["batches"])
+
+
+LARGE = np.zeros((200_000,), np.float32)
+
+
+def makes_a_large_tensor(x):
+    return dlx.tensor(LARGE).sum() + x
+
+
+REFUSALS = [
+    (
+        lambda x: x * x.sum().item(),
+        r"Python reads a value \(float32 of shape \(\), after sum\) at .*test_jit_state.py:\d+: "
+        "return the Tensor",
+    ),
+    (lambda x: x + float(x[0]), "Python reads a value"),
+    (lambda x: dlx.tensor(x.numpy() * 2), "Python reads a value"),
+    (branches, "Python reads a value .* after"),
+    (lambda x: x[x > 0], "Python reads a value .*count_nonzero"),
+    (keeps, "it changes the number of items of KEPT|kept beyond the call"),
+    (draws, "random numbers from Python or NumPy: draw them with dlx.random"),
+    (draws_from_numpy, "random numbers from Python or NumPy"),
+    (with_an_open_graph, r"call backward\(\) inside, or call the function under dlx.no_grad"),
+    (counts, "it changes COUNTER.n, which a replay would not"),
+    (returns_an_array, "it returns a ndarray: expected Tensors"),
+    (does_something_else, r"each call does something else: .*(exp|log)\(\(2,\)\) -> \(2,\)"),
+    (reads_an_iterator, "a Tensor that it does not know is used at .*test_jit_state.py"),
+    (makes_a_large_tensor, "Python makes 800000 bytes into a Tensor, used at .*argument"),
+]
+
+
+@pytest.mark.parametrize(("function", "match"), REFUSALS)
+def test_what_cannot_be_replayed_says_why(function, match):
+    f = dlx.jit(function)
+    with pytest.raises(RuntimeError, match="dlx.jit: .* runs eagerly: .*" + match):
+        for _ in range(8):
+            f(dlx.ones((2,)))
+
+
+@pytest.mark.parametrize(("function", "match"), REFUSALS[:4])
+def test_it_runs_eagerly_with_one_warning(function, match, monkeypatch):
+    monkeypatch.setenv("DLX_JIT", "on")
+    f = dlx.jit(function)
+    with pytest.warns(RuntimeWarning, match=match) as caught:
+        for _ in range(5):
+            assert bits([f(dlx.ones((2,)))]) == bits([function(dlx.ones((2,)))])
+    assert len(caught) == 1 and caught[0].filename == __file__
+    assert f.cache_info().replays == 0
+
+
+def test_hooks():
+    layer = nn.Linear(2, 2)
+    layer.register_forward_hook(lambda module, args, y: None)
+    f = dlx.jit(layer)
+    with pytest.raises(RuntimeError, match="has hooks, which Python runs"), dlx.no_grad():
+        f(dlx.ones((1, 2)))
+        f(dlx.ones((1, 2)))
+
+
+def test_an_unhashable_argument():
+    with pytest.raises(TypeError, match=r"jit: argument\[1\] is a ndarray, which is not hashable"):
+        dlx.jit(doubled)(dlx.ones((2,)), np.ones(2))
+
+
+def test_what_is_not_callable():
+    with pytest.raises(TypeError, match="jit: expected a function or Module, got int"):
+        dlx.jit(3)
+
+
+def test_a_mode_that_is_none(monkeypatch):
+    monkeypatch.setenv("DLX_JIT", "fast")
+    with pytest.raises(ValueError, match="DLX_JIT: expected one of off, nofuse, on, strict"):
+        dlx.jit(doubled)
+
+
+def test_off(monkeypatch):
+    monkeypatch.setenv("DLX_JIT", "off")
+    f = dlx.jit(keeps)
+    for i in range(5):
+        KEPT.clear()
+        assert f(dlx.full((2,), i)).tolist() == [2 * i, 2 * i] and len(KEPT) == 1
+    assert f.cache_info() == (0, 0, 0)
+
+
+def test_an_lr_function_and_two_steps_in_one_call():
+    layer = nn.Linear(2, 2)
+    optimizer = optim.SGD(layer.parameters(), lr=lambda step: 0.1 if step < 20 else 0.0)
+
+    @dlx.jit
+    def twice(x):
+        for _ in range(2):
+            optimizer.zero_grad()
+            layer(x).sum().backward()
+            optimizer.step()
+
+    with pytest.raises(RuntimeError, match="SGD, whose lr is a function, steps more than once"):
+        for _ in range(3):
+            twice(dlx.ones((1, 2)))
+
+
+# ---------------------------------------------------------------------------------- staleness
+
+SCALE = 2.0
+CONFIG = types.SimpleNamespace(a=2.0, b={"k": 2.0}, c=[2.0])
+TABLE = np.full((2,), 2.0, np.float32)
+HELD = dlx.full((2,), 2.0)
+
+
+def helper(x):
+    return x * SCALE
+
+
+class Scaled(nn.Module):
+    factor = 2.0
+
+    def __init__(self):
+        self.scale = 2.0
+        self.layer = nn.Linear(2, 2)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x):
+        return self.drop(self.layer(x)) * self.scale * self.factor
+
+
+def set_global(name, value):
+    globals()[name] = value
+
+
+def other_helper(x):
+    return x - SCALE
+
+
+def forward(m, x):
+    return m(x)
+
+
+def backward(m, x):
+    m(x).sum().backward()
+    return [None if p.grad is None else p.grad.detach() for p in m.parameters()]
+
+
+# name: (function, what changes between calls)
+CHANGES = {
+    "global number": (lambda m, x: x * SCALE, lambda m: set_global("SCALE", 3.0)),
+    "number of a helper": (lambda m, x: helper(x), lambda m: set_global("SCALE", 3.0)),
+    "global function": (lambda m, x: helper(x), lambda m: set_global("helper", other_helper)),
+    "other tensor": (lambda m, x: x * HELD, lambda m: set_global("HELD", dlx.ones((2,)))),
+    "written tensor": (lambda m, x: x * HELD, lambda m: HELD.__setitem__(0, 7.0)),
+    "attribute of an object": (lambda m, x: x * CONFIG.a, lambda m: setattr(CONFIG, "a", 3.0)),
+    "item of a dict": (lambda m, x: x * CONFIG.b["k"], lambda m: CONFIG.b.update(k=3.0)),
+    "new item of a dict": (lambda m, x: x * len(CONFIG.b), lambda m: CONFIG.b.update(j=3.0)),
+    "item of a list": (lambda m, x: x * CONFIG.c[0], lambda m: CONFIG.c.__setitem__(0, 3.0)),
+    "longer list": (lambda m, x: x * sum(CONFIG.c), lambda m: CONFIG.c.append(3.0)),
+    "array": (lambda m, x: x * dlx.tensor(TABLE), lambda m: TABLE.__setitem__(0, 5.0)),
+    "attribute of a module": (forward, lambda m: setattr(m, "scale", 3.0)),
+    "attribute of a class": (forward, lambda m: setattr(Scaled, "factor", 3.0)),
+    "method": (forward, lambda m: setattr(Scaled, "forward", lambda self, x: x * 9)),
+    "eval": (forward, lambda m: m.eval()),
+    "rate of a layer": (forward, lambda m: setattr(m.drop, "p", 0.1)),
+    "new layer": (forward, lambda m: setattr(m, "layer", nn.Linear(2, 2, bias=False))),
+    "swapped parameter": (forward, lambda m: setattr(m.layer, "weight", parameter())),
+    "loaded state": (forward, lambda m: m.load_state_dict(incremented(m.state_dict()))),
+    "frozen parameter": (backward, lambda m: setattr(m.layer.weight, "requires_grad", False)),
+    "cleared gradient": (backward, lambda m: m.zero_grad()),
+    "seed": (forward, lambda m: dlx.seed(77)),
+    "shape": (lambda m, x: x.reshape((-1,)), lambda m: None),
+}
+
+
+def parameter():
+    return nn.Parameter(dlx.ones((2, 2)))
+
+
+def incremented(state):
+    return {key: value + 1 for key, value in state.items()}
+
+
+HELPER, FORWARD = helper, Scaled.forward
+
+
+def restore():
+    set_global("SCALE", 2.0)
+    set_global("helper", HELPER)
+    set_global("HELD", dlx.full((2,), 2.0))
+    Scaled.forward, Scaled.factor = FORWARD, 2.0
+    CONFIG.a, CONFIG.b, CONFIG.c = 2.0, {"k": 2.0}, [2.0]
+    TABLE[:] = 2.0
+
+
+def flat(value):
+    return bits(value if isinstance(value, list) else [value])
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_python_changes_between_calls_is_not_stale(change):
+    function, alter = CHANGES[change]
+
+    def trace(wrap):
+        restore()
+        dlx.seed(0)
+        model = Scaled()
+
+        def call(x):
+            if "gradient" in change or "frozen" in change:
+                return function(model, x)
+            with dlx.no_grad():
+                return function(model, x)
+
+        f, found = wrap(call), []
+        for i in range(12):
+            if i == 7:
+                alter(model)
+            rows = 3 if change == "shape" and i >= 7 else 2
+            y = f(dlx.tensor(drawn(rows, 2, seed=i)))
+            found.append(bits(y if isinstance(y, list) else [y]))
+        return found, f
+
+    try:
+        found, f = trace(dlx.jit)
+        assert found == trace(lambda g: g)[0]
+        assert f.cache_info().replays >= 6, f.cache_info()
+    finally:
+        restore()
