@@ -23,7 +23,7 @@ def _strict(monkeypatch):
 
 
 def bits(tensors):
-    arrays = [None if t is None else t.detach().numpy() for t in tensors]
+    arrays = [None if t is None else t.detach().cpu().numpy() for t in tensors]
     return [None if a is None else (a.dtype, a.shape, a.tobytes()) for a in arrays]
 
 

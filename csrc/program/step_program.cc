@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
-#include <numeric>
+#include <deque>
 
-#include "core/allocator.h"
 #include "core/check.h"
+#include "program/arena.h"
 
 namespace dlx {
 namespace {
@@ -15,8 +15,6 @@ size_t at(int32_t i) { return static_cast<size_t>(i); }
 void require(bool holds, const auto&... parts) {
   DLX_CHECK_AS(std::runtime_error, holds, parts...);
 }
-
-int64_t aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 }  // namespace
 
@@ -33,7 +31,6 @@ StepProgram::StepProgram(Record record, std::vector<StepSlot> slots,
   for (size_t i = 0; i < memories_.size(); ++i) {
     const RecordedMemory& m = record_.memories[i];
     require(!m.older || memories_[i].kind == Kind::slot, "memory from before is in no slot");
-    device_ = m.device.kind == DeviceKind::cpu ? device_ : m.device;
   }
   const auto is_result = [&](const RecordedArray& a) {
     if (a.memory >= 0 && memories_[at(a.memory)].kind == Kind::arena)
@@ -47,7 +44,7 @@ StepProgram::StepProgram(Record record, std::vector<StepSlot> slots,
   find_lifetimes();
   make_constants();
   share_in_place();
-  place_in_arena();
+  place_in_arenas();
   for (const RecordedCall& call : record_.calls)
     if (call.op->cost) {
       const Cost c = call.op->cost(call.shape.data());
@@ -133,57 +130,45 @@ void StepProgram::share_in_place() {
   }
 }
 
-// The largest first, each at the lowest place that is free during its life (Pisarchyk and Lee 2020,
-// "greedy by size").
-void StepProgram::place_in_arena() {
-  struct Block {
-    int64_t bytes;
-    int32_t first, last;
-    std::vector<int32_t> members;
-    int64_t place = 0;
-  };
-  std::vector<Block> blocks;
-  std::vector<int32_t> block_of(memories_.size(), -1);
-  std::vector<int32_t> order(memories_.size());
-  std::iota(order.begin(), order.end(), 0);
+void StepProgram::place_in_arenas() {
+  std::vector<int32_t> order;  // by first use: what takes over a place comes after what had it
+  for (size_t i = 0; i < memories_.size(); ++i) {
+    const Memory& m = memories_[i];
+    if (m.kind == Kind::result) result_bytes_ += record_.memories[i].bytes;
+    if (m.kind == Kind::arena && m.first >= 0) order.push_back(static_cast<int32_t>(i));
+  }
   std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
     return memories_[at(a)].first < memories_[at(b)].first;
   });
+  std::deque<ArenaBlock> blocks;
+  std::vector<ArenaBlock*> block_of(memories_.size());
   for (const int32_t i : order) {
     const Memory& m = memories_[at(i)];
-    if (m.kind == Kind::result) result_bytes_ += record_.memories[at(i)].bytes;
-    if (m.kind != Kind::arena || m.first < 0) continue;
-    const int64_t bytes = aligned(std::max<int64_t>(record_.memories[at(i)].bytes, 1));
+    const int64_t bytes = record_.memories[at(i)].bytes;
     unplanned_bytes_ += bytes;
-    if (m.shares >= 0 && block_of[at(m.shares)] >= 0) {
-      Block& b = blocks[at(block_of[at(m.shares)])];
-      b.last = std::max(b.last, m.last);
-      b.members.push_back(i);
+    if (m.shares >= 0) {
       block_of[at(i)] = block_of[at(m.shares)];
+      block_of[at(i)]->last = std::max(block_of[at(i)]->last, m.last);
     } else {
-      block_of[at(i)] = static_cast<int32_t>(blocks.size());
-      blocks.push_back({bytes, m.first, m.last, {i}});
+      block_of[at(i)] = &blocks.emplace_back(ArenaBlock{bytes, m.first, m.last});
     }
   }
-  std::vector<Block*> by_size, placed;
-  for (Block& b : blocks) by_size.push_back(&b);
-  std::stable_sort(by_size.begin(), by_size.end(),
-                   [](const Block* a, const Block* b) { return a->bytes > b->bytes; });
-  for (Block* b : by_size) {
-    int64_t place = 0;
-    for (const Block* other : placed) {  // in the order of places
-      if (other->last < b->first || b->last < other->first) continue;
-      if (place + b->bytes <= other->place) break;
-      place = std::max(place, other->place + other->bytes);
-    }
-    b->place = place;
-    placed.insert(
-        std::upper_bound(placed.begin(), placed.end(), b,
-                         [](const Block* x, const Block* y) { return x->place < y->place; }),
-        b);
-    arena_bytes_ = std::max(arena_bytes_, place + b->bytes);
-    for (const int32_t i : b->members) memories_[at(i)].place = place;
+  for (const int32_t i : order) {
+    const Device device = record_.memories[at(i)].device;
+    const auto known = std::find_if(arenas_.begin(), arenas_.end(),
+                                    [&](const Arena& a) { return a.device == device; });
+    memories_[at(i)].arena = static_cast<int32_t>(known - arenas_.begin());
+    if (known == arenas_.end()) arenas_.push_back({device, 0, {}});
   }
+  for (size_t k = 0; k < arenas_.size(); ++k) {
+    std::vector<ArenaBlock*> here;
+    for (const int32_t i : order)
+      if (memories_[at(i)].arena == static_cast<int32_t>(k) && memories_[at(i)].shares < 0)
+        here.push_back(block_of[at(i)]);
+    arenas_[k].bytes = place_blocks(here);
+    arena_bytes_ += arenas_[k].bytes;
+  }
+  for (const int32_t i : order) memories_[at(i)].place = block_of[at(i)]->place;
 }
 
 std::string StepProgram::misfit(const std::vector<Array*>& slots) const {
@@ -207,7 +192,8 @@ std::string StepProgram::misfit(const std::vector<Array*>& slots) const {
 StepProgram::Bound StepProgram::bind(Ctx& ctx, const std::vector<Array*>& slots) {
   Bound now{std::unique_lock(mutex_, std::try_to_lock), {}, {}};
   if (!now.lock) return now;
-  if (!arena_.storage) arena_ = empty({arena_bytes_}, DType::uint8, device_);
+  for (Arena& a : arenas_)
+    if (!a.memory.storage) a.memory = empty({a.bytes}, DType::uint8, a.device);
   now.storages.resize(memories_.size());
   now.data.resize(memories_.size());
   for (size_t i = 0; i < memories_.size(); ++i) {
@@ -226,8 +212,9 @@ StepProgram::Bound StepProgram::bind(Ctx& ctx, const std::vector<Array*>& slots)
         storage = m.own;
         break;
       case Kind::arena:
-        storage = arena_.storage;
-        now.data[i] = static_cast<char*>(arena_.data()) + m.place;
+        if (m.first < 0) continue;  // only dead launches used it
+        storage = arenas_[at(m.arena)].memory.storage;
+        now.data[i] = static_cast<char*>(storage->data) + m.place;
         break;
       case Kind::result: {
         const Array* old = m.recycled >= 0 ? slots[at(m.recycled)] : nullptr;

@@ -1,5 +1,5 @@
 // A recorded step that can be replayed: launches without the dead ones, memory planned by liveness
-// into one arena, inputs and state bound anew by every replay. Knows no device and no Python.
+// into an arena, inputs and state bound anew by every replay. Knows no device and no Python.
 #pragma once
 #include <mutex>
 
@@ -54,7 +54,8 @@ class StepProgram {
     int32_t slot = -1;              // that holds it before the step
     bool written = false;           // by a launch
     int32_t first = -1, last = -1;  // launch
-    int64_t place = 0;              // in the arena
+    int32_t arena = -1;             // of arenas_
+    int64_t place = 0;              // in it
     int32_t shares = -1;    // the memory whose place this one takes over: its input dies here
     int32_t recycled = -1;  // result: the slot whose old memory nobody needs any more
     StorageRef own;         // constant
@@ -63,7 +64,7 @@ class StepProgram {
   void drop_dead_launches();
   void find_lifetimes();
   void share_in_place();
-  void place_in_arena();
+  void place_in_arenas();
   void make_constants();
   void run_observed(Ctx&, const Bound&, const RecordedCall&) const;
   Array value(const Bound&, const RecordedArray&) const;
@@ -73,8 +74,12 @@ class StepProgram {
   std::vector<StepSlot> slots_;
   std::vector<RecordedArray> outputs_;
   std::vector<Memory> memories_;
-  Device device_;  // of the arena
-  Array arena_;
+  struct Arena {
+    Device device;
+    int64_t bytes;
+    Array memory;  // since the first replay
+  };
+  std::vector<Arena> arenas_;  // one for each device that the step computes on
   int64_t arena_bytes_ = 0, result_bytes_ = 0, unplanned_bytes_ = 0, dead_ = 0;
   Cost cost_;
   std::mutex mutex_;
