@@ -58,7 +58,7 @@ bool guarded() {
 
 int64_t rounded(int64_t bytes, int64_t to = kPage) { return (bytes + to - 1) / to * to; }
 
-char* page_of(const char* p) {
+[[maybe_unused]] char* page_of(const char* p) {
   return const_cast<char*>(p) - reinterpret_cast<uintptr_t>(p) % kPage;
 }
 
