@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import threading
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -179,6 +181,24 @@ def test_a_method(device):
         assert two.scaled(x, by=5).tolist() == [10, 10, 10]
         assert three.scaled(x).tolist() == [3, 3, 3]
     assert Scaler.scaled.cache_info().replays == 4
+
+
+def test_an_object_whose_method_is_replayed_dies():
+    class Trainer:
+        def __init__(self):
+            self.weight = dlx.ones((3,))
+            self.fast = dlx.jit(self.scaled)
+
+        def scaled(self, x):
+            return x * self.weight
+
+    trainer, x = Trainer(), dlx.ones((3,))
+    for _ in range(5):
+        trainer.fast(x)
+    assert trainer.fast.cache_info().replays == 2
+    trainer = weakref.ref(trainer)
+    gc.collect()
+    assert trainer() is None
 
 
 # --------------------------------------------------------------------- what belongs to the caller

@@ -344,6 +344,16 @@ class Guards {
   explicit Guards(const std::vector<std::tuple<py::object, py::object, py::object, bool>>& items)
       : items_(items) {}
 
+  // Guards hold what leads back to them: an object whose method is under dlx.jit.
+  int visit(visitproc visit, void* arg) const {
+    for (const auto& [container, key, value, by_value] : items_) {
+      Py_VISIT(container.ptr());
+      Py_VISIT(value.ptr());
+    }
+    return 0;
+  }
+  void clear() { items_.clear(); }
+
   // The number of the first that holds no more; -1 if all hold.
   int64_t broken() const {
     for (size_t i = 0; i < items_.size(); ++i)
@@ -398,6 +408,20 @@ int64_t peek(const Array& a) {
   return *static_cast<const int64_t*>(host.data());
 }
 
+void collect_guards(PyHeapTypeObject* heap_type) {
+  PyTypeObject* type = &heap_type->ht_type;
+  type->tp_flags |= Py_TPFLAGS_HAVE_GC;
+  type->tp_traverse = [](PyObject* self, visitproc visit, void* arg) {
+    Py_VISIT(Py_TYPE(self));
+    if (!py::detail::is_holder_constructed(self)) return 0;
+    return py::cast<Guards&>(py::handle(self)).visit(visit, arg);
+  };
+  type->tp_clear = [](PyObject* self) {
+    if (py::detail::is_holder_constructed(self)) py::cast<Guards&>(py::handle(self)).clear();
+    return 0;
+  };
+}
+
 void bind_jit(py::module_& m) {
   m.def("peek", peek);
   m.def("set_library_folder", [](const std::string& folder) {
@@ -426,7 +450,8 @@ void bind_jit(py::module_& m) {
         numbers["result_bytes"] = p.result_bytes();
         return numbers;
       });
-  py::class_<Guards>(m, "Guards", "What Python state was when a function was recorded.")
+  py::class_<Guards>(m, "Guards", py::custom_type_setup(collect_guards),
+                     "What Python state was when a function was recorded.")
       .def(py::init<const std::vector<std::tuple<py::object, py::object, py::object, bool>>&>())
       .def("broken", &Guards::broken);
 }
