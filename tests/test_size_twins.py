@@ -114,11 +114,6 @@ def test_normal_numbers_of_half_precision_are_those_of_the_cpu(device):
         assert dlx.random.normal((1001,), dtype=dtype, device=device).tolist() == expected
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "bool", "int32", "float64"])
+@pytest.mark.parametrize("dtype", ["uint8", "bfloat16", "int32", "float64"])
 def test_a_fill_leaves_out_what_lies_between(dtype, device):
-    def fill(x):
-        x = x.clone()
-        x[1::3] = 1
-        return x
-
-    assert_agree(fill, [dlx.zeros((1001,), dtype=dtype)], device, dtype)
+    assert dlx.eye(37, dtype=dtype, device=device).tolist() == np.eye(37).tolist()
