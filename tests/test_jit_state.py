@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 import random
 import types
@@ -91,7 +92,18 @@ def reads_an_iterator(x):
     return x + next(OUTSIDE["batches"])
 
 
-LARGE = np.zeros((200_000,), np.float32)
+RNG = np.random.default_rng(0)
+
+
+def branches_by_chance(x):
+    return x * 2 if RNG.random() < 2 else x
+
+
+def reads_a_large_array(x):
+    return x + dlx.tensor(LARGE[:2])
+
+
+LARGE = np.zeros((400_000,), np.float32)
 
 
 def makes_a_large_tensor(x):
@@ -116,7 +128,9 @@ REFUSALS = [
     (returns_an_array, "it returns a ndarray: expected Tensors"),
     (does_something_else, r"each call does something else: .*(exp|log)\(\(2,\)\) -> \(2,\)"),
     (reads_an_iterator, "a Tensor that it does not know is used at .*test_jit_state.py"),
-    (makes_a_large_tensor, "Python makes 800000 bytes into a Tensor, used at .*argument"),
+    (branches_by_chance, "it changes RNG, which a replay would not"),
+    (reads_a_large_array, "can reach LARGE, an array of more than 1048576 bytes"),
+    (makes_a_large_tensor, "Python makes 1600000 bytes into a Tensor, used at .*argument"),
 ]
 
 
@@ -192,7 +206,23 @@ def test_an_lr_function_and_two_steps_in_one_call():
 # ---------------------------------------------------------------------------------- staleness
 
 SCALE = 2.0
+ZERO, PAIR = 0.0, (2.0,)
 CONFIG = types.SimpleNamespace(a=2.0, b={"k": 2.0}, c=[2.0])
+
+
+class Settings:
+    scale = 2.0
+    parts = [2.0]  # noqa: RUF012
+
+
+class Slotted:
+    __slots__ = ("scale",)
+
+    def __init__(self):
+        self.scale = 2.0
+
+
+SLOTTED, WORDS, QUEUE = Slotted(), {"a"}, collections.deque([2.0])
 TABLE = np.full((2,), 2.0, np.float32)
 HELD = dlx.full((2,), 2.0)
 
@@ -242,6 +272,19 @@ CHANGES = {
     "new item of a dict": (lambda m, x: x * len(CONFIG.b), lambda m: CONFIG.b.update(j=3.0)),
     "item of a list": (lambda m, x: x * CONFIG.c[0], lambda m: CONFIG.c.__setitem__(0, 3.0)),
     "longer list": (lambda m, x: x * sum(CONFIG.c), lambda m: CONFIG.c.append(3.0)),
+    "sign of a zero": (lambda m, x: x / ZERO, lambda m: set_global("ZERO", -0.0)),
+    "number that became an int": (lambda m, x: x * PAIR[0], lambda m: set_global("PAIR", (2,))),
+    "attribute of a global class": (
+        lambda m, x: x * Settings.scale,
+        lambda m: setattr(Settings, "scale", 3.0),
+    ),
+    "list of a global class": (
+        lambda m, x: x * Settings.parts[0],
+        lambda m: Settings.parts.__setitem__(0, 3.0),
+    ),
+    "slot": (lambda m, x: x * SLOTTED.scale, lambda m: setattr(SLOTTED, "scale", 3.0)),
+    "set": (lambda m, x: x * (2 if "b" in WORDS else 1), lambda m: WORDS.add("b")),
+    "deque": (lambda m, x: x * QUEUE[0], lambda m: QUEUE.appendleft(3.0)),
     "array": (lambda m, x: x * dlx.tensor(TABLE), lambda m: TABLE.__setitem__(0, 5.0)),
     "attribute of a module": (forward, lambda m: setattr(m, "scale", 3.0)),
     "attribute of a class": (forward, lambda m: setattr(Scaled, "factor", 3.0)),
@@ -276,6 +319,12 @@ def restore():
     Scaled.forward, Scaled.factor = FORWARD, 2.0
     CONFIG.a, CONFIG.b, CONFIG.c = 2.0, {"k": 2.0}, [2.0]
     TABLE[:] = 2.0
+    set_global("ZERO", 0.0)
+    set_global("PAIR", (2.0,))
+    Settings.scale, Settings.parts[0], SLOTTED.scale = 2.0, 2.0, 2.0
+    WORDS.discard("b")
+    QUEUE.clear()
+    QUEUE.append(2.0)
 
 
 def flat(value):

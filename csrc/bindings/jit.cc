@@ -1,6 +1,8 @@
 // What dlx.jit (python/dlx/_jit.py) needs of C: recordings of a call, replays of it, guards.
 #include <pybind11/stl.h>
 
+#include <cstring>
+
 #include "bindings/tensor_base.h"
 #include "core/device.h"
 #include "ops/copy.h"
@@ -171,6 +173,13 @@ class Recording {
                        record.line(m.line),
                        " is kept beyond the call; a replay would not renew it: return it");
     }
+    return "";
+  }
+
+  // Where Python first used numbers that it made into a Tensor; "" if it made none.
+  std::string line_of_numbers() const {
+    for (const RecordedMemory& m : recorder_->record().memories)
+      if (m.from_host) return recorder_->record().line(m.line);
     return "";
   }
 
@@ -379,17 +388,33 @@ class Guards {
     } else if (PyList_Check(container)) {
       const Py_ssize_t i = PyLong_AsSsize_t(key);
       if (i < PyList_GET_SIZE(container)) found = PyList_GET_ITEM(container, i);
-    } else {  // of a class
+    } else {  // an attribute of a class, or in a slot
       found = PyObject_GetAttr(container, key);
       if (!found) PyErr_Clear();
-      Py_XDECREF(found);  // the class keeps it
+      Py_XDECREF(found);  // the container keeps it
     }
     if (!found) return expected == Py_NotImplemented;
     if (found == expected) return true;
-    if (!std::get<3>(item) || Py_TYPE(found) != Py_TYPE(expected)) return false;
-    const int equal = PyObject_RichCompareBool(found, expected, Py_EQ);
-    if (equal < 0) throw py::error_already_set();
-    return equal;
+    return std::get<3>(item) && equal(found, expected);
+  }
+
+  // As values: of one type, floats by their bits, tuples item by item.
+  static bool equal(PyObject* a, PyObject* b) {
+    if (a == b) return true;
+    if (Py_TYPE(a) != Py_TYPE(b)) return false;
+    if (PyFloat_CheckExact(a)) {
+      const double x = PyFloat_AS_DOUBLE(a), y = PyFloat_AS_DOUBLE(b);
+      return std::memcmp(&x, &y, sizeof x) == 0;
+    }
+    if (PyTuple_Check(a)) {
+      if (PyTuple_GET_SIZE(a) != PyTuple_GET_SIZE(b)) return false;
+      for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(a); ++i)
+        if (!equal(PyTuple_GET_ITEM(a, i), PyTuple_GET_ITEM(b, i))) return false;
+      return true;
+    }
+    const int same = PyObject_RichCompareBool(a, b, Py_EQ);
+    if (same < 0) throw py::error_already_set();
+    return same;
   }
 
   std::vector<Item> items_;
@@ -434,6 +459,7 @@ void bind_jit(py::module_& m) {
       .def("stop", &Recording::stop)
       .def("finish", &Recording::finish)
       .def("escaped", &Recording::escaped)
+      .def("line_of_numbers", &Recording::line_of_numbers)
       .def("settle", &Recording::settle)
       .def("difference", &Recording::difference);
   py::class_<Replay>(m, "Replay", "A recorded call that runs without Python.")

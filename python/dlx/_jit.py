@@ -210,7 +210,12 @@ class _Entry:
             recording.stop()
             _thread.recording = None
         result = _Result(value, tensors, reach.tensors)
-        reason = reach.changed_by_call() or result.refusal or recording.finish(result.tensors)
+        reason = (
+            reach.changed_by_call()
+            or result.refusal
+            or recording.finish(result.tensors)
+            or reach.reads_large_array(recording.line_of_numbers())
+        )
         if not reason and recording.escaped():
             import gc
 
@@ -322,6 +327,8 @@ def _kind_of(value, tensors, name):
     if isinstance(value, (list, tuple)):
         parts = [_kind_of(v, tensors, f"{name}[{i}]") for i, v in enumerate(value)]
         return (type(value), tuple(parts))
+    if type(value) is float:
+        return (float, value.hex())  # 0.0 and -0.0 are equal, and not the same
     try:
         hash(value)
     except TypeError:

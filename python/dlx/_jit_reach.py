@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import functools
 import sys
+from array import array
+from collections import deque
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 
 from dlx import _core, random
@@ -38,7 +40,7 @@ class Reach:
         self._module, self._optimizer = Module, Optimizer
         self.refusal = None
         self.tensors, self.optimizers = [], []
-        self._arrays = []  # (NumPy array, its bytes, name)
+        self._watched = []  # (object, what shows its state, the state, name)
         self._large_array = None
         self._guards, self._names = [], []
         self._seen = {id(t): t for t in arguments}
@@ -75,22 +77,35 @@ class Reach:
             self._visit_items(value, value, name, "[{!r}]")
         elif isinstance(value, list):
             self._visit_items(value, dict(enumerate(value[:_MOST_ITEMS])), name, "[{!r}]")
-        elif isinstance(value, (tuple, set, frozenset)):
+        elif isinstance(value, (tuple, frozenset)):
             self._queue.extend((v, f"{name}[{i}]") for i, v in enumerate(value))
+        elif isinstance(value, (set, deque)):
+            self._queue.extend((v, f"{name}[{i}]") for i, v in enumerate(value))
+            self._watch(value, _items_of, name)
+        elif isinstance(value, (bytearray, array)):
+            self._watch(value, bytes, name)
         elif isinstance(value, FunctionType):
             self._visit_function(value)
         elif isinstance(value, MethodType):
             self._queue += [(value.__func__, name), (value.__self__, name)]
         elif isinstance(value, functools.partial):
             self._queue += [(value.func, name), (value.args, name), (value.keywords, name)]
-        elif isinstance(value, (BuiltinFunctionType, ModuleType, type, CodeType)):
+        elif isinstance(value, type):
+            self._visit_class(value)
+        elif isinstance(value, (BuiltinFunctionType, ModuleType, CodeType)):
             pass
         elif type(value).__module__ == "numpy" and hasattr(value, "nbytes"):
             self._visit_array(value, name)
+        elif hasattr(value, "bit_generator"):  # NumPy's Generator
+            self._watch(value, lambda g: repr(g.bit_generator.state), name)
         elif hasattr(value, "__wrapped__"):  # a Jitted among them
             self._queue.append((value.__wrapped__, name))
-        elif hasattr(value, "__dict__") and not _is_library(type(value).__module__):
-            self._visit_items(vars(value), vars(value), name)
+        elif not _is_library(type(value).__module__):
+            if hasattr(value, "getstate"):  # a generator of Python's
+                self._watch(value, type(value).getstate, name)
+            if hasattr(value, "__dict__"):
+                self._visit_items(vars(value), vars(value), name)
+            self._visit_slots(value, name)
             self._visit_class(type(value))
 
     def _visit_items(self, container, items, name, form=".{}"):
@@ -102,24 +117,35 @@ class Reach:
             self._guard(container, key, value, below)
             self._queue.append((value, below))
 
-    def _visit_array(self, array, name):
-        if array.nbytes > _MOST_BYTES:
+    def _visit_array(self, value, name):
+        if value.nbytes > _MOST_BYTES:
             self._large_array = name
         else:
-            self._arrays.append((array, array.tobytes(), name))
+            self._watch(value, lambda a: (a.dtype.str, a.shape, a.tobytes()), name)
+
+    def _visit_slots(self, value, name):
+        for base in type(value).__mro__:
+            slots = vars(base).get("__slots__", ())
+            for slot in (slots,) if isinstance(slots, str) else slots:
+                if hasattr(value, slot) and not slot.startswith("__"):
+                    below, found = f"{name}.{slot}", getattr(value, slot)
+                    self._guard(value, slot, found, below)
+                    self._queue.append((found, below))
 
     def _visit_class(self, cls):
         for base in cls.__mro__:
             if _is_library(base.__module__) or base.__module__ in ("builtins", "abc", "typing"):
                 continue
             for name, value in vars(base).items():
+                below = f"{base.__name__}.{name}"
                 inner = getattr(value, "__func__", None) or getattr(value, "fget", None) or value
-                if isinstance(inner, FunctionType) or hasattr(inner, "__wrapped__"):
-                    self._queue.append((inner, f"{base.__name__}.{name}"))
-                elif not is_simple(value) or name.startswith("__"):
+                is_function = isinstance(inner, FunctionType)
+                if name.startswith("__") and not is_function:
                     continue
-                if is_simple(value) or type(value) is FunctionType:
-                    self._guard(base, name, value, f"{base.__name__}.{name}")
+                if getattr(base, name, _MISSING) is value:
+                    self._guard(base, name, value, below)
+                if is_function or inner is value:
+                    self._queue.append((inner, below))
 
     def _visit_function(self, function):
         inside = _is_library(function.__module__)
@@ -150,6 +176,9 @@ class Reach:
                     break
                 container = vars(value)
 
+    def _watch(self, value, state_of, name):
+        self._watched.append((value, state_of, state_of(value), name))
+
     def _guard(self, container, key, value, name):
         if key == "_plan_version":
             return
@@ -167,8 +196,8 @@ class Reach:
         broken = self._native.broken()
         if broken >= 0:
             return self._names[broken]
-        for array, before, name in self._arrays:
-            if array.tobytes() != before:
+        for value, state_of, before, name in self._watched:
+            if state_of(value) != before:
                 return name
         for optimizer, version in self.optimizers:
             if optimizer._plan_version != version or not optimizer._is_planned():
@@ -186,9 +215,9 @@ class Reach:
                 f"it changes {self._names[broken]}, which a replay would not: keep it in a Tensor, "
                 "or change it outside"
             )
-        for array, before, name in self._arrays:
-            if array.tobytes() != before:
-                return f"it changes the NumPy array {name}, which a replay would not"
+        for value, state_of, before, name in self._watched:
+            if state_of(value) != before:
+                return f"it changes {name}, which a replay would not: keep it in a Tensor"
         if _states_of_other_generators() != self._randomness:
             return "it draws random numbers from Python or NumPy: draw them with dlx.random"
         for (optimizer, version), before in zip(self.optimizers, self._steps, strict=True):
@@ -201,12 +230,26 @@ class Reach:
                 )
         return None
 
+    def reads_large_array(self, line):
+        """A refusal where Python made a Tensor, at `line`, maybe of an array too large to guard."""
+        if line and self._large_array is not None:
+            return (
+                f"Python makes numbers into a Tensor at {line}, and can reach {self._large_array}, "
+                f"an array of more than {_MOST_BYTES} bytes that is not guarded: make the Tensor "
+                "outside"
+            )
+        return None
+
     def difference(self, later):
         """Why what a later call could reach is something else, or None."""
         if [id(t) for t in self.tensors] != [id(t) for t in later.tensors]:
             return "the Tensors that it can reach"
         broken = self._native.broken()
         return self._names[broken] if broken >= 0 else None
+
+
+def _items_of(container):
+    return [item if is_simple(item) else id(item) for item in container]
 
 
 def _is_library(module):
