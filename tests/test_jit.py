@@ -281,6 +281,41 @@ def test_one_tensor_given_twice_is_another_kind_of_call(device):
     assert f.cache_info().replays == 4
 
 
+def test_an_argument_that_is_state_too(device):
+    weight, other = dlx.full((2,), 2.0, device=device), dlx.full((2,), 5.0, device=device)
+
+    @dlx.jit
+    def f(x):
+        weight[:1] = weight[:1] + 1
+        return x * weight
+
+    def eager(x, w):
+        w[:1] = w[:1] + 1
+        return x * w
+
+    mine = dlx.full((2,), 2.0, device=device)
+    for x in [weight] * 5 + [other] * 5 + [weight] * 5:
+        expected = eager(mine if x is weight else x, mine)
+        assert f(x).tolist() == expected.tolist()
+    assert f.cache_info().replays >= 3
+
+
+def test_arguments_are_not_kept(device):
+    @dlx.jit
+    def f(pair, *, named):
+        return pair[0] * named["x"]
+
+    kept = []
+    for i in range(5):
+        x, y = dlx.full((2,), i, device=device), dlx.ones((2,), device=device)
+        f([x], named={"x": y})
+        kept += [weakref.ref(x), weakref.ref(y)]
+    del x, y
+    gc.collect()
+    assert [r for r in kept if r() is not None] == []
+    assert f.cache_info().replays == 2
+
+
 def test_arguments_with_strides(device):
     f = dlx.jit(lambda a: a @ a.T + a[::-1])
     for i in range(6):

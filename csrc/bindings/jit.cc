@@ -1,7 +1,7 @@
-// What dlx.jit (python/dlx/_jit.py) needs of C: recordings of a call, replays of it, guards.
+// What dlx.jit (python/dlx/_jit.py) needs of C: recordings of a call, replays of it.
 #include <pybind11/stl.h>
 
-#include <cstring>
+#include <algorithm>
 
 #include "bindings/tensor_base.h"
 #include "core/device.h"
@@ -99,11 +99,12 @@ struct Output {
 };
 
 // One call of the function. cells: its Tensors, the arguments first, then all state that it can
-// reach.
+// reach; reached: arguments that it can reach as state, too.
 class Recording {
  public:
-  Recording(std::vector<py::object> cells, size_t arguments)
-      : cells_(std::move(cells)), arguments_(arguments) {
+  Recording(std::vector<py::object> cells, size_t arguments, const std::vector<size_t>& reached)
+      : cells_(std::move(cells)), arguments_(arguments), reached_(arguments) {
+    for (size_t k : reached) reached_.at(k) = cells_.at(k);
     std::unordered_map<uint64_t, int> seen;
     for (const py::object& cell : cells_) {
       TensorObject* t = cell_in(cell);
@@ -211,6 +212,7 @@ class Recording {
 
   std::vector<py::object> cells_;
   size_t arguments_;
+  std::vector<py::object> reached_;  // of each argument: itself where it is state, too
   std::vector<CellBefore> before_;
   std::vector<StepSlot> slots_;  // of each cell its value and its gradient
   std::vector<bool> new_grads_;  // of each cell: its gradient is another Tensor afterwards
@@ -268,6 +270,7 @@ class Replay {
   explicit Replay(Recording& r)
       : cells_(r.cells_.begin() + static_cast<std::ptrdiff_t>(r.arguments_), r.cells_.end()),
         arguments_(r.arguments_),
+        reached_(std::move(r.reached_)),
         before_(std::move(r.before_)),
         slots_(r.slots_),
         new_grads_(r.new_grads_),
@@ -279,7 +282,10 @@ class Replay {
     DLX_CHECK(arguments.size() == arguments_, "replay: expected ", arguments_, " Tensors, got ",
               arguments.size());
     std::vector<TensorObject*> cells;
-    for (const py::object& o : arguments) cells.push_back(cell_in(o));
+    for (size_t k = 0; k < arguments_; ++k) {
+      if (!plays_its_part(arguments[k], reached_[k])) return py::str("another Tensor is state");
+      cells.push_back(cell_in(arguments[k]));
+    }
     for (const py::object& o : cells_) cells.push_back(cell_in(o));
     std::vector<Array*> slots;
     for (size_t k = 0; k < cells.size(); ++k) {
@@ -329,6 +335,14 @@ class Replay {
   const StepProgram& program() const { return program_; }
 
  private:
+  // A record cannot tell an argument from state where both are one Tensor: that Tensor has to come
+  // again, and one that is state must not come for one that was not.
+  bool plays_its_part(const py::object& argument, const py::object& reached) const {
+    if (reached) return argument.is(reached);
+    return std::none_of(cells_.begin(), cells_.end(),
+                        [&](const py::object& cell) { return cell.is(argument); });
+  }
+
   static std::vector<RecordedArray> arrays_of(const std::vector<Output>& outputs) {
     std::vector<RecordedArray> arrays;
     for (const Output& o : outputs) arrays.push_back(o.array);
@@ -337,6 +351,7 @@ class Replay {
 
   std::vector<py::object> cells_;
   size_t arguments_;
+  std::vector<py::object> reached_;
   std::vector<CellBefore> before_;
   std::vector<StepSlot> slots_;
   std::vector<bool> new_grads_;
@@ -344,108 +359,28 @@ class Replay {
   StepProgram program_;
 };
 
-// Items of dicts, lists and cells that were these objects, or equal numbers and strings, when a
-// function was recorded.
-class Guards {
+// Nobody stands at the door while one lives.
+class Unobserved {
  public:
-  // (container, key, value, by_value): key None: the contents of a closure's cell, or the length
-  // of a dict or list; value: NotImplemented for an item that is not there.
-  explicit Guards(const std::vector<std::tuple<py::object, py::object, py::object, bool>>& items)
-      : items_(items) {}
-
-  // Guards hold what leads back to them: an object whose method is under dlx.jit.
-  int visit(visitproc visit, void* arg) const {
-    for (const auto& [container, key, value, by_value] : items_) {
-      Py_VISIT(container.ptr());
-      Py_VISIT(value.ptr());
-    }
-    return 0;
-  }
-  void clear() { items_.clear(); }
-
-  // The number of the first that holds no more; -1 if all hold.
-  int64_t broken() const {
-    for (size_t i = 0; i < items_.size(); ++i)
-      if (!holds(items_[i])) return static_cast<int64_t>(i);
-    return -1;
-  }
+  explicit Unobserved(Ctx& ctx) : ctx_(ctx), observers_(std::exchange(ctx.num_observers, 0)) {}
+  ~Unobserved() { ctx_.num_observers = observers_; }
+  Unobserved(const Unobserved&) = delete;
 
  private:
-  using Item = std::tuple<py::object, py::object, py::object, bool>;
-
-  static bool holds(const Item& item) {
-    PyObject *container = std::get<0>(item).ptr(), *key = std::get<1>(item).ptr(),
-             *expected = std::get<2>(item).ptr();
-    PyObject* found = nullptr;
-    if (PyCell_Check(container)) {
-      found = PyCell_GET(container);
-    } else if (key == Py_None) {
-      const Py_ssize_t n = PyObject_Size(container);
-      return n == PyLong_AsSsize_t(expected);
-    } else if (PyDict_Check(container)) {
-      found = PyDict_GetItemWithError(container, key);
-      if (!found && PyErr_Occurred()) throw py::error_already_set();
-    } else if (PyList_Check(container)) {
-      const Py_ssize_t i = PyLong_AsSsize_t(key);
-      if (i < PyList_GET_SIZE(container)) found = PyList_GET_ITEM(container, i);
-    } else {  // an attribute of a class, or in a slot
-      found = PyObject_GetAttr(container, key);
-      if (!found) PyErr_Clear();
-      Py_XDECREF(found);  // the container keeps it
-    }
-    if (!found) return expected == Py_NotImplemented;
-    if (found == expected) return true;
-    return std::get<3>(item) && equal(found, expected);
-  }
-
-  // As values: of one type, floats by their bits, tuples item by item.
-  static bool equal(PyObject* a, PyObject* b) {
-    if (a == b) return true;
-    if (Py_TYPE(a) != Py_TYPE(b)) return false;
-    if (PyFloat_CheckExact(a)) {
-      const double x = PyFloat_AS_DOUBLE(a), y = PyFloat_AS_DOUBLE(b);
-      return std::memcmp(&x, &y, sizeof x) == 0;
-    }
-    if (PyTuple_Check(a)) {
-      if (PyTuple_GET_SIZE(a) != PyTuple_GET_SIZE(b)) return false;
-      for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(a); ++i)
-        if (!equal(PyTuple_GET_ITEM(a, i), PyTuple_GET_ITEM(b, i))) return false;
-      return true;
-    }
-    const int same = PyObject_RichCompareBool(a, b, Py_EQ);
-    if (same < 0) throw py::error_already_set();
-    return same;
-  }
-
-  std::vector<Item> items_;
+  Ctx& ctx_;
+  int observers_;
 };
-
-}  // namespace
 
 // The number in a Tensor of one int64, which the program that is being recorded does not depend on.
 int64_t peek(const Array& a) {
   DLX_CHECK(a.size() == 1 && a.dtype == DType::int64, "peek: expected one int64, got ", a.dtype,
             " of shape ", a.shape);
-  Ctx& ctx = current_ctx();
-  const int observers = std::exchange(ctx.num_observers, 0);
-  const Array host = moved(ctx, a, Device{});
-  ctx.num_observers = observers;
+  const Unobserved alone(current_ctx());
+  const Array host = moved(current_ctx(), a, Device{});
   return *static_cast<const int64_t*>(host.data());
 }
 
-void collect_guards(PyHeapTypeObject* heap_type) {
-  PyTypeObject* type = &heap_type->ht_type;
-  type->tp_flags |= Py_TPFLAGS_HAVE_GC;
-  type->tp_traverse = [](PyObject* self, visitproc visit, void* arg) {
-    Py_VISIT(Py_TYPE(self));
-    if (!py::detail::is_holder_constructed(self)) return 0;
-    return py::cast<Guards&>(py::handle(self)).visit(visit, arg);
-  };
-  type->tp_clear = [](PyObject* self) {
-    if (py::detail::is_holder_constructed(self)) py::cast<Guards&>(py::handle(self)).clear();
-    return 0;
-  };
-}
+}  // namespace
 
 void bind_jit(py::module_& m) {
   m.def("peek", peek);
@@ -454,7 +389,7 @@ void bind_jit(py::module_& m) {
     library = new std::string(folder);
   });
   py::class_<Recording>(m, "Recording", "One call of a function, as its launches saw it.")
-      .def(py::init<std::vector<py::object>, size_t>())
+      .def(py::init<std::vector<py::object>, size_t, const std::vector<size_t>&>())
       .def("start", &Recording::start)
       .def("stop", &Recording::stop)
       .def("finish", &Recording::finish)
@@ -476,10 +411,6 @@ void bind_jit(py::module_& m) {
         numbers["result_bytes"] = p.result_bytes();
         return numbers;
       });
-  py::class_<Guards>(m, "Guards", py::custom_type_setup(collect_guards),
-                     "What Python state was when a function was recorded.")
-      .def(py::init<const std::vector<std::tuple<py::object, py::object, py::object, bool>>&>())
-      .def("broken", &Guards::broken);
 }
 
 }  // namespace dlx

@@ -48,7 +48,8 @@ def jit(function=None):
     result whose shape depends on values, hooks, Python state that the function itself changes,
     random numbers of Python or NumPy, a returned Tensor whose graph is still open.
 
-    `DLX_JIT=off` runs everything eagerly, `strict` makes every such fallback a RuntimeError.
+    `DLX_JIT=off` runs everything eagerly, `strict` makes every such fallback a RuntimeError,
+    `nofuse` is `on`, as nothing is fused yet.
     """
     if function is None:
         return jit
@@ -193,12 +194,12 @@ class _Entry:
     def record(self, function, tensors, args, kwargs):
         self.jitted._records += 1
         self.records += 1
-        reach = Reach((function, args, kwargs), tensors)
+        reach = Reach([function, *_others(args), *_others(kwargs)], tensors)
         if reach.refusal:
             self.refuse(reach.refusal)
             return function(*args, **kwargs)
         reach.prepare()
-        recording = _core.Recording([*tensors, *reach.tensors], len(tensors))
+        recording = _core.Recording([*tensors, *reach.tensors], len(tensors), reach.arguments)
         _thread.recording = self.jitted
         recording.start()
         try:
@@ -309,6 +310,14 @@ class _Result:
             return what(items)
         values = [self._give(v, returned, arguments, states) for v in template[2]]
         return what(*values) if hasattr(what, "_fields") else what(values)
+
+
+def _others(value):
+    """What is no Tensor among arguments, in whatever tuples, lists and dicts."""
+    if isinstance(value, (list, tuple, dict)):
+        items = value.values() if isinstance(value, dict) else value
+        return [other for item in items for other in _others(item)]
+    return [] if isinstance(value, _core.TensorBase) else [value]
 
 
 def _kind_of(value, tensors, name):

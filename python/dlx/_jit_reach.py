@@ -26,12 +26,12 @@ def is_simple(value):
     """Whether equal values are as good as the same one."""
     if isinstance(value, (tuple, frozenset)):
         return all(map(is_simple, value))
-    return isinstance(value, _SIMPLE) or type(value).__module__ == "enum"
+    return isinstance(value, _SIMPLE)
 
 
 class Reach:
-    """What the roots can reach. `tensors`: without the arguments' own. `refusal`: why the function
-    cannot be recorded, or None."""
+    """What the roots can reach. `tensors`: no arguments; `arguments`: the numbers of those that
+    are reached, too. `refusal`: why the function cannot be recorded, or None."""
 
     def __init__(self, roots, arguments):
         from dlx.nn.module import Module
@@ -39,11 +39,11 @@ class Reach:
 
         self._module, self._optimizer = Module, Optimizer
         self.refusal = None
-        self.tensors, self.optimizers = [], []
+        self.tensors, self.arguments, self.optimizers = [], [], []
         self._watched = []  # (object, what shows its state, the state, name)
         self._large_array = None
         self._guards, self._names = [], []
-        self._seen = {id(t): t for t in arguments}
+        self._seen, self._own = {}, {id(t): i for i, t in enumerate(arguments)}
         self._visit(random._cell, "the generator")
         self._queue = [(root, "") for root in roots]
         while self._queue:
@@ -65,7 +65,10 @@ class Reach:
             self.refusal = f"it can reach more than {_MOST_OBJECTS} objects, {name} among them"
             self._queue.clear()
         elif isinstance(value, _core.TensorBase):
-            self.tensors.append(value)
+            if id(value) in self._own:
+                self.arguments.append(self._own[id(value)])
+            else:
+                self.tensors.append(value)
         elif isinstance(value, self._optimizer):
             self.optimizers.append((value, value._plan_version))
         elif isinstance(value, self._module):
@@ -242,7 +245,8 @@ class Reach:
 
     def difference(self, later):
         """Why what a later call could reach is something else, or None."""
-        if [id(t) for t in self.tensors] != [id(t) for t in later.tensors]:
+        ids = [[id(t) for t in reach.tensors] for reach in (self, later)]
+        if ids[0] != ids[1] or sorted(self.arguments) != sorted(later.arguments):
             return "the Tensors that it can reach"
         broken = self._native.broken()
         return self._names[broken] if broken >= 0 else None
