@@ -10,7 +10,8 @@ void bind_runtime(pybind11::module_&);         // memory, machine limits, test h
 void bind_device(pybind11::module_&);          // what devices there are, copies between them
 void bind_cuda_interface(pybind11::module_&);  // __cuda_array_interface__
 void bind_stream(pybind11::module_&);          // streams and events of GPUs
-void bind_observers(pybind11::module_&);       // the profiler, recorded programs
+void bind_observers(pybind11::module_&);       // the profiler, recorded programs, the NaN trap
+void bind_whereabouts(pybind11::module_&);     // which line and Module asked for a launch
 void bind_jit(pybind11::module_&);             // dlx.jit: recordings, replays
 void bind_guards(pybind11::module_&);          // dlx.jit: what Python was like
 void bind_dlpack(pybind11::module_&);          // to_dlpack, from_dlpack
@@ -38,6 +39,7 @@ inline void bind_all(pybind11::module_& m) {
   bind_stream(m);
   bind_cuda_interface(m);
   bind_observers(m);
+  bind_whereabouts(m);
   bind_jit(m);
   bind_guards(m);
   bind_dlpack(m);

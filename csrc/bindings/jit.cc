@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "bindings/tensor_base.h"
+#include "bindings/whereabouts.h"
 #include "core/device.h"
 #include "ops/copy.h"
 #include "program/step_program.h"
@@ -12,33 +13,6 @@ namespace dlx {
 namespace {
 
 namespace py = pybind11;
-
-std::string* library;  // the folder of the package dlx
-
-// "file.py:12" of the innermost Python code that is not dlx's own.
-std::string line_of_caller() {
-  PyFrameObject* frame = PyThreadState_GetFrame(PyThreadState_Get());
-  std::string line = "an unknown line";
-  while (frame) {
-    PyCodeObject* code = PyFrame_GetCode(frame);
-    const char* file = PyUnicode_AsUTF8(code->co_filename);
-    const bool found = file && std::string_view(file).substr(0, library->size()) != *library;
-    if (found) line = message(file, ":", PyFrame_GetLineNumber(frame));
-    Py_DECREF(code);
-    PyFrameObject* caller = found ? nullptr : PyFrame_GetBack(frame);
-    Py_DECREF(frame);
-    frame = caller;
-  }
-  return line;
-}
-
-// An observer may run without the GIL.
-std::string line_of_launch() {
-  const PyGILState_STATE state = PyGILState_Ensure();
-  std::string line = line_of_caller();
-  PyGILState_Release(state);
-  return line;
-}
 
 // A value and where it is, without owning it.
 struct Place {
@@ -117,9 +91,14 @@ class Recording {
                          t->requires_grad});
     }
   }
-  void start() { recorder_ = std::make_unique<Recorder>(current_ctx(), line_of_launch); }
+  void start() {
+    recorder_ = std::make_unique<Recorder>(
+        current_ctx(), line_of_launch,
+        [this](const std::string& line) { return whereabouts_.at_launch(line).path; });
+  }
   void stop() {
     if (recorder_) recorder_->stop();
+    whereabouts_.forget();
   }
 
   // After the call that returned these Tensors: why it cannot be replayed, or "".
@@ -220,6 +199,8 @@ class Recording {
   std::unique_ptr<Recorder> recorder_;
 
  private:
+  Whereabouts whereabouts_;
+
   static std::string refuse(const char* why, const TensorObject* t) {
     return message(why, t->array.dtype, " of shape ", t->array.shape, ")");
   }
@@ -359,18 +340,6 @@ class Replay {
   StepProgram program_;
 };
 
-// Nobody stands at the door while one lives.
-class Unobserved {
- public:
-  explicit Unobserved(Ctx& ctx) : ctx_(ctx), observers_(std::exchange(ctx.num_observers, 0)) {}
-  ~Unobserved() { ctx_.num_observers = observers_; }
-  Unobserved(const Unobserved&) = delete;
-
- private:
-  Ctx& ctx_;
-  int observers_;
-};
-
 // The number in a Tensor of one int64, which the program that is being recorded does not depend on.
 int64_t peek(const Array& a) {
   DLX_CHECK(a.size() == 1 && a.dtype == DType::int64, "peek: expected one int64, got ", a.dtype,
@@ -384,10 +353,6 @@ int64_t peek(const Array& a) {
 
 void bind_jit(py::module_& m) {
   m.def("peek", peek);
-  m.def("set_library_folder", [](const std::string& folder) {
-    delete library;
-    library = new std::string(folder);
-  });
   py::class_<Recording>(m, "Recording", "One call of a function, as its launches saw it.")
       .def(py::init<std::vector<py::object>, size_t, const std::vector<size_t>&>())
       .def("start", &Recording::start)

@@ -47,6 +47,8 @@ PYBIND11_MODULE(_core, m) {
       if (p) std::rethrow_exception(p);
     } catch (const TypeError& e) {
       PyErr_SetString(PyExc_TypeError, e.what());
+    } catch (const FloatingPointError& e) {
+      PyErr_SetString(PyExc_FloatingPointError, e.what());
     }
   });
   make_node_type(m.ptr());

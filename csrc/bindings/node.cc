@@ -151,6 +151,8 @@ bool bit(int64_t mask, int i) { return mask >> std::min(i, 63) & 1; }
 
 }  // namespace
 
+int64_t next_node_sequence() { return next_sequence.load(std::memory_order_relaxed); }
+
 RuleRef rule_ref(PyObject* rule) {
   return {rule, mask_attribute(rule, "saves_inputs"), mask_attribute(rule, "saves_outputs")};
 }

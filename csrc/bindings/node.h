@@ -42,6 +42,8 @@ RuleRef rule_ref(PyObject* rule);
 
 extern constinit thread_local bool recording;  // grad mode
 
+int64_t next_node_sequence();  // that the next node will have, or a larger one
+
 // Attaches outputs to a new node if recording is on and an input needs a gradient.
 void record(const RuleRef& rule, PyObject* const* inputs, int input_count, PyObject* const* outputs,
             int output_count, PyObject* attrs);

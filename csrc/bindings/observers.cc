@@ -1,7 +1,9 @@
-// The two observers as Python sees them: dlx.profile()'s counters, recorded programs.
+// Observers as Python sees them: dlx.profile()'s counters, dlx.debug.nan_trap, recorded programs.
 #include <pybind11/stl.h>
 
 #include "bindings/tensor_base.h"
+#include "bindings/whereabouts.h"
+#include "core/nan_trap.h"
 #include "core/profiler.h"
 #include "program/recorder.h"
 
@@ -44,6 +46,34 @@ class PythonProfiler {
   Ctx* ctx_ = nullptr;  // while it stands at the door
 };
 
+class PythonNanTrap {
+ public:
+  PythonNanTrap(bool inf, std::set<std::string> ignored)
+      : trap_(inf, std::move(ignored), [this] {
+          std::string line = line_of_launch();
+          Whereabouts::Layer layer = whereabouts_.at_launch(line);
+          return NanTrap::Place{layer.called ? "" : std::move(layer.path), std::move(line)};
+        }) {}
+  void start() {
+    DLX_CHECK_AS(std::runtime_error, !ctx_, "nan_trap: entered twice");
+    add_observer(current_ctx(), &trap_);
+    ctx_ = &current_ctx();
+    keep_alive(*this, true);
+  }
+  void stop() {
+    DLX_CHECK_AS(std::runtime_error, ctx_ == &current_ctx(),
+                 "nan_trap: not entered on this thread");
+    remove_observer(*std::exchange(ctx_, nullptr), &trap_);
+    whereabouts_.forget();
+    keep_alive(*this, false);
+  }
+
+ private:
+  Whereabouts whereabouts_;
+  NanTrap trap_;
+  Ctx* ctx_ = nullptr;  // while it stands at the door
+};
+
 Program::Feed feed_of(size_t k, const py::handle& pair, int64_t steps) {
   DLX_CHECK_AS(TypeError, py::isinstance<py::sequence>(pair) && py::len(pair) == 2, "replay: feed ",
                k, " is not a pair (tensor, values)");
@@ -76,6 +106,11 @@ void bind_observers(py::module_& m) {
       .def("start", &PythonProfiler::start)
       .def("stop", &PythonProfiler::stop)
       .def("rows", &PythonProfiler::rows);
+
+  py::class_<PythonNanTrap>(m, "NanTrap", "Raises at the first launch that makes NaN.")
+      .def(py::init<bool, std::set<std::string>>())
+      .def("start", &PythonNanTrap::start)
+      .def("stop", &PythonNanTrap::stop);
 
   py::class_<Program>(m, "Program", "The launches of one thread, recorded and replayed.")
       .def("__enter__",

@@ -25,6 +25,8 @@ PyObject* raise_current_exception() {
     e.restore();
   } catch (const TypeError& e) {
     PyErr_SetString(PyExc_TypeError, e.what());
+  } catch (const FloatingPointError& e) {
+    PyErr_SetString(PyExc_FloatingPointError, e.what());
   } catch (const std::out_of_range& e) {
     PyErr_SetString(PyExc_IndexError, e.what());
   } catch (const std::invalid_argument& e) {

@@ -14,6 +14,10 @@ namespace dlx {
 struct TypeError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
+// Becomes Python's FloatingPointError.
+struct FloatingPointError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 
 inline std::ostream& operator<<(std::ostream& out, DType t) { return out << name_of(t); }
 

@@ -74,7 +74,8 @@ void launch_dense(Ctx& ctx, const Launch& call) {
   std::vector<const Array*> inputs;
   for (const Array* a : call.inputs) copies.push_back(dense(ctx, *a));
   for (const Array& a : copies) inputs.push_back(&a);
-  launch_bytes(ctx, {call.op, call.shape, call.shape_bytes, inputs, call.outputs, call.same});
+  launch_bytes(
+      ctx, {call.op, call.shape, call.shape_bytes, inputs, call.outputs, call.same, call.origin});
 }
 
 bool launches_block() {

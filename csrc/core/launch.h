@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "core/array.h"
 
@@ -78,6 +79,11 @@ struct ErrorSlot {
 using Inputs = std::span<const Array* const>;
 using Outputs = std::span<Array* const>;
 
+// Where in Python a launch comes from, as far as the recorder knows: "train.py:12", and the layer.
+struct Origin {
+  std::string_view line, layer;
+};
+
 struct Launch {
   const Op& op;
   const void* shape;
@@ -85,6 +91,7 @@ struct Launch {
   Inputs inputs;
   Outputs outputs;
   bool (*same)(const void* a, const void* b) = nullptr;  // compares shapes; null: their bytes
+  const Origin* origin = nullptr;                        // of a launch that is replayed
 };
 
 // A shape's bytes may hold padding: equal ones are told by its operator==.
@@ -116,6 +123,18 @@ struct Ctx {
 Ctx& current_ctx();  // one per thread
 void add_observer(Ctx&, Observer*);
 void remove_observer(Ctx&, Observer*);
+
+// Nobody stands at the door while one lives.
+class Unobserved {
+ public:
+  explicit Unobserved(Ctx& ctx) : ctx_(ctx), observers_(std::exchange(ctx.num_observers, 0)) {}
+  ~Unobserved() { ctx_.num_observers = observers_; }
+  Unobserved(const Unobserved&) = delete;
+
+ private:
+  Ctx& ctx_;
+  int observers_;
+};
 
 // While > 0, every launch() raises: proves that a replay runs below the door.
 extern std::atomic<int> door_closed;

@@ -1,6 +1,7 @@
 // What one call of a Python function did at the door: the launches of its thread, in order, and
 // the memory that they used. Two records of the same step are equal; program.h replays them.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -40,6 +41,7 @@ struct RecordedCall {
   std::vector<RecordedArray> arrays;  // inputs, then outputs
   uint64_t may_alias = 0;             // of op.may_alias: inputs that lie as output 0 does
   int32_t line = -1;                  // of Record::lines: where Python called
+  int32_t layer = -1;                 // of Record::layers: the Module that did
   bool (*same)(const void*, const void*) = nullptr;  // as Launch has it
 
   bool updates(size_t output) const { return op->updates >> output & 1; }
@@ -48,12 +50,15 @@ struct RecordedCall {
 struct Record {
   std::vector<RecordedMemory> memories;
   std::vector<RecordedCall> calls;
-  std::vector<std::string> lines;
+  std::vector<std::string> lines, layers;
   std::unordered_map<uint64_t, int32_t> index;  // storage id -> memory
 
   int32_t memory_of(const Array&) const;  // -1: no launch has used it
   RecordedArray array_of(const Array&) const;
   const std::string& line(int32_t i) const;
+  Origin origin_of(const RecordedCall& c) const {
+    return {line(c.line), c.layer < 0 ? std::string_view() : layers[static_cast<size_t>(c.layer)]};
+  }
   const char* maker_of(size_t memory) const;  // the op that wrote it first
   // Empty where both did the same; else the first difference, with its source line.
   std::string difference(const Record&) const;
@@ -63,7 +68,8 @@ struct Record {
 class Recorder final : public Observer {
  public:
   using Line = std::string (*)();  // of the Python code that runs
-  Recorder(Ctx&, Line);
+  using Layer = std::function<std::string(const std::string& line)>;  // empty: of none
+  Recorder(Ctx&, Line, Layer);
   ~Recorder() override { stop(); }
   void stop();
 
@@ -89,9 +95,10 @@ class Recorder final : public Observer {
   std::unique_ptr<StorageWatch> watch_ = std::make_unique<StorageWatch>();
   Ctx* ctx_;
   Line line_of_;
+  Layer layer_of_;
   uint64_t first_id_;  // of the storages made during the recording
   Record record_;
-  std::unordered_map<std::string, int32_t> lines_;
+  std::unordered_map<std::string, int32_t> lines_, layers_;
   int32_t line_ = -1;  // of the call at hand
   std::string refusal_;
 };

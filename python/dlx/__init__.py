@@ -119,6 +119,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the names below
     from dlx import (
         cuda,
         data,
+        debug,
         interop,
         memory,
         models,
@@ -139,6 +140,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the names below
 _LAZY = {
     "cuda": None,
     "data": None,
+    "debug": None,
     "interop": None,
     "memory": None,
     "models": None,
@@ -189,6 +191,7 @@ __all__ = [
     "cumsum",
     "cumulative_sum",
     "data",
+    "debug",
     "device",
     "divide",
     "empty",

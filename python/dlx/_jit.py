@@ -26,7 +26,6 @@ _MODES = ("off", "nofuse", "on", "strict")
 _MOST_KEYS = 16  # kinds of calls that one function remembers
 _MOST_RECORDS = 6  # that differ, one after another, before a function is left to run eagerly
 
-_core.set_library_folder(os.path.dirname(__file__) + os.sep)
 _thread = threading.local()  # .recording: the function being recorded
 _one_recording = threading.Lock()
 
@@ -245,6 +244,9 @@ class _Entry:
         self.latest = self.program = None
         self.reason = reason
         self.jitted._fall_back(reason)
+
+
+_core.set_landmark("jit_record", _Entry.record.__code__)  # where a launch comes from
 
 
 def _difference(before, now):

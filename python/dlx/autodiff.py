@@ -121,6 +121,9 @@ def _zeros(like):
     return zeros(like.shape, dtype=like.dtype, device=like.device)
 
 
+_core.set_landmark("walk_back", _walk_back.__code__)  # where a launch comes from
+
+
 def gradients_of(pairs, inputs, create_graph, keep):
     """Gradients of the sum of root * gradient over `pairs`, with respect to tensors anywhere in the
     graph, each taken as independent of the others; None where there is no path."""

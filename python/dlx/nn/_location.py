@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["add"]
+__all__ = ["add", "path_of"]
 
 
 def add(error, module):
@@ -22,11 +22,30 @@ def add(error, module):
         text = f"{layer}: {message}"
     else:
         message, layer, inner, path = trace
-        step = next((name for name, found in module.named_modules() if found is inner), "")
-        path = f"{step or type(inner).__name__}.{path}".rstrip(".")
+        path = f"{_name_in(module, inner)}.{path}".rstrip(".")
         text = f"{type(module).__name__}.{path} ({layer}): {message}"
     error._dlx_location = message, layer, module, path
     error.args = (text,)
+
+
+def path_of(modules):
+    """Where in the first of these Modules, each of which calls the next, the last one is:
+    "Sequential.2 (Linear(64, 10))"."""
+    outer, *inner = modules
+    if not inner:
+        return _call(outer)
+    names = [type(outer).__name__]
+    for module in inner:
+        names.append(_name_in(outer, module))
+        outer = module
+    return f"{'.'.join(names)} ({_call(modules[-1])})"
+
+
+def _name_in(outer, module):
+    return (
+        next((name for name, m in outer.named_modules() if m is module), "")
+        or type(module).__name__
+    )
 
 
 def _call(module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dlx import _core
 from dlx._tensor import Tensor
 from dlx.nn import _location, _state
 from dlx.nn._hooks import RemovableHandle
@@ -319,6 +320,7 @@ class Module(Trainable):
 
 
 _MODES = {True: "train", False: "eval"}
+_core.set_landmark("module_call", Module.__call__.__code__)  # where a launch comes from
 
 
 def _once(named):
