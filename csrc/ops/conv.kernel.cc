@@ -15,37 +15,57 @@ int64_t clamp(int64_t x, int64_t low, int64_t high) { return max(low, min(x, hig
 
 // ------------------------------------------------------------------------------------- images
 
-// One phase of a row: y[i] = row[first + i step], zero outside of the row's W elements.
-template <class T>
-void copy_phase(const T* row, int64_t W, int64_t first, int64_t step, int64_t width, T* y) {
+// Which of the elements first, first + step, ... of a row of W, `width` of them, are inside of it.
+struct Inside {
+  int64_t begin, end;
+};
+Inside inside(int64_t W, int64_t first, int64_t step, int64_t width) {
   const int64_t begin = clamp(ceil_div(-first, step), 0, width);
-  const int64_t end = first >= W ? begin : clamp((W - 1 - first) / step + 1, begin, width);
-  for (int64_t i = 0; i < begin; ++i) y[i] = T(0);
-  const T* x = row + first;
-  if (step == 1) {
-    copy_run(x + begin, end - begin, y + begin);
-  } else if (step == 2) {
-    for (int64_t i = begin; i < end; ++i) y[i] = x[2 * i];
-  } else {
-    for (int64_t i = begin; i < end; ++i) y[i] = x[i * step];
+  return {begin, first >= W ? begin : clamp((W - 1 - first) / step + 1, begin, width)};
+}
+
+// y[i] = x[2 i]
+template <class T>
+void copy_even(const T* x, int64_t count, T* y) {
+  constexpr int64_t V = Vec<T>::kWidth;
+  decltype(Vec<T>{}.raw == Vec<T>{}.raw) even;
+  for (int i = 0; i < V; ++i) even[i] = 2 * i;
+  for (int64_t i = 0; i < count; i += V) {
+    const int64_t read = min(2 * (count - i) - 1, 2 * V), low = min(read, V);
+    const auto a = Vec<T>::load(x + 2 * i, static_cast<int>(low)).raw;
+    const auto b = Vec<T>::load(x + 2 * i + low, static_cast<int>(read - low)).raw;
+    Vec<T>{__builtin_shuffle(a, b, even)}.store(y + i, static_cast<int>(min(V, count - i)));
   }
-  for (int64_t i = end; i < width; ++i) y[i] = T(0);
 }
 
 template <class T>
 void copy(const ConvCopy& c, const void* x, int64_t begin, int64_t end, void* copies) {
+  bool padded = c.first_row < 0 || c.row(c.rows - 1) >= c.H;
+  for (int64_t f = 0; f < c.phases && !padded; ++f) {
+    const Inside cols = inside(c.W, c.first_col + f * c.phase_step, c.col_step, c.width);
+    padded = cols.begin > 0 || cols.end < c.width;
+  }
   for (int64_t n = begin; n < end; ++n) {
     const T* plane = static_cast<const T*>(x) + n * c.H * c.W;
-    T* y = static_cast<T*>(copies) + n * c.plane();
-    for (int64_t j = 0; j < c.rows; ++j) {
-      const int64_t h = c.first_row + j / c.row_taps * c.row_step + j % c.row_taps * c.tap_step;
-      if (h < 0 || h >= c.H) {
-        memset(y, 0, static_cast<size_t>(c.pitch()) * sizeof(T));
-        y += c.pitch();
-        continue;
+    T* to = static_cast<T*>(copies) + n * c.plane();
+    if (padded) memset(to, 0, static_cast<size_t>(c.plane()) * sizeof(T));
+    for (int64_t f = 0; f < c.phases; ++f, to += c.width) {
+      const int64_t first = c.first_col + f * c.phase_step, step = c.col_step;
+      const Inside cols = inside(c.W, first, step, c.width);
+      const int64_t count = cols.end - cols.begin;
+      T* y = to + cols.begin;
+      for (int64_t j = 0; j < c.rows && count > 0; ++j, y += c.pitch()) {
+        const int64_t h = c.row(j);
+        if (h < 0 || h >= c.H) continue;
+        const T* row = plane + h * c.W + first + cols.begin * step;
+        if (step == 1) {
+          copy_run(row, count, y);
+        } else if (step == 2) {
+          copy_even(row, count, y);
+        } else {
+          for (int64_t i = 0; i < count; ++i) y[i] = row[i * step];
+        }
       }
-      for (int64_t f = 0; f < c.phases; ++f, y += c.width)
-        copy_phase(plane + h * c.W, c.W, c.first_col + f * c.phase_step, c.col_step, c.width, y);
     }
   }
 }

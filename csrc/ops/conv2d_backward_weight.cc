@@ -61,6 +61,7 @@ enum Algorithm { kDots, kLanesOfX, kLanesOfDy, kWinograd4, kDepthwise, kMatmul }
 Choice choice("conv2d_backward_weight",
               {"dots", "lanes_of_x", "lanes_of_dy", "winograd4", "depthwise", "matmul"});
 
+constexpr int64_t kFewElements = 8;    // hide no latency of an fma
 constexpr double kWinogradPays = 0.9;  // of the plain time, which is known no better
 
 int algorithm_for(const Conv2dShape& s) {
@@ -70,9 +71,14 @@ int algorithm_for(const Conv2dShape& s) {
   const bool winograd = winograd_weight_applies(s), depthwise = depthwise_applies(s);
   const int64_t width = conv_table().width[s.dtype == DType::float64];
   const int64_t C = s.C / s.groups, K = s.K / s.groups;
+  // Vectors that are mostly full, and of the two sides the fuller one.
+  const auto fills = [width](int64_t n) { return 4 * n >= 3 * round_up(n, width); };
+  const bool fuller = K * round_up(C, width) > C * round_up(K, width);
   int chosen = kDots;
   if (C >= width && K >= 4) chosen = kLanesOfX;
-  if (K >= width && C >= 6 && (chosen == kDots || (s.R * s.S == 1 && K < C))) chosen = kLanesOfDy;
+  if (K >= width && C >= 6 && (chosen == kDots || fuller || (s.R * s.S == 1 && K < C)))
+    chosen = kLanesOfDy;
+  if (chosen == kDots && fills(K) && C * s.R * s.S >= kFewElements) chosen = kLanesOfDy;
   if (winograd && winograd_weight_ratio(s) < kWinogradPays) chosen = kWinograd4;
   if (depthwise) chosen = kDepthwise;
   if (matmul) chosen = kMatmul;

@@ -64,12 +64,14 @@ void tile(const Run* runs, int count, const T* dy, int64_t dy_row, const T* imag
     }
     if (j < runs[r].count) {
       const int rest = static_cast<int>(runs[r].count - j);
+      Vec<T> g[ROWS];
 #pragma GCC unroll 4
-      for (int i = 0; i < ROWS; ++i) {
-        const Vec<T> g = {load_first(a + i * dy_row + j, rest)};
+      for (int i = 0; i < ROWS; ++i) g[i] = {load_first(a + i * dy_row + j, rest)};
 #pragma GCC unroll 6
-        for (int c = 0; c < COLS; ++c)
-          sum[i][c] = fma(g, Vec<T>{load_first(x[c] + j, rest)}, sum[i][c]);
+      for (int c = 0; c < COLS; ++c) {
+        const Vec<T> b = {load_first(x[c] + j, rest)};
+#pragma GCC unroll 4
+        for (int i = 0; i < ROWS; ++i) sum[i][c] = fma(g[i], b, sum[i][c]);
       }
     }
   }

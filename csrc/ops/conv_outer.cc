@@ -13,7 +13,7 @@ constexpr int64_t kTaskCols = 18;
 constexpr int64_t kPieceFlops = 1000000;  // least of a piece: 5 us
 constexpr int64_t kPiecePixels = 384;
 constexpr int64_t kCopyGrain = 16384;  // elements: 10 us
-constexpr int64_t kSumGrain = 8192;
+constexpr int64_t kSumGrain = 8192;    // vectors: 5 us
 
 }  // namespace
 
@@ -71,6 +71,7 @@ ConvOuterPlan plan_conv_outer(const Conv2dShape& s, bool lanes_of_x) {
   }
   p.element_taps = static_cast<int64_t>(plan.element_offset.size());
   p.cols = static_cast<int64_t>(plan.vector_offset.size());
+  p.neighbours = !lanes_of_x && s.dil_w == 1 ? s.S : 1;
 
   plan.rows = even_split(p.rows, kTaskRows, 1);
   plan.cols = even_split(p.cols, kTaskCols, 6);
@@ -130,8 +131,7 @@ void run_conv_outer(const ConvOuterPlan& plan, const void* x, const void* dy, vo
       }
     });
   }
-  const int64_t row = plan.sums.C * plan.sums.taps * plan.sums.pieces;
-  parallel_for(plan.groups * plan.sums.K, effective_grain(kSumGrain / (row + 1) + 1),
+  parallel_for(plan.sums.piece / width, effective_grain(kSumGrain / (plan.sums.pieces + 4)),
                [&](int64_t begin, int64_t end) {
                  conv_table().outer_total[type](plan.sums, sums, begin, end, dw);
                });

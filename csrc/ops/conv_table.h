@@ -9,8 +9,7 @@
 namespace dlx {
 
 // planes (H,W) -> (rows, phases, width), zeros outside the plane. Row j of the copy is the plane's
-// row first_row + j / row_taps row_step + j % row_taps tap_step; column i of phase f its column
-// first_col + f phase_step + i col_step.
+// row(j); column i of phase f its column first_col + f phase_step + i col_step.
 struct ConvCopy {
   int64_t H, W;
   int64_t first_row, row_step, row_taps, tap_step, rows;
@@ -18,6 +17,10 @@ struct ConvCopy {
 
   [[gnu::always_inline]] int64_t pitch() const { return phases * width; }
   [[gnu::always_inline]] int64_t plane() const { return rows * pitch(); }
+  [[gnu::always_inline]] int64_t row(int64_t j) const {  // of the plane, in or outside of it
+    if (row_taps == 1) return first_row + j * row_step;
+    return first_row + j / row_taps * row_step + j % row_taps * tap_step;
+  }
 };
 
 // Where pixels find their image elements: strides in elements.
@@ -74,6 +77,7 @@ struct ConvStrides {
 struct ConvOuter {
   int64_t U, V;  // pixels of an image
   int64_t rows, element_taps, cols;
+  int64_t neighbours;  // taps one behind the other whose elements are neighbours
   ConvStrides element, vector;
   const int64_t* element_offset;  // (element_taps)
   const int64_t* vector_offset;   // (cols)
@@ -118,7 +122,7 @@ struct ConvTable {
   // columns c0 a multiple of 6; += unless `first`
   void (*outer[2])(const ConvOuter&, const ConvBlock&, const void* elements, const void* vectors,
                    bool first, void* sums);
-  // rows [begin, end) of dw
+  // vectors [begin, end) of the sums of one piece
   void (*outer_total[2])(const ConvOuterSums&, const void* sums, int64_t begin, int64_t end,
                          void* dw);
   // y = sum of n arrays of `size` elements, x0 + x1 + ..., elements [begin, end)
