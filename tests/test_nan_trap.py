@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -234,3 +235,18 @@ def test_the_trap_agrees_with_what_comes_out(case, device):
     results = [inputs[i].grad for i in case.differentiable]
     results += y if isinstance(y, tuple) else [y]
     assert finite(to_numpy(v.detach()) for v in results if v.dtype.is_floating)
+
+
+def test_a_trap_knows_only_modules_that_are_being_called_and_keeps_none(x, device):
+    model = network(device)
+    died = weakref.ref(model[2])
+    trap = nan_trap()
+    with trap:
+        model(x)
+    model[2] = nn.Identity()
+    assert died() is None
+    with trap:
+        y = model[0](x)
+        with pytest.raises(FloatingPointError) as error:
+            dlx.sqrt(y - 1000.0)
+    assert text_of(error).startswith("sqrt: ")

@@ -92,13 +92,14 @@ class Recording {
     }
   }
   void start() {
+    whereabouts_->start();
     recorder_ = std::make_unique<Recorder>(
         current_ctx(), line_of_launch,
-        [this](const std::string& line) { return whereabouts_.at_launch(line).path; });
+        [this](const std::string& line) { return whereabouts_->at_launch(line); });
   }
   void stop() {
     if (recorder_) recorder_->stop();
-    whereabouts_.forget();
+    whereabouts_->stop();
   }
 
   // After the call that returned these Tensors: why it cannot be replayed, or "".
@@ -197,10 +198,9 @@ class Recording {
   std::vector<bool> new_grads_;  // of each cell: its gradient is another Tensor afterwards
   std::vector<Output> outputs_;
   std::unique_ptr<Recorder> recorder_;
+  std::unique_ptr<Whereabouts> whereabouts_ = std::make_unique<Whereabouts>();
 
  private:
-  Whereabouts whereabouts_;
-
   static std::string refuse(const char* why, const TensorObject* t) {
     return message(why, t->array.dtype, " of shape ", t->array.shape, ")");
   }
@@ -256,6 +256,7 @@ class Replay {
         slots_(r.slots_),
         new_grads_(r.new_grads_),
         outputs_(std::move(r.outputs_)),
+        whereabouts_(std::move(r.whereabouts_)),
         program_(r.recorder_->take(), std::move(r.slots_), arrays_of(outputs_)) {}
 
   // The returned Tensors; a str where these Tensors do not fit, None while another thread replays.
@@ -286,6 +287,7 @@ class Replay {
     Ctx& ctx = current_ctx();
     StepProgram::Bound now = program_.bind(ctx, slots);
     if (!now.lock) return py::none();
+    if (ctx.num_observers > 0) name_layers();
     {
       const GilRelease release(program_.cost().flops + program_.cost().bytes > 200'000);
       program_.run(ctx, now);
@@ -316,6 +318,17 @@ class Replay {
   const StepProgram& program() const { return program_; }
 
  private:
+  // Names cost time, which recording a step should not: they are made for those that look.
+  // The program is this thread's.
+  void name_layers() {
+    if (!whereabouts_) return;
+    std::vector<std::string> names;
+    for (size_t i = 0; i < whereabouts_->count(); ++i)
+      names.push_back(whereabouts_->text_of(static_cast<int32_t>(i)));
+    program_.name_layers(std::move(names));
+    whereabouts_.reset();
+  }
+
   // A record cannot tell an argument from state where both are one Tensor: that Tensor has to come
   // again, and one that is state must not come for one that was not.
   bool plays_its_part(const py::object& argument, const py::object& reached) const {
@@ -337,6 +350,7 @@ class Replay {
   std::vector<StepSlot> slots_;
   std::vector<bool> new_grads_;
   std::vector<Output> outputs_;
+  std::unique_ptr<Whereabouts> whereabouts_;  // null once the layers have names
   StepProgram program_;
 };
 

@@ -49,14 +49,21 @@ class PythonProfiler {
 class PythonNanTrap {
  public:
   PythonNanTrap(bool inf, std::set<std::string> ignored)
-      : trap_(inf, std::move(ignored), [this] {
-          std::string line = line_of_launch();
-          Whereabouts::Layer layer = whereabouts_.at_launch(line);
-          return NanTrap::Place{layer.called ? "" : std::move(layer.path), std::move(line)};
-        }) {}
+      : trap_(
+            inf, std::move(ignored),
+            [this] {
+              std::string line = line_of_launch();
+              const int32_t layer = whereabouts_.at_launch(line);
+              return NanTrap::Place{layer, std::move(line)};
+            },
+            [this](int32_t layer) {
+              const py::gil_scoped_acquire gil;
+              return whereabouts_.is_called(layer) ? "" : whereabouts_.text_of(layer);
+            }) {}
   void start() {
     DLX_CHECK_AS(std::runtime_error, !ctx_, "nan_trap: entered twice");
     add_observer(current_ctx(), &trap_);
+    whereabouts_.start();
     ctx_ = &current_ctx();
     keep_alive(*this, true);
   }
@@ -64,7 +71,7 @@ class PythonNanTrap {
     DLX_CHECK_AS(std::runtime_error, ctx_ == &current_ctx(),
                  "nan_trap: not entered on this thread");
     remove_observer(*std::exchange(ctx_, nullptr), &trap_);
-    whereabouts_.forget();
+    whereabouts_.stop();
     keep_alive(*this, false);
   }
 

@@ -12,35 +12,50 @@ namespace dlx {
 // "file.py:12" of the innermost Python code that is not dlx's own. Takes the GIL.
 std::string line_of_launch();
 
-// The layers of one thread's launches, while somebody wants to know.
+// The layers of one thread's launches. Between start() and stop() Module.__call__ and the walk back
+// over the graph tell where they are. Needs the GIL, but for at_launch().
 class Whereabouts {
  public:
-  ~Whereabouts() { forget(); }
   Whereabouts() = default;
+  ~Whereabouts();
   Whereabouts(const Whereabouts&) = delete;
   Whereabouts& operator=(const Whereabouts&) = delete;
-  void forget();
+  void start();
+  void stop();
 
-  struct Layer {
-    std::string path;  // "Sequential.2 (Linear(64, 10))", in backward "backward of ..."; or empty
-    bool called = false;  // its Module is being called: an exception gets the path on its way out
-  };
-  // At a launch, whose line_of_launch() is `line`. Takes the GIL. In a backward pass it is the
-  // layer, or else the line, that made the node at hand.
-  Layer at_launch(const std::string& line);
+  // At a launch, whose line_of_launch() is `line`: the number of its layer, -1 for none. In a
+  // backward pass it is the layer, or else the line, that made the node at hand.
+  int32_t at_launch(const std::string& line);
+  // "Sequential.2 (Linear(64, 10))", "backward of ..."; "" of -1. Made when asked for, after stop()
+  // only of Modules that live.
+  std::string text_of(int32_t layer) const;
+  // Whether its Module is being called: an exception then gets the path on its way out.
+  bool is_called(int32_t layer) const { return layer >= 0 && !layers_[size_t(layer)].backward; }
+  size_t count() const { return layers_.size(); }
 
  private:
-  Layer asking(const std::string& line);
-  const std::string& path_of(const std::vector<PyObject*>& modules);
+  struct Layer {
+    std::vector<PyObject*> modules;  // outermost first; own references, weak ones after stop()
+    std::string line;                // without modules
+    bool backward = false;
+  };
+  void let_go();
+  int32_t number_of(std::vector<PyObject*> modules);
+  int32_t backward_of(int64_t sequence);
 
-  // The layer or line of the launches behind nodes of the graph, by rising number of the nodes.
+  bool started_ = false;
+  std::vector<Layer> layers_;
+  std::map<std::vector<PyObject*>, int32_t> called_;
+  std::map<int32_t, int32_t> backward_of_layer_;
+  std::map<std::string, int32_t> backward_of_line_;
+
+  // The launches behind nodes of the graph, by rising number of the nodes.
   struct Made {
     int64_t sequence;  // of the first node that the launch could have made
-    std::string by;
+    int32_t layer;
+    std::string line;
   };
   std::deque<Made> made_;
-  // Modules, innermost first, own references -> their path
-  std::map<std::vector<PyObject*>, std::string> paths_;
 };
 
 }  // namespace dlx

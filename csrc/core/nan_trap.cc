@@ -101,7 +101,7 @@ void NanTrap::after(const Launch& call) {
     const Array& y = *call.outputs[k];
     const NonFinite n = non_finite(y);
     if (!trapped(n)) continue;
-    const std::string layer(call.origin ? call.origin->layer : place_.layer);
+    const std::string layer(call.origin ? call.origin->layer : name_(place_.layer));
     const std::string line(call.origin ? call.origin->line : place_.line);
     const std::string which = call.outputs.size() > 1 ? message(" in output ", k) : "";
     throw FloatingPointError(message(layer.empty() ? "" : layer + ": ", call.op.name, ": made ",

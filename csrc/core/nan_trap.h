@@ -16,14 +16,16 @@ struct NonFinite {
 
 class NanTrap final : public Observer {
  public:
-  // Called before every launch that Python asks for: what the message begins and ends with.
   struct Place {
-    std::string layer, line;  // layer: empty where there is none, or an exception gets it anyway
+    int32_t layer = -1;
+    std::string line;
   };
-  using Where = std::function<Place()>;
+  using Where = std::function<Place()>;  // asked before every launch that is no replay's
+  // How the message begins; empty where there is no layer, or an exception gets its name anyway.
+  using Name = std::function<std::string(int32_t layer)>;
 
-  NanTrap(bool inf, std::set<std::string> ignored, Where where)
-      : inf_(inf), ignored_(std::move(ignored)), where_(std::move(where)) {}
+  NanTrap(bool inf, std::set<std::string> ignored, Where where, Name name)
+      : inf_(inf), ignored_(std::move(ignored)), where_(std::move(where)), name_(std::move(name)) {}
   void before(const Launch&) override;
   void after(const Launch&) override;  // FloatingPointError where an output has what is trapped
 
@@ -34,6 +36,7 @@ class NanTrap final : public Observer {
   bool inf_;  // also at infinities
   std::set<std::string> ignored_;
   Where where_;
+  Name name_;
   Place place_;                    // of the launch at hand
   std::vector<NonFinite> lost_;    // per input: what it had, where the launch may overwrite it
   std::vector<NonFinite> before_;  // the same of outputs that are updated

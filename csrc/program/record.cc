@@ -20,13 +20,6 @@ bool same(const RecordedCall& a, const RecordedCall& b) {
          (a.shape == b.shape || (a.same && a.same(a.shape.data(), b.shape.data())));
 }
 
-int32_t number_of(const std::string& text, std::unordered_map<std::string, int32_t>& numbers,
-                  std::vector<std::string>& texts) {
-  const auto [at, is_new] = numbers.try_emplace(text, static_cast<int32_t>(texts.size()));
-  if (is_new) texts.push_back(text);
-  return at->second;
-}
-
 std::string inputs_of(const RecordedCall& call) {
   std::string text = call.op->name;
   for (size_t i = 0; i < call.arrays.size(); ++i)
@@ -121,8 +114,9 @@ RecordedArray Recorder::use(const Array& a) {
 void Recorder::before(const Launch& launch) {
   if (!refusal_.empty()) return;
   const std::string line = line_of_();
-  line_ = number_of(line, lines_, record_.lines);
-  const std::string layer = layer_of_(line);
+  const auto [at, is_new] = lines_.try_emplace(line, static_cast<int32_t>(lines_.size()));
+  if (is_new) record_.lines.push_back(line);
+  line_ = at->second;
 
   const auto* shape = static_cast<const char*>(launch.shape);
   const Outputs y = launch.outputs;
@@ -133,7 +127,7 @@ void Recorder::before(const Launch& launch) {
                     {},
                     0,
                     line_,
-                    layer.empty() ? -1 : number_of(layer, layers_, record_.layers),
+                    layer_of_(line),
                     launch.same};
   for (size_t i = 0; i < launch.inputs.size(); ++i) {
     // A number among pointwise operands has no memory: the output stands in for it, unread.

@@ -40,8 +40,8 @@ struct RecordedCall {
   size_t inputs;                      // the first ones of
   std::vector<RecordedArray> arrays;  // inputs, then outputs
   uint64_t may_alias = 0;             // of op.may_alias: inputs that lie as output 0 does
-  int32_t line = -1;                  // of Record::lines: where Python called
-  int32_t layer = -1;                 // of Record::layers: the Module that did
+  int32_t line = -1;                  // of Record::lines: of the Python code that asked for it
+  int32_t layer = -1;                 // of Record::layers: the Module that it is in
   bool (*same)(const void*, const void*) = nullptr;  // as Launch has it
 
   bool updates(size_t output) const { return op->updates >> output & 1; }
@@ -50,14 +50,16 @@ struct RecordedCall {
 struct Record {
   std::vector<RecordedMemory> memories;
   std::vector<RecordedCall> calls;
-  std::vector<std::string> lines, layers;
+  std::vector<std::string> lines;
+  std::vector<std::string> layers;              // empty until somebody asks for the names
   std::unordered_map<uint64_t, int32_t> index;  // storage id -> memory
 
   int32_t memory_of(const Array&) const;  // -1: no launch has used it
   RecordedArray array_of(const Array&) const;
   const std::string& line(int32_t i) const;
   Origin origin_of(const RecordedCall& c) const {
-    return {line(c.line), c.layer < 0 ? std::string_view() : layers[static_cast<size_t>(c.layer)]};
+    const auto layer = static_cast<size_t>(c.layer);  // that of -1 is beyond the last
+    return {line(c.line), layer < layers.size() ? layers[layer] : std::string_view()};
   }
   const char* maker_of(size_t memory) const;  // the op that wrote it first
   // Empty where both did the same; else the first difference, with its source line.
@@ -67,8 +69,8 @@ struct Record {
 // Stands at the door of the thread that made it, from its construction to stop().
 class Recorder final : public Observer {
  public:
-  using Line = std::string (*)();  // of the Python code that runs
-  using Layer = std::function<std::string(const std::string& line)>;  // empty: of none
+  using Line = std::string (*)();                                 // of the Python code that runs
+  using Layer = std::function<int32_t(const std::string& line)>;  // its number; -1: none
   Recorder(Ctx&, Line, Layer);
   ~Recorder() override { stop(); }
   void stop();
@@ -98,7 +100,7 @@ class Recorder final : public Observer {
   Layer layer_of_;
   uint64_t first_id_;  // of the storages made during the recording
   Record record_;
-  std::unordered_map<std::string, int32_t> lines_, layers_;
+  std::unordered_map<std::string, int32_t> lines_;
   int32_t line_ = -1;  // of the call at hand
   std::string refusal_;
 };

@@ -45,6 +45,7 @@ class StepProgram {
   int64_t result_bytes() const { return result_bytes_; }  // outputs and moved slots, per replay
   int64_t unplanned_bytes() const { return unplanned_bytes_; }  // of what is in the arena
   Cost cost() const { return cost_; }
+  void name_layers(std::vector<std::string> names) { record_.layers = std::move(names); }
   std::string text() const;  // every instruction with shapes, bytes and place
 
  private:

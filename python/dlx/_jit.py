@@ -246,9 +246,6 @@ class _Entry:
         self.jitted._fall_back(reason)
 
 
-_core.set_landmark("jit_record", _Entry.record.__code__)  # where a launch comes from
-
-
 def _difference(before, now):
     """Of two calls (recording, reach, result); None where both did the same."""
     if before[1].difference(now[1]):

@@ -31,12 +31,13 @@ def add(error, module):
 def path_of(modules):
     """Where in the first of these Modules, each of which calls the next, the last one is:
     "Sequential.2 (Linear(64, 10))"."""
-    outer, *inner = modules
-    if not inner:
-        return _call(outer)
-    names = [type(outer).__name__]
-    for module in inner:
-        names.append(_name_in(outer, module))
+    modules = [module for module in modules if module is not None]  # they may have died since
+    if len(modules) < 2:
+        return "".join(map(_call, modules)) or "a layer that is gone"
+    outer, names = modules[0], [type(modules[0]).__name__]
+    for module in modules[1:]:
+        if module is not outer:  # as when a class calls its base's __call__
+            names.append(_name_in(outer, module))
         outer = module
     return f"{'.'.join(names)} ({_call(modules[-1])})"
 
