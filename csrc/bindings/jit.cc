@@ -43,7 +43,7 @@ struct CellBefore {
   Place value, grad;
   py::weakref grad_object;  // an address may come again
   const NodeObject* node;
-  bool requires_grad;
+  bool requires_grad, shared;
 };
 
 // The same elements in the same layout, in memory of their own.
@@ -73,24 +73,40 @@ struct Output {
 };
 
 // One call of the function. cells: its Tensors, the arguments first, then all state that it can
-// reach; reached: arguments that it can reach as state, too.
+// reach; reached: arguments that it can reach as state, too; before: an earlier one of the same
+// cells, or null; alike: to be equal to it if the function does the same.
 class Recording {
  public:
-  Recording(std::vector<py::object> cells, size_t arguments, const std::vector<size_t>& reached)
+  Recording(std::vector<py::object> cells, size_t arguments, const std::vector<size_t>& reached,
+            const Recording* before, bool alike)
       : cells_(std::move(cells)), arguments_(arguments), reached_(arguments) {
     for (size_t k : reached) reached_.at(k) = cells_.at(k);
     std::unordered_map<uint64_t, int> seen;
-    for (const py::object& cell : cells_) {
-      TensorObject* t = cell_in(cell);
+    for (size_t k = 0; k < cells_.size(); ++k) {
+      TensorObject* t = cell_in(cells_[k]);
+      // What is written while somebody else sees it is copied first. Whether somebody does is no
+      // part of the step: a snapshot of the state may have been taken before one call only.
+      if (before && k >= arguments && before->writes(k)) {
+        const bool shared = !t->array.is_writable();
+        if (shared && !before->before_[k].shared) t->array = private_copy(t->array);
+        if (!shared && before->before_[k].shared && alike) holds_.push_back(t->array.storage);
+      }
       // Memory of two cells: which one is read could not be told apart.
       for (TensorObject* holder : {t, t->grad ? as_tensor(t->grad) : nullptr})
         if (holder && ++seen[holder->array.storage->id] > 1)
           holder->array = private_copy(holder->array);
       before_.push_back({Place(t->array), t->grad ? Place(as_tensor(t->grad)->array) : Place(),
-                         t->grad ? py::weakref(t->grad) : py::weakref(), t->node,
-                         t->requires_grad});
+                         t->grad ? py::weakref(t->grad) : py::weakref(), t->node, t->requires_grad,
+                         !t->array.is_writable()});
     }
   }
+  bool writes(size_t cell) const {
+    if (2 * cell >= slots_.size()) return false;
+    const StepSlot& slot = slots_[2 * cell];
+    const auto memory = static_cast<size_t>(slot.before.memory);
+    return slot.moves || (slot.before.memory >= 0 && recorder_->record().memories[memory].written);
+  }
+
   void start() {
     whereabouts_->start();
     recorder_ = std::make_unique<Recorder>(
@@ -100,6 +116,7 @@ class Recording {
   void stop() {
     if (recorder_) recorder_->stop();
     whereabouts_->stop();
+    holds_.clear();
   }
 
   // After the call that returned these Tensors: why it cannot be replayed, or "".
@@ -199,6 +216,7 @@ class Recording {
   std::vector<Output> outputs_;
   std::unique_ptr<Recorder> recorder_;
   std::unique_ptr<Whereabouts> whereabouts_ = std::make_unique<Whereabouts>();
+  std::vector<StorageRef> holds_;  // so that the call finds it shared
 
  private:
   static std::string refuse(const char* why, const TensorObject* t) {
@@ -251,38 +269,26 @@ class Replay {
   explicit Replay(Recording& r)
       : cells_(r.cells_.begin() + static_cast<std::ptrdiff_t>(r.arguments_), r.cells_.end()),
         arguments_(r.arguments_),
-        reached_(std::move(r.reached_)),
-        before_(std::move(r.before_)),
+        reached_(r.reached_),
+        before_(r.before_),
         slots_(r.slots_),
         new_grads_(r.new_grads_),
-        outputs_(std::move(r.outputs_)),
+        outputs_(r.outputs_),
         whereabouts_(std::move(r.whereabouts_)),
-        program_(r.recorder_->take(), std::move(r.slots_), arrays_of(outputs_)) {}
+        program_(r.recorder_->record(), r.slots_, arrays_of(outputs_)) {}
 
   // The returned Tensors; a str where these Tensors do not fit, None while another thread replays.
   py::object replay(const std::vector<py::object>& arguments) {
     DLX_CHECK(arguments.size() == arguments_, "replay: expected ", arguments_, " Tensors, got ",
               arguments.size());
     std::vector<TensorObject*> cells;
-    for (size_t k = 0; k < arguments_; ++k) {
-      if (!plays_its_part(arguments[k], reached_[k])) return py::str("another Tensor is state");
-      cells.push_back(cell_in(arguments[k]));
-    }
-    for (const py::object& o : cells_) cells.push_back(cell_in(o));
-    std::vector<Array*> slots;
-    for (size_t k = 0; k < cells.size(); ++k) {
-      TensorObject* t = cells[k];
-      if (t->requires_grad != before_[k].requires_grad) return py::str("requires_grad differs");
-      if (!is_leaf(t)) return py::str("a Tensor is part of a recorded graph");
-      if (t->grad && !before_[k].grad.given) return py::str("a gradient was None");
-      // As eager: whoever kept the old gradient keeps its values.
-      if (t->grad && new_grads_[k] && Py_REFCNT(t->grad) > 1)
-        Py_SETREF(t->grad, wrap(as_tensor(t->grad)->array));
-      slots.push_back(&t->array);
-      slots.push_back(t->grad ? &as_tensor(t->grad)->array : nullptr);
-    }
-    const std::string misfit = program_.misfit(slots);
+    const std::string misfit = gather(arguments, cells);
     if (!misfit.empty()) return py::str(misfit);
+    // As eager: whoever kept an old gradient keeps its values.
+    for (size_t k = 0; k < cells.size(); ++k)
+      if (PyObject*& grad = cells[k]->grad; grad && new_grads_[k] && Py_REFCNT(grad) > 1)
+        Py_SETREF(grad, wrap(as_tensor(grad)->array));
+    std::vector<Array*> slots = slots_of(cells);
 
     Ctx& ctx = current_ctx();
     StepProgram::Bound now = program_.bind(ctx, slots);
@@ -315,6 +321,12 @@ class Replay {
     return returned;
   }
 
+  // Why these Tensors, and state as it is now, cannot take the place of the recorded ones; or "".
+  std::string misfit(const std::vector<py::object>& arguments) const {
+    std::vector<TensorObject*> cells;
+    return gather(arguments, cells);
+  }
+
   const StepProgram& program() const { return program_; }
 
  private:
@@ -327,6 +339,32 @@ class Replay {
       names.push_back(whereabouts_->text_of(static_cast<int32_t>(i)));
     program_.name_layers(std::move(names));
     whereabouts_.reset();
+  }
+
+  std::string gather(const std::vector<py::object>& arguments,
+                     std::vector<TensorObject*>& cells) const {
+    for (size_t k = 0; k < arguments_; ++k) {
+      if (!plays_its_part(arguments[k], reached_[k])) return "another Tensor is state";
+      cells.push_back(cell_in(arguments[k]));
+    }
+    for (const py::object& o : cells_) cells.push_back(cell_in(o));
+    for (size_t k = 0; k < cells.size(); ++k) {
+      const TensorObject* t = cells[k];
+      if (t->requires_grad != before_[k].requires_grad) return "requires_grad differs";
+      if (!is_leaf(t)) return "a Tensor is part of a recorded graph";
+      if (t->grad && !before_[k].grad.given) return "a gradient was None";
+    }
+    return program_.misfit(slots_of(cells));
+  }
+
+  // Of each cell its value and its gradient.
+  static std::vector<Array*> slots_of(const std::vector<TensorObject*>& cells) {
+    std::vector<Array*> slots;
+    for (TensorObject* t : cells) {
+      slots.push_back(&t->array);
+      slots.push_back(t->grad ? &as_tensor(t->grad)->array : nullptr);
+    }
+    return slots;
   }
 
   // A record cannot tell an argument from state where both are one Tensor: that Tensor has to come
@@ -368,7 +406,8 @@ int64_t peek(const Array& a) {
 void bind_jit(py::module_& m) {
   m.def("peek", peek);
   py::class_<Recording>(m, "Recording", "One call of a function, as its launches saw it.")
-      .def(py::init<std::vector<py::object>, size_t, const std::vector<size_t>&>())
+      .def(py::init<std::vector<py::object>, size_t, const std::vector<size_t>&, const Recording*,
+                    bool>())
       .def("start", &Recording::start)
       .def("stop", &Recording::stop)
       .def("finish", &Recording::finish)
@@ -379,6 +418,7 @@ void bind_jit(py::module_& m) {
   py::class_<Replay>(m, "Replay", "A recorded call that runs without Python.")
       .def(py::init<Recording&>())
       .def("replay", &Replay::replay)
+      .def("misfit", &Replay::misfit)
       .def("text", [](const Replay& r) { return r.program().text(); })
       .def("numbers", [](const Replay& r) {
         const StepProgram& p = r.program();

@@ -13,10 +13,12 @@ import os
 import threading
 import warnings
 from collections import OrderedDict, namedtuple
+from contextlib import nullcontext
 
 from dlx import _core
 from dlx._device import default_device
-from dlx._jit_reach import Reach, is_simple
+from dlx._jit_reach import Reach
+from dlx._jit_result import Result
 
 __all__ = ["CacheInfo", "Jitted", "jit"]
 
@@ -69,6 +71,8 @@ class Jitted:
     """A function under `dlx.jit`. `cache_info()` counts calls whose kind was known, recordings and
     replays; `program` is the latest recorded step, as text when printed; `memory` its bytes."""
 
+    _keeps_records = False  # for check_again
+
     def __init__(self, function):
         self.__wrapped__ = function
         self.__doc__ = function.__doc__
@@ -99,6 +103,12 @@ class Jitted:
         """Forget all records."""
         self._entries.clear()
         self._latest = None
+
+    def _check_again(self):
+        """The next call of each kind runs eagerly and is recorded. Where it does something else
+        than what is replayed, this function runs eagerly from then on, and `_disagree` says so."""
+        for entry in self._entries.values():
+            entry.due = True
 
     @property
     def program(self):
@@ -131,8 +141,8 @@ class Jitted:
         if entry is not None:
             self._hits += 1
             self._entries.move_to_end(kind)
-            return entry.call(tensors, args, kwargs)
-        self._entries[kind] = _Entry(self)
+            return entry.call(self, tensors, args, kwargs)
+        self._entries[kind] = _Entry()
         if len(self._entries) > _MOST_KEYS:
             self._entries.popitem(last=False)
         return self.__wrapped__(*args, **kwargs)
@@ -143,7 +153,22 @@ class Jitted:
             raise RuntimeError(text)
         if not self._warned:
             self._warned = True
-            warnings.warn(text, RuntimeWarning, stacklevel=6)
+            warnings.warn(text, RuntimeWarning, stacklevel=7)
+
+    def _disagree(self, difference):
+        self._fall_back(difference)
+
+    def _watch(self):
+        """Entered while a call is recorded; gives an object whose `objection` is None, or says why
+        the call is not to be replayed."""
+        return nullcontext(_NO_OBJECTION)
+
+
+class _NoObjection:
+    objection = None
+
+
+_NO_OBJECTION = _NoObjection()
 
 
 class Program:
@@ -163,55 +188,105 @@ class Program:
 class _Entry:
     """What is known of the calls of one kind."""
 
-    def __init__(self, jitted):
-        self.jitted = jitted
+    def __init__(self):
         self.records = 0  # since the last replay
         self.reason = None  # why it runs eagerly
         self.latest = None  # (recording, reach, result) of the call before
         self.program = None  # (replay, reach, result)
+        self.replayed = None  # what it was made from: (recording, reach, result)
+        self.due = False  # to be compared with another record
 
-    def call(self, tensors, args, kwargs):
+    def call(self, jitted, tensors, args, kwargs):
         program = self.program
         if program is not None:
             replay, reach, result = program
             if reach.changed() is None:
+                if self.due and not replay.misfit(tensors):
+                    return self.alone(self.check, jitted, tensors, args, kwargs)
                 returned = replay.replay(tensors)
                 if type(returned) is list:
                     self.records = 0
-                    self.jitted._replays += 1
+                    jitted._replays += 1
                     return result.rebuild(returned, tensors)
                 if returned is None:  # another thread replays it
-                    return self.jitted.__wrapped__(*args, **kwargs)
-            self.program = None
-        if self.reason is not None or not _one_recording.acquire(blocking=False):
-            return self.jitted.__wrapped__(*args, **kwargs)
+                    return jitted.__wrapped__(*args, **kwargs)
+            self.program = self.replayed = None
+        if self.reason is not None:
+            return jitted.__wrapped__(*args, **kwargs)
+        return self.alone(self.record, jitted, tensors, args, kwargs)
+
+    def alone(self, method, jitted, tensors, args, kwargs):
+        """method(jitted, tensors, args, kwargs), or an eager call while another thread records."""
+        if not _one_recording.acquire(blocking=False):
+            return jitted.__wrapped__(*args, **kwargs)
         try:
-            return self.record(self.jitted.__wrapped__, tensors, args, kwargs)
+            return method(jitted, tensors, args, kwargs)
         finally:
             _one_recording.release()
 
-    def record(self, function, tensors, args, kwargs):
-        self.jitted._records += 1
-        self.records += 1
-        reach = Reach([function, *_others(args), *_others(kwargs)], tensors)
-        if reach.refusal:
-            self.refuse(reach.refusal)
-            return function(*args, **kwargs)
-        reach.prepare()
-        recording = _core.Recording([*tensors, *reach.tensors], len(tensors), reach.arguments)
-        _thread.recording = self.jitted
-        recording.start()
+    def record(self, jitted, tensors, args, kwargs):
+        """Run and record the call; after two equal ones there is a program."""
+        self.due = False
         try:
-            value = function(*args, **kwargs)
+            value, reason, latest = self.run_recorded(jitted, tensors, args, kwargs)
         except BaseException:
             self.latest = None
             raise
+        if reason:
+            self.refuse(jitted, reason)
+            return value
+        before, self.latest = self.latest, latest
+        difference = _difference(before, latest) if before else "it was recorded once"
+        if difference is None:
+            recording, reach, result = latest
+            try:
+                self.program = _core.Replay(recording), reach, result
+            except RuntimeError as error:
+                self.refuse(jitted, str(error))
+                return value
+            self.replayed = latest if jitted._keeps_records else None
+            self.latest = None
+            jitted._latest = Program(self.program[0])
+        elif self.records >= _MOST_RECORDS:
+            self.refuse(jitted, f"each call does something else: {difference}")
+        return value
+
+    def check(self, jitted, tensors, args, kwargs):
+        """Run and record a call that could be replayed, and compare."""
+        self.due = False
+        value, reason, latest = self.run_recorded(jitted, tensors, args, kwargs)
+        reason = reason or _difference(self.replayed, latest)
+        if reason:
+            self.forget(reason)
+            jitted._disagree(reason)
+        return value
+
+    def run_recorded(self, jitted, tensors, args, kwargs):
+        """What the call returned; why it cannot be replayed, or ""; (recording, reach, result)."""
+        function = jitted.__wrapped__
+        jitted._records += 1
+        self.records += 1
+        reach = Reach([function, *_others(args), *_others(kwargs)], tensors)
+        if reach.refusal:
+            return function(*args, **kwargs), reach.refusal, None
+        reach.prepare()
+        before = self.latest or self.replayed
+        recording = _core.Recording(
+            [*tensors, *reach.tensors], len(tensors), reach.arguments,
+            before and before[0], self.replayed is not None,
+        )  # fmt: skip
+        _thread.recording = jitted
+        recording.start()
+        try:
+            with jitted._watch() as watch:
+                value = function(*args, **kwargs)
         finally:
             recording.stop()
             _thread.recording = None
-        result = _Result(value, tensors, reach.tensors)
+        result = Result(value, tensors, reach.tensors)
         reason = (
-            reach.changed_by_call()
+            watch.objection
+            or reach.changed_by_call()
             or result.refusal
             or recording.finish(result.tensors)
             or reach.reads_large_array(recording.line_of_numbers())
@@ -221,29 +296,18 @@ class _Entry:
 
             gc.collect()
             reason = recording.escaped()
-        if reason:
-            self.refuse(reason)
-            return value
-        recording.settle()
-        result.settle()
-        before, self.latest = self.latest, (recording, reach, result)
-        difference = _difference(before, self.latest) if before else "it was recorded once"
-        if difference is None:
-            try:
-                self.program = _core.Replay(recording), reach, result
-            except RuntimeError as error:
-                self.refuse(str(error))
-                return value
-            self.latest = None
-            self.jitted._latest = Program(self.program[0])
-        elif self.records >= _MOST_RECORDS:
-            self.refuse(f"each call does something else: {difference}")
-        return value
+        if not reason:
+            recording.settle()
+            result.settle()
+        return value, reason, (recording, reach, result)
 
-    def refuse(self, reason):
-        self.latest = self.program = None
+    def refuse(self, jitted, reason):
+        self.forget(reason)
+        jitted._fall_back(reason)
+
+    def forget(self, reason):
+        self.latest = self.program = self.replayed = None
         self.reason = reason
-        self.jitted._fall_back(reason)
 
 
 def _difference(before, now):
@@ -253,62 +317,6 @@ def _difference(before, now):
     if before[2].template != now[2].template:
         return "what it returns"
     return before[0].difference(now[0]) or None
-
-
-class _Result:
-    """What a call returned: Tensors in tuples, lists, dicts; with numbers, strings, None."""
-
-    def __init__(self, value, arguments, state):
-        self.tensors, self.refusal = [], None
-        self._places = {id(t): ("argument", i) for i, t in enumerate(arguments)}
-        self._places.update((id(t), ("state", t)) for t in state)
-        self.template = self._take(value)
-        self._alone = self.template == ("new", 0)
-
-    def _take(self, value):
-        if isinstance(value, _core.TensorBase):
-            if id(value) not in self._places:
-                self._places[id(value)] = ("new", len(self.tensors))
-                self.tensors.append(value)
-            place, what = self._places[id(value)]
-            return (place, id(what) if place == "state" else what)
-        if isinstance(value, dict):
-            return ("dict", type(value), [(k, self._take(v)) for k, v in value.items()])
-        if isinstance(value, (list, tuple)):
-            return ("sequence", type(value), [self._take(v) for v in value])
-        if not is_simple(value):
-            self.refusal = self.refusal or (
-                f"it returns a {type(value).__name__}: expected Tensors, numbers, strings, None, "
-                "in tuples, lists and dicts"
-            )
-        return ("constant", type(value), value)
-
-    def settle(self):
-        """Let go of the Tensors that belong to the caller."""
-        self.tensors = None
-
-    def rebuild(self, returned, arguments):
-        """The value again, with these new Tensors."""
-        if self._alone:
-            return returned[0]
-        states = {id(what): what for place, what in self._places.values() if place == "state"}
-        return self._give(self.template, returned, arguments, states)
-
-    def _give(self, template, returned, arguments, states):
-        place, what = template[:2]
-        if place == "new":
-            return returned[what]
-        if place == "argument":
-            return arguments[what]
-        if place == "state":
-            return states[what]
-        if place == "constant":
-            return template[2]
-        if place == "dict":
-            items = [(k, self._give(v, returned, arguments, states)) for k, v in template[2]]
-            return what(items)
-        values = [self._give(v, returned, arguments, states) for v in template[2]]
-        return what(*values) if hasattr(what, "_fields") else what(values)
 
 
 def _others(value):

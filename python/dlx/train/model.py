@@ -11,6 +11,7 @@ from dlx.train.history import History
 from dlx.train.inputs import hold_out, pair_of, parameter_device, parameter_dtype, tensors_of
 from dlx.train.plan import Plan
 from dlx.train.progress import Progress
+from dlx.train.steps import Inference, Training
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Trainable:
     __call__: Callable[..., Any]
     _input_spec = None  # (shape of a row, dtype) of the last data seen, for summary()
 
-    def compile(self, optimizer="adam", loss=None, metrics=(), *, lr=None) -> None:
+    def compile(self, optimizer="adam", loss=None, metrics=(), *, lr=None, jit="auto") -> None:
         """Choose how to train. Undoes an earlier compile, its optimizer's state included.
 
         optimizer: "sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta" with `lr` (a number, a
@@ -41,9 +42,12 @@ class Trainable:
         ("cross_entropy", "mse", "mae", "huber", "nll", "kl_div", "binary_cross_entropy" of
         probabilities, "binary_cross_entropy_with_logits" of scores), or a function (output, target)
         -> 0-d Tensor. metrics: "accuracy", "binary_accuracy", functions (output, target) -> mean
-        over the batch, objects with reset, update and result.
+        over the batch, objects with reset, update and result. jit: whether `fit`, `evaluate` and
+        `predict` record what they do for a batch and replay it by dlx.jit, with the same bits:
+        "auto" where that is possible, True likewise with a RuntimeWarning that says why where it
+        is not, False never.
         """
-        self._plan = Plan(optimizer, lr, loss, metrics)
+        self._plan = Plan(optimizer, lr, loss, metrics, jit)
         self.optimizer = self._plan.optimizer
 
     def fit(
@@ -84,6 +88,11 @@ class Trainable:
         loader = Batches(x, y, size, shuffle, False, parameter_device(self))
         progress = Progress(verbose, epochs, len(loader), x.shape[0])
         history, hooks = History(), _Hooks(self, callbacks)
+        steps = Training(self, plan, (epochs - first) * len(loader))
+        if validation is not None:
+            xv, yv = validation
+            held = self._batches(xv, yv, max(size, INFERENCE_BATCH))
+            inference = Inference("fit", self, plan, plan.loss, (epochs - first) * len(held))
         self.stop_training = False
         self._input_spec = (x.shape[1:], x.dtype)
         logs = {}
@@ -93,9 +102,11 @@ class Trainable:
                 for epoch in range(first, epochs):
                     hooks.epoch_begin(epoch)
                     progress.begin_epoch(epoch)
-                    logs = self._epoch(plan, loader, epoch, progress, hooks)
+                    steps.begin_epoch(epoch - first + 1)
+                    logs = self._epoch(plan, steps, loader, epoch, progress, hooks)
                     if validation is not None:
-                        figures = self._evaluate(plan, max(size, INFERENCE_BATCH), *validation)
+                        inference.begin_epoch(epoch - first + 1)
+                        figures = self._evaluate(plan, inference.run, held)
                         logs.update((f"val_{name}", value) for name, value in figures.items())
                     history.append(epoch, logs)
                     progress.end_epoch(logs)
@@ -106,9 +117,9 @@ class Trainable:
                 hooks.train_end(logs)
         return history
 
-    def _epoch(self, plan, loader, epoch, progress, hooks):
+    def _epoch(self, plan, steps, loader, epoch, progress, hooks):
         """One pass with a step per batch: the hand loop and little else, ≤ 5 % beside it."""
-        loss_of, metrics, optimizer = plan.loss, plan.metrics, plan.optimizer
+        metrics, forward, learn = plan.metrics, steps.forward, steps.learn
         batch_begin, batch_end, clock = hooks.batch_begin, hooks.batch_end, time.perf_counter
         size, left, seen, total = loader.batch_size, loader.x.shape[0], 0, 0.0
         for metric in metrics:
@@ -116,20 +127,20 @@ class Trainable:
         for index, (xb, yb) in enumerate(loader):
             for hook in batch_begin:
                 hook(index)
-            output = self(xb)
-            loss = loss_of(output, yb)
+            output, loss = forward(xb, yb)
             if not plan.started:
                 plan.start(self, output, loss, yb)
-                self.optimizer = optimizer = plan.optimizer
+                self.optimizer = plan.optimizer
+                steps.start()
             value = loss.item()
             if not -INFINITY < value < INFINITY:
                 raise FloatingPointError(
                     f"fit: the loss is {value} in epoch {epoch + 1}/{progress.epochs}, batch "
                     f"{index + 1}/{len(loader)}; a smaller lr may help"
                 )
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            learn(loss)
+            if learn is not steps.learn:  # there is an optimizer now
+                forward, learn = steps.forward, steps.learn
             rows = size if left > size else left
             left -= rows
             seen += rows
@@ -151,21 +162,28 @@ class Trainable:
         """
         plan = self._compiled("evaluate")
         size = check_count("evaluate", "batch_size", batch_size)
-        return self._evaluate(plan, size, *tensors_of("evaluate", self, x, y))
+        x, y = tensors_of("evaluate", self, x, y)
+        batches = self._batches(x, y, size)
+        steps = Inference("evaluate", self, plan, plan.loss, len(batches))
+        return self._evaluate(plan, steps.run, batches)
 
-    def _evaluate(self, plan, size, x, y):
-        total, left = 0.0, x.shape[0]
+    def _batches(self, x, y, size):
+        return Batches(x, y, size, False, False, parameter_device(self))
+
+    def _evaluate(self, plan, run, batches):
+        """The figures over the batches; run: (xb, yb) -> (output, loss)."""
+        rows, size, total = batches.x.shape[0], batches.batch_size, 0.0
+        left = rows
         for metric in plan.metrics:
             metric.reset()
         with Mode(self, training=False), dlx.no_grad():
-            for xb, yb in Batches(x, y, size, False, False, parameter_device(self)):
-                output = self(xb)
-                rows = min(size, left)
-                left -= rows
-                total += plan.loss(output, yb).item() * rows
+            for xb, yb in batches:
+                output, loss = run(xb, yb)
+                total += loss.item() * min(size, left)
+                left -= size
                 for metric in plan.metrics:
                     metric.update(output, yb)
-        return _logs(total, x.shape[0], plan.metrics)
+        return _logs(total, rows, plan.metrics)
 
     def predict(self, x, batch_size=INFERENCE_BATCH) -> dlx.Tensor:
         """The model's output for x: (N, ...), a Tensor (N, ...): eval mode, no graph."""
@@ -177,7 +195,8 @@ class Trainable:
             if x.shape[0] <= size:
                 return self(x if place is None else x.to(place))
             loader = Batches(x, None, size, False, False, place)
-            return dlx.concat([self(xb) for xb in loader], axis=0)
+            run = Inference("predict", self, self._plan, None, len(loader)).run
+            return dlx.concat([run(xb) for xb in loader], axis=0)
 
     def summary(self, input_shape=None) -> str:
         """Print, and return as text, the table of layers, output shapes and parameters.

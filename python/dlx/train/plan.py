@@ -40,13 +40,15 @@ class Plan:
     first batch when it was named, since lazy layers have no parameters before.
     """
 
-    def __init__(self, optimizer, lr, loss, metrics):
+    def __init__(self, optimizer, lr, loss, metrics, jit):
         self.optimizer_class, self.optimizer = _find_optimizer(optimizer)
         if lr is not None and self.optimizer is not None:
             raise ValueError("compile: lr belongs to the optimizer object; set it there")
         if isinstance(lr, (int, float)) and not lr >= 0:
             raise ValueError(f"compile: lr must be >= 0, got {lr}")
-        self.lr = lr
+        if jit is not True and jit is not False and jit != "auto":
+            raise ValueError(f"compile: jit must be True, False or 'auto', got {jit!r}")
+        self.lr, self.jit = lr, jit
         self.loss = _find_loss(loss)
         self.metrics = find_metrics("compile", metrics, scores=self._takes_scores())
         self.saved = None  # {kind, state} for an optimizer that does not exist yet
