@@ -1,4 +1,5 @@
-"""`dlx bench`: dlx beside PyTorch and beside the limits of the machine, measured in the same run.
+"""`dlx bench`: dlx beside PyTorch and beside the limits of the machine, measured in the same run;
+training steps under `dlx.jit` also beside `torch.compile` and JAX.
 
 Results are compared before they are timed. Then the rivals take turns, so that all see the same
 noise; of a turn its fastest call counts, of the turns the minimum and the median are shown.
@@ -9,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlx import _core, cli
-from dlx._bench import conv, gemm, memory, optim, report, steps
+from dlx._bench import conv, gemm, jit_steps, memory, optim, report, steps
 from dlx._bench.measure import Result, compared, import_torch, interleave, limit_of
 
 __all__ = ["FAMILIES", "import_torch", "interleave", "main"]
@@ -20,6 +21,7 @@ FAMILIES = {
     "memory": memory,
     "optimizer": optim,
     "training step": steps,
+    "training step under jit": jit_steps,
 }
 DRAWN = 20  # shapes of a family under --full
 
@@ -64,17 +66,19 @@ def main(only="", rounds=7, full=False, seed=None, save=None):
 def _family(family, rows, torch, limits, rounds, write, keep_order):
     if not rows:
         return []
-    write("\n" + report.header(family))
+    columns = getattr(FAMILIES[family], "COLUMNS", None)
+    write("\n" + report.header(family, columns))
     results = []
     for row in rows:
         results.append(_measure(family, row, torch, limits, rounds))
         if keep_order:
-            write(report.line(results[-1]))
+            latest = results[-1]
+            write(report.line_beside(latest, columns) if columns else report.line(latest))
     if not keep_order:
         results.sort(key=lambda r: r.speedup() or 0)
         for result in results:
             write(report.line(result))
-    for line in report.summary(results):
+    for line in [*report.summary(results), *report.skipped(results)]:
         write(line)
     return results
 
@@ -84,4 +88,5 @@ def _measure(family, row, torch, limits, rounds):
     compared(row.name, subject)
     turns = interleave(subject.calls, rounds)
     seconds = limit_of(subject, limits) if subject.traffic or subject.flops else None
-    return Result(family, row.name, turns, subject.flops, sum(subject.traffic), seconds)
+    traffic = sum(subject.traffic)
+    return Result(family, row.name, turns, subject.flops, traffic, seconds, subject.skipped)

@@ -7,7 +7,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,9 @@ DLX = "dlx"
 EAGER = "PyTorch"  # results in fresh memory, as a user calls it
 INTO = "PyTorch out="  # into preallocated results
 LAST = "PyTorch channels_last"  # images as PyTorch's own kernels prefer them
+OURS = "eager dlx"  # where DLX is dlx.jit
+COMPILED = "torch.compile"
+JAX = "JAX"
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Subject:
     traffic: tuple[float, float] = (0.0, 0.0)  # bytes read and written
     tolerance: float = 1e-4  # of max|a - b| / max|b|
     dtype: str = "float32"  # whose peak is the limit
+    skipped: dict[str, str] = field(default_factory=dict)  # rivals that cannot run here, and why
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Result:
     flops: float
     bytes: float
     limit: float | None  # seconds that the machine would take at best
+    skipped: dict[str, str] = field(default_factory=dict)
 
     def best(self, rival=DLX):
         return min(self.turns[rival])
@@ -57,12 +62,13 @@ class Result:
         return statistics.median(self.turns[rival])
 
     def others(self):
-        return [rival for rival in self.turns if rival != DLX]
+        return [rival for rival in self.turns if rival not in (DLX, OURS)]
 
-    def speedup(self, rivals=None):
-        """PyTorch's best time over dlx's, of its fastest way among `rivals`; None without it."""
+    def speedup(self, rivals=None, time=best):
+        """The time of the fastest among `rivals` over dlx's; None without any. time: `best` turns
+        or their `median`."""
         rivals = [r for r in (rivals or self.others()) if r in self.turns]
-        return min(map(self.best, rivals)) / self.best() if rivals else None
+        return min(time(self, r) for r in rivals) / time(self) if rivals else None
 
     def share(self):
         return self.limit / self.best() if self.limit else None

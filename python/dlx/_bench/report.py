@@ -6,16 +6,34 @@ import json
 import math
 from pathlib import Path
 
-from dlx._bench.measure import DLX, EAGER, INTO
+from dlx._bench.measure import COMPILED, DLX, EAGER, INTO, JAX, Result
 
 WIDTH = 46
 
 
-def header(family):
+def header(family, columns=None):
+    """columns: {title: rivals} where others than PyTorch run, each way in a column of its own."""
+    if columns:
+        titles = "".join(f"{title:>11}" for title in columns)
+        return (
+            f"{family:<{WIDTH}}{'jit us':>10} {'median':>10}{titles} {'x as fast':>9} {'median':>7}"
+        )
     return (
         f"{family:<{WIDTH}}{'dlx us':>10} {'median':>10} {'PyTorch us':>11} {'x as fast':>9} "
         f"{'eager':>6} {'rate':>12} {'limit':>6}"
     )
+
+
+def line_beside(result, columns):
+    """dlx's best and median turn, the best turn of each column, the fastest rival's time over
+    dlx's, by best turns and by medians."""
+    text = f"  {result.name:<{WIDTH - 2}}{_us(result.best())} {_us(result.median())}"
+    for rivals in columns.values():
+        times = [result.best(rival) for rival in rivals if rival in result.turns]
+        text += f" {_us(min(times))}" if times else f"{'-':>11}"
+    if not result.others():
+        return text
+    return f"{text} {result.speedup():>9.2f} {result.speedup(time=Result.median):>7.2f}"
 
 
 def line(result):
@@ -61,7 +79,20 @@ def summary(results):
         return
     mean = math.exp(sum(math.log(ratio) for ratio, _ in ratios) / len(ratios))
     worst, name = min(ratios)
-    yield f"  geometric mean {mean:.2f} x as fast as PyTorch, least {worst:.2f}: {name}"
+    rivals = {rival for r in results for rival in r.others()}
+    rival = "the fastest rival" if {COMPILED, JAX} & rivals else "PyTorch"
+    yield f"  geometric mean {mean:.2f} x as fast as {rival}, least {worst:.2f}: {name}"
+
+
+def skipped(results):
+    """A line for each rival that could not run, and why."""
+    whys = {}
+    for r in results:
+        for rival, why in r.skipped.items():
+            whys.setdefault((rival, why), []).append(r.name)
+    for (rival, why), names in whys.items():
+        which = "" if len(names) == len(results) else f" ({', '.join(names)})"
+        yield f"  left out: {rival}{which}: {why}"
 
 
 def save(folder, lines, results, limits):
@@ -79,6 +110,7 @@ def save(folder, lines, results, limits):
             "flops": r.flops,
             "bytes": r.bytes,
             "ratio": r.speedup(rivals_of(r)) if r.others() else None,
+            "skipped": r.skipped,
             "share_of_limit": r.share(),
         }
         for r in results

@@ -6,12 +6,15 @@ and its images channels_last, which was the faster layout in every row measured.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import dlx
 from dlx._bench.measure import DLX, EAGER, LAST, Row, Subject
 
-__all__ = ["ROWS", "differences", "rows"]
+__all__ = ["RATE", "ROWS", "Adversaries", "Task", "differences", "rows"]
 
 BATCH = 64
 RATE = 1e-4  # small, so that rounding does not soon part the two libraries' losses
@@ -127,9 +130,8 @@ def _discriminator(nn):
 # Steps
 
 
-def _twin(library, build, channels_last):
-    """build's network in dlx or PyTorch, its weights the same."""
-    model = build(dlx.nn)
+def _twin(library, build, model, channels_last):
+    """dlx's network, or PyTorch's with the same weights."""
     if library is dlx:
         return model
     twin = build(library.nn)
@@ -150,54 +152,94 @@ def _adam(library, model, **options):
     return library.optim.Adam(model.parameters(), **options, **fused)
 
 
-def _row(build, shape, loss_name, target):
-    """target(x): what the network shall give for x."""
+def _as_it_is(function):
+    return function
 
-    def make(library, channels_last=True):
+
+@dataclass(frozen=True)
+class Task:
+    """A network, its data and its loss."""
+
+    build: Callable  # of a library's nn
+    shape: tuple[int, ...]  # of a batch
+    loss: str  # of nn.functional
+    target: Callable  # of a batch: what the network shall give for it
+
+    def start(self):
+        """dlx's network and batch (model, x, y), equal in every call."""
         dlx.seed(0)
-        model = _twin(library, build, channels_last)
-        x = dlx.random.uniform(shape)
-        y = _data(library, target(x), channels_last)
-        x = _data(library, x, channels_last)
-        optimizer = _adam(library, model, lr=RATE)
-        loss_of = getattr(library.nn.functional, loss_name)
+        model = self.build(dlx.nn)
+        x = dlx.random.uniform(self.shape)
+        return model, x, self.target(x)
 
-        def step():
+    def __call__(self, library, channels_last=True, compiled=_as_it_is):
+        """The step, a function of its data and these: partial(step, x, y); it returns the loss.
+
+        library: dlx or torch. channels_last: PyTorch's layout of images. compiled(f): what runs in
+        place of each function f that computes a loss."""
+        model, x, y = self.start()
+        model, x, y = (
+            _twin(library, self.build, model, channels_last),
+            _data(library, x, channels_last),
+            _data(library, y, channels_last),
+        )
+        optimizer = _adam(library, model, lr=RATE)
+        loss_function = getattr(library.nn.functional, self.loss)
+        loss_of = compiled(lambda x, y: loss_function(model(x), y))
+
+        def step(x, y):
             optimizer.zero_grad()
-            loss = loss_of(model(x), y)
+            loss = loss_of(x, y)
             loss.backward()
             optimizer.step()
-            return loss
+            return loss.detach()
 
-        return step
-
-    return make
+        return partial(step, x, y)
 
 
-def _dcgan(library, channels_last=True):
-    dlx.seed(0)
-    generator = _twin(library, _generator, channels_last)
-    discriminator = _twin(library, _discriminator, channels_last)
-    z = _data(library, dlx.random.normal((BATCH, 100, 1, 1)), channels_last)
-    real = _data(library, 2 * dlx.random.uniform((BATCH, 1, 28, 28)) - 1, channels_last)
-    ones, zeros = library.ones((BATCH, 1)), library.zeros((BATCH, 1))
-    of_generator = _adam(library, generator, lr=RATE, betas=(0.5, 0.999))
-    of_discriminator = _adam(library, discriminator, lr=RATE, betas=(0.5, 0.999))
-    loss_of = library.nn.functional.binary_cross_entropy_with_logits
+class Adversaries:
+    """DCGAN: its generator and its discriminator learn in turn."""
 
-    def step():
-        fake = generator(z)
-        of_discriminator.zero_grad()
-        loss = loss_of(discriminator(real), ones) + loss_of(discriminator(fake.detach()), zeros)
-        loss.backward()
-        of_discriminator.step()
-        of_generator.zero_grad()
-        fooled = loss_of(discriminator(fake), ones)
-        fooled.backward()
-        of_generator.step()
-        return loss + fooled
+    betas = 0.5, 0.999
 
-    return step
+    def start(self):
+        """dlx's networks and batch (generator, discriminator, z, real), equal in every call."""
+        dlx.seed(0)
+        generator, discriminator = _generator(dlx.nn), _discriminator(dlx.nn)
+        z = dlx.random.normal((BATCH, 100, 1, 1))
+        return generator, discriminator, z, 2 * dlx.random.uniform((BATCH, 1, 28, 28)) - 1
+
+    def __call__(self, library, channels_last=True, compiled=_as_it_is):
+        """As Task's: partial(step, z, real)."""
+        generator, discriminator, z, real = self.start()
+        generator = _twin(library, _generator, generator, channels_last)
+        discriminator = _twin(library, _discriminator, discriminator, channels_last)
+        z, real = _data(library, z, channels_last), _data(library, real, channels_last)
+        ones, zeros = library.ones((BATCH, 1)), library.zeros((BATCH, 1))
+        of_generator = _adam(library, generator, lr=RATE, betas=self.betas)
+        of_discriminator = _adam(library, discriminator, lr=RATE, betas=self.betas)
+        loss_of = library.nn.functional.binary_cross_entropy_with_logits
+        generate = compiled(lambda z: generator(z))
+        told_apart = compiled(
+            lambda real, fake: (
+                loss_of(discriminator(real), ones) + loss_of(discriminator(fake), zeros)
+            )
+        )
+        taken_in = compiled(lambda fake: loss_of(discriminator(fake), ones))
+
+        def step(z, real):
+            fake = generate(z)
+            of_discriminator.zero_grad()
+            loss = told_apart(real, fake.detach())
+            loss.backward()
+            of_discriminator.step()
+            of_generator.zero_grad()
+            fooled = taken_in(fake)
+            fooled.backward()
+            of_generator.step()
+            return (loss + fooled).detach()
+
+        return partial(step, z, real)
 
 
 def _classes(x):
@@ -212,29 +254,27 @@ def _itself(x):
     return x
 
 
-# name: make(library, channels_last=True) -> step(), which returns the loss; library: dlx or torch,
-# channels_last: PyTorch's layout of images
 ROWS = {
-    "MLP 2-16-1 (b32)": _row(
+    "MLP 2-16-1 (b32)": Task(
         _mlp(2, 16, 1, activation="Tanh"), (32, 2), "binary_cross_entropy_with_logits", _one_sign
     ),
-    "MLP 784-128-10 (b64)": _row(_mlp(784, 128, 10), (BATCH, 784), "cross_entropy", _classes),
-    "MLP 784-512-512-10 (b64)": _row(
+    "MLP 784-128-10 (b64)": Task(_mlp(784, 128, 10), (BATCH, 784), "cross_entropy", _classes),
+    "MLP 784-512-512-10 (b64)": Task(
         _mlp(784, 512, 512, 10), (BATCH, 784), "cross_entropy", _classes
     ),
-    "LeNet (b64)": _row(_lenet, (BATCH, 1, 28, 28), "cross_entropy", _classes),
-    "conv autoencoder 1-16-32-16-1 (b64)": _row(
+    "LeNet (b64)": Task(_lenet, (BATCH, 1, 28, 28), "cross_entropy", _classes),
+    "conv autoencoder 1-16-32-16-1 (b64)": Task(
         _autoencoder, (BATCH, 1, 28, 28), "mse_loss", _itself
     ),
-    "ResNet-20 32x32 (b64)": _row(_resnet20, (BATCH, 3, 32, 32), "cross_entropy", _classes),
-    "DCGAN 28x28 (b64)": _dcgan,
+    "ResNet-20 32x32 (b64)": Task(_resnet20, (BATCH, 3, 32, 32), "cross_entropy", _classes),
+    "DCGAN 28x28 (b64)": Adversaries(),
 }
 
 
 def differences(make, torch, channels_last=True, steps=3):
     """|loss - PyTorch's loss| of the first steps."""
     ours, theirs = make(dlx), make(torch, channels_last)
-    return [abs(float(ours()) - float(theirs().detach())) for _ in range(steps)]
+    return [abs(float(ours()) - float(theirs())) for _ in range(steps)]
 
 
 def rows():
