@@ -266,7 +266,7 @@ class Recording {
 // A recorded call that runs without Python.
 class Replay {
  public:
-  explicit Replay(Recording& r)
+  Replay(Recording& r, bool fuse)
       : cells_(r.cells_.begin() + static_cast<std::ptrdiff_t>(r.arguments_), r.cells_.end()),
         arguments_(r.arguments_),
         reached_(r.reached_),
@@ -275,7 +275,7 @@ class Replay {
         new_grads_(r.new_grads_),
         outputs_(r.outputs_),
         whereabouts_(std::move(r.whereabouts_)),
-        program_(r.recorder_->record(), r.slots_, arrays_of(outputs_)) {}
+        program_(r.recorder_->record(), r.slots_, arrays_of(outputs_), {fuse}) {}
 
   // The returned Tensors; a str where these Tensors do not fit, None while another thread replays.
   py::object replay(const std::vector<py::object>& arguments) {
@@ -416,7 +416,7 @@ void bind_jit(py::module_& m) {
       .def("settle", &Recording::settle)
       .def("difference", &Recording::difference);
   py::class_<Replay>(m, "Replay", "A recorded call that runs without Python.")
-      .def(py::init<Recording&>())
+      .def(py::init<Recording&, bool>())
       .def("replay", &Replay::replay)
       .def("misfit", &Replay::misfit)
       .def("text", [](const Replay& r) { return r.program().text(); })

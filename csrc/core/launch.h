@@ -63,6 +63,7 @@ struct Op {
   Workspace workspace[kNumDeviceKinds] = {};
   std::string (*explain)(const void* shape,
                          const ErrorSlot&) = nullptr;  // the message of a filled error slot
+  std::string (*label)(const void* shape) = nullptr;   // says more than `name` does
 };
 
 // Written once by the first failing element; the kernel clamps and goes on.

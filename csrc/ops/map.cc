@@ -12,7 +12,7 @@
 #include "core/machine_limits.h"
 #include "core/parallel.h"
 #include "core/view.h"
-#include "ops/strided.h"
+#include "ops/map_operands.h"
 
 namespace dlx {
 
@@ -126,82 +126,50 @@ namespace cpu {
 namespace {
 
 constexpr int64_t kGrain = 32768;  // elements a chunk: 10-100 us
-constexpr int64_t kBlock = 1024;   // elements gathered at a time: three operands of 8 bytes fit L1
 
 Choice stores("pointwise", {"cached", "streamed"});
-
-bool is_half(DType t) { return t == DType::bfloat16 || t == DType::float16; }
 
 BlockFunction function_of(int row, DType t, bool streams) {
   const MapRow& functions = map_table().row[row];
   return (streams ? functions.stream : functions.block)[static_cast<int>(t)];
 }
 
-// How an operand lies beside dense y.
-struct Layout {
-  bool dense;
-  int64_t period;  // element i is x[i mod period]: a number, a row for all rows; 0: neither
-};
-
-Layout layout_of(const MapShape& s, int k) {
-  if (s.scalars >> k & 1) return {false, 1};
-  int64_t count = 1;
-  int i = s.ndim - 1;
-  while (i >= 0 && s.stride[k][i] == count) count *= s.extent[i--];
-  if (i < 0) return {true, 0};
-  while (i >= 0 && s.stride[k][i] == 0) --i;
-  return {false, i < 0 ? count : 0};
-}
-
-// Operands that are strided, broadcast, scalar or half precision are brought into dense blocks of
-// the compute dtype.
+// For operands that are not all dense arrays of the compute dtype.
 struct BlockLoop {
   const MapShape& s;
   void* const* buffers;
   const MapTable& table;
   const bool streams;
+  const DType compute;
   bool copies;  // what streams: the function itself cannot
-  DType compute;
   BlockFunction function;
-  Layout layout[kMaxMapInputs];
+  MapOperand operand[kMaxMapInputs];
 
   BlockLoop(const MapShape& shape, void* const* all_buffers, bool y_streams)
       : s(shape),
         buffers(all_buffers),
         table(map_table()),
         streams(y_streams),
-        compute(is_half(s.dtype) ? DType::float32 : s.dtype) {
+        compute(compute_dtype(s.dtype)) {
     copies = streams && (is_half(s.dtype) || !function_of(s.row, compute, true));
     function = function_of(s.row, compute, streams && !copies);
-    for (int k = 0; k < s.info().inputs; ++k) {
-      layout[k] = layout_of(s, k);
-      if (2 * layout[k].period > kBlock) layout[k].period = 0;
-    }
-  }
-
-  DType block_dtype(int k) const {
-    return s.input_dtype(k) == s.dtype ? compute : s.input_dtype(k);
+    for (int k = 0; k < s.info().inputs; ++k) operand[k] = MapOperand(s, k);
   }
 
   void run(int64_t begin, int64_t end) const {
-    alignas(64) char block[kMaxMapInputs + 1][kBlock * 8];
-    alignas(64) char raw[kBlock * 8];
+    alignas(64) char block[kMaxMapInputs + 1][kMapBlockBytes];
+    alignas(64) char raw[kMapBlockBytes];
     const void* in[kMaxMapInputs];
     const int inputs = s.info().inputs;
-    for (int k = 0; k < inputs; ++k)
-      if (layout[k].period) repeat(k, std::min(kBlock, end - begin + layout[k].period), block[k]);
+    for (int k = 0; k < inputs; ++k) operand[k].prepare(buffers[k], end - begin, block[k]);
 
     char* result = block[kMaxMapInputs];
     const DType y_dtype = s.output_dtype();
     const int64_t y_width = size_of(y_dtype);
     for (int64_t at = begin, n; at < end; at += n) {
-      n = std::min(kBlock, end - at);
-      for (int k = 0; k < inputs; ++k)
-        if (layout[k].period) n = std::min(n, kBlock - at % layout[k].period);
-      for (int k = 0; k < inputs; ++k) {
-        in[k] = layout[k].period ? block[k] + at % layout[k].period * size_of(block_dtype(k))
-                                 : load(k, at, n, raw, block[k]);
-      }
+      n = std::min(kMapBlock, end - at);
+      for (int k = 0; k < inputs; ++k) n = std::min(n, operand[k].most_at(at));
+      for (int k = 0; k < inputs; ++k) in[k] = operand[k].load(buffers[k], at, n, raw, block[k]);
       char* y = static_cast<char*>(buffers[inputs]) + at * y_width;
       if (!copies && !is_half(y_dtype)) {
         function(in, y, n);
@@ -209,49 +177,12 @@ struct BlockLoop {
       }
       function(in, result, n);
       char* from = result;
-      if (is_half(y_dtype)) convert(compute, y_dtype, result, from = copies ? raw : y, n);
+      if (is_half(y_dtype))
+        table.convert[static_cast<int>(compute)][static_cast<int>(y_dtype)](
+            result, from = copies ? raw : y, n);
       if (copies) table.stream(from, y, n * y_width);
     }
     if (streams) table.end_stream();
-  }
-
- private:
-  void convert(DType from, DType to, const void* x, void* out, int64_t n) const {
-    table.convert[static_cast<int>(from)][static_cast<int>(to)](x, out, n);
-  }
-
-  // The first n elements of a periodic operand.
-  void repeat(int k, int64_t n, char* block) const {
-    const DType from = s.input_dtype(k), to = block_dtype(k);
-    const bool number = s.scalars >> k & 1;  // is of the block's dtype already
-    const void* x = number ? static_cast<const void*>(&s.scalar[k]) : buffers[k];
-    const int64_t period = layout[k].period, width = size_of(to);
-    if (!number && from != to) {
-      convert(from, to, x, block, period);
-      x = block;
-    }
-    with_bits(width, [&]<class T>(T) {
-      const T* row = static_cast<const T*>(x);
-      T* out = reinterpret_cast<T*>(block);
-      if (period == 1) return void(std::fill_n(out, n, *row));
-      for (int64_t i = 0; i < n; i += period)
-        if (const T* to_row = out + i; to_row != row)
-          std::memcpy(out + i, row, static_cast<size_t>(std::min(period, n - i)) * sizeof(T));
-    });
-  }
-
-  const void* load(int k, int64_t at, int64_t n, char* raw, char* block) const {
-    const DType from = s.input_dtype(k), to = block_dtype(k);
-    const char* x = static_cast<const char*>(buffers[k]);
-    if (layout[k].dense && from == to) return x + at * size_of(from);
-    if (layout[k].dense) {
-      convert(from, to, x + at * size_of(from), block, n);
-      return block;
-    }
-    char* gathered = from == to ? block : raw;
-    gather(size_of(from), s.ndim, s.extent, s.stride[k], x, at, n, gathered);
-    if (from != to) convert(from, to, raw, block, n);
-    return block;
   }
 };
 
@@ -290,9 +221,9 @@ void cast(Ctx&, const void* shape, void* const* buffers, void*) {
     const char* x = static_cast<const char*>(buffers[0]);
     char* y = static_cast<char*>(buffers[1]);
     if (!streams) return convert(x + begin * x_width, y + begin * y_width, end - begin);
-    alignas(64) char block[kBlock * 8];
-    for (int64_t at = begin; at < end; at += kBlock) {
-      const int64_t some = std::min(kBlock, end - at);
+    alignas(64) char block[kMapBlockBytes];
+    for (int64_t at = begin; at < end; at += kMapBlock) {
+      const int64_t some = std::min(kMapBlock, end - at);
       convert(x + at * x_width, block, some);
       table.stream(block, y + at * y_width, some * y_width);
     }

@@ -44,6 +44,7 @@ struct RecordedCall {
   int32_t layer = -1;                 // of Record::layers: the Module that it is in
   bool (*same)(const void*, const void*) = nullptr;  // as Launch has it
 
+  std::string label() const { return op->label ? op->label(shape.data()) : op->name; }
   bool updates(size_t output) const { return op->updates >> output & 1; }
 };
 

@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "program/arena.h"
+#include "program/passes.h"
 
 namespace dlx {
 namespace {
@@ -19,7 +20,7 @@ void require(bool holds, const auto&... parts) {
 }  // namespace
 
 StepProgram::StepProgram(Record record, std::vector<StepSlot> slots,
-                         std::vector<RecordedArray> outputs)
+                         std::vector<RecordedArray> outputs, StepOptions options)
     : record_(std::move(record)), slots_(std::move(slots)), outputs_(std::move(outputs)) {
   memories_.resize(record_.memories.size());
   for (size_t k = 0; k < slots_.size(); ++k)
@@ -40,7 +41,7 @@ StepProgram::StepProgram(Record record, std::vector<StepSlot> slots,
   for (const StepSlot& slot : slots_)
     if (slot.moves) is_result(slot.after);
 
-  drop_dead_launches();
+  rewrite(options);
   find_lifetimes();
   make_constants();
   share_in_place();
@@ -52,24 +53,11 @@ StepProgram::StepProgram(Record record, std::vector<StepSlot> slots,
     }
 }
 
-// A launch is dead when nobody reads what it writes. Those that can fail or draw random numbers
-// stay: so do what they read.
-void StepProgram::drop_dead_launches() {
-  std::vector<bool> needed(memories_.size());
-  for (size_t i = 0; i < memories_.size(); ++i) needed[i] = memories_[i].kind != Kind::arena;
-  std::vector<RecordedCall> kept;
-  for (size_t i = record_.calls.size(); i-- > 0;) {
-    RecordedCall& call = record_.calls[i];
-    bool live = call.op->can_fail || call.op->random;
-    for (size_t k = call.inputs; k < call.arrays.size(); ++k)
-      live = live || needed[at(call.arrays[k].memory)];
-    if (!live) continue;
-    for (const RecordedArray& a : call.arrays) needed[at(a.memory)] = true;
-    kept.push_back(std::move(call));
-  }
-  dead_ = static_cast<int64_t>(record_.calls.size() - kept.size());
-  std::reverse(kept.begin(), kept.end());
-  record_.calls = std::move(kept);
+void StepProgram::rewrite(const StepOptions& options) {
+  std::vector<bool> kept;
+  for (const Memory& m : memories_) kept.push_back(m.kind != Kind::arena);
+  dead_ = drop_dead_launches(record_, kept);
+  if (options.fuse) fuse_pointwise(record_, kept);
 }
 
 void StepProgram::find_lifetimes() {
@@ -311,7 +299,7 @@ std::string StepProgram::text() const {
   std::string all;
   for (size_t i = 0; i < record_.calls.size(); ++i) {
     const RecordedCall& call = record_.calls[i];
-    all += message(i, "  ", call.op->name, "  ");
+    all += message(i, "  ", call.label(), "  ");
     for (size_t k = 0; k < call.arrays.size(); ++k)
       all += message(k == call.inputs ? " -> " : k ? ", " : "", text_of(call.arrays[k]));
     all += message("  # ", record_.line(call.line), "\n");

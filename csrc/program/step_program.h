@@ -17,11 +17,17 @@ struct StepSlot {
   bool given = false;  // there is a value before
 };
 
+// What may be done to a record before it is replayed; the bits of results are the same with all.
+struct StepOptions {
+  bool fuse = true;  // launches into one another
+};
+
 class StepProgram {
  public:
   // outputs: what the step returns. Memory that is older than the recording is that of a slot, and
   // offsets in it count from the slot's value on.
-  StepProgram(Record record, std::vector<StepSlot> slots, std::vector<RecordedArray> outputs);
+  StepProgram(Record record, std::vector<StepSlot> slots, std::vector<RecordedArray> outputs,
+              StepOptions options = {});
 
   // Empty where these values can take the place of the recorded ones: same shapes, dtypes, devices
   // and layouts. Else what differs.
@@ -62,7 +68,7 @@ class StepProgram {
     StorageRef own;         // constant
   };
 
-  void drop_dead_launches();
+  void rewrite(const StepOptions&);
   void find_lifetimes();
   void share_in_place();
   void place_in_arenas();

@@ -50,7 +50,7 @@ def jit(function=None):
     random numbers of Python or NumPy, a returned Tensor whose graph is still open.
 
     `DLX_JIT=off` runs everything eagerly, `strict` makes every such fallback a RuntimeError,
-    `nofuse` is `on`, as nothing is fused yet.
+    `nofuse` leaves every launch as it was recorded: the same bits, and slower.
     """
     if function is None:
         return jit
@@ -240,7 +240,8 @@ class _Entry:
         if difference is None:
             recording, reach, result = latest
             try:
-                self.program = _core.Replay(recording), reach, result
+                native = _core.Replay(recording, jitted._mode != "nofuse")
+                self.program = native, reach, result
             except RuntimeError as error:
                 self.refuse(jitted, str(error))
                 return value

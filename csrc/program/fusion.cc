@@ -1,0 +1,262 @@
+// Groups of pointwise launches become one launch each, at the place of its last member.
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "ops/fused.h"
+#include "ops/map_operands.h"
+#include "program/passes.h"
+
+namespace dlx {
+namespace {
+
+size_t at(int32_t i) { return static_cast<size_t>(i); }
+
+bool is_dense(const RecordedArray& a) {
+  int64_t stride = 1;
+  for (int i = a.shape.ndim; i-- > 0;) {
+    if (a.shape[i] != 1 && a.strides[i] != stride) return false;
+    stride *= a.shape[i];
+  }
+  return true;
+}
+
+bool is_map(const RecordedCall& call) { return call.op->kernels[0] == cpu::map; }
+const MapShape& map_shape(const RecordedCall& call) {
+  return *reinterpret_cast<const MapShape*>(call.shape.data());
+}
+const CastShape& cast_shape(const RecordedCall& call) {
+  return *reinterpret_cast<const CastShape*>(call.shape.data());
+}
+
+FusedStep step_of(const RecordedCall& call) {
+  FusedStep step{};
+  std::fill_n(step.array, kMaxMapInputs, int8_t{-1});
+  std::fill_n(step.step, kMaxMapInputs, int8_t{-1});
+  step.stored = -1;
+  step.is_cast = !is_map(call);
+  if (step.is_cast) {
+    step.map.dtype = cast_shape(call).from;
+    step.to = cast_shape(call).to;
+  } else {
+    step.map = map_shape(call);
+    step.to = step.map.output_dtype();
+  }
+  return step;
+}
+
+bool is_number(const FusedStep& step, int k) { return !step.is_cast && step.map.scalars >> k & 1; }
+bool lies_dense(const FusedStep& step, int k) {
+  return step.is_cast || OperandLayout(step.map, k).dense;
+}
+
+using Group = std::vector<int32_t>;  // launches, in order
+
+class Fusion {
+ public:
+  Fusion(Record& record, const std::vector<bool>& kept)
+      : record_(record), kept_(kept), uses_(uses_of(record)), group_of_(record.calls.size(), -1) {}
+
+  void run() {
+    const auto count = static_cast<int32_t>(record_.calls.size());
+    for (int32_t i = 0; i < count; ++i)
+      if (is_fusable(i)) join(i);
+    std::vector<RecordedCall> calls;
+    for (int32_t i = 0; i < count; ++i) {
+      const int32_t g = group_of_[at(i)];
+      if (g < 0 || groups_[at(g)].size() == 1) {
+        calls.push_back(std::move(record_.calls[at(i)]));
+      } else if (groups_[at(g)].back() == i) {
+        calls.push_back(fused_call(groups_[at(g)]));
+      }
+    }
+    record_.calls = std::move(calls);
+  }
+
+ private:
+  const RecordedCall& call(int32_t i) const { return record_.calls[at(i)]; }
+  const RecordedArray& output(int32_t i) const { return call(i).arrays[call(i).inputs]; }
+  const MemoryUses& uses(const RecordedArray& a) const { return uses_[at(a.memory)]; }
+
+  // Its result is new memory that nobody else writes.
+  bool is_fusable(int32_t i) const {
+    const RecordedCall& c = call(i);
+    if (!is_map(c) && c.op != &ops::cast) return false;
+    if (!ops::fused.kernels[static_cast<int>(c.device.kind)]) return false;
+    const RecordedMemory& m = record_.memories[at(output(i).memory)];
+    return !m.older && !m.from_host && output(i).shape.product() > 0 &&
+           uses(output(i)).writers.size() == 1;
+  }
+
+  // The launch among `group` that makes this array; -1: none.
+  int32_t maker_in(const Group& group, const RecordedArray& a) const {
+    for (int32_t i : group)
+      if (output(i).memory == a.memory) return i;
+    return -1;
+  }
+
+  // The group of launch i: those of what it reads, if it may join them, else one of its own.
+  void join(int32_t i) {
+    std::vector<int32_t> makers;
+    for (size_t k = 0; k < call(i).inputs; ++k) {
+      const MemoryUses& use = uses(call(i).arrays[k]);
+      const int32_t g = use.writers.size() == 1 ? group_of_[at(use.writers[0])] : -1;
+      if (g >= 0 && use.writers[0] < i &&
+          std::find(makers.begin(), makers.end(), g) == makers.end())
+        makers.push_back(g);
+    }
+    Group joined{i};
+    std::vector<int32_t> taken;
+    for (const int32_t g : makers) {
+      Group larger = joined;
+      larger.insert(larger.end(), groups_[at(g)].begin(), groups_[at(g)].end());
+      std::sort(larger.begin(), larger.end());
+      if (!may_run_at_its_end(larger) || !fused_shape(larger, nullptr)) continue;
+      joined = std::move(larger);
+      taken.push_back(g);
+    }
+    const auto here = static_cast<int32_t>(groups_.size());
+    for (const int32_t g : taken) groups_[at(g)].clear();
+    for (const int32_t member : joined) group_of_[at(member)] = here;
+    groups_.push_back(std::move(joined));
+  }
+
+  // Whether no launch in between needs what a member writes, or writes what a member uses.
+  bool may_run_at_its_end(const Group& group) const {
+    size_t next = 0;
+    for (int32_t i = group.front(); i < group.back(); ++i) {
+      if (group[next] == i) {
+        ++next;
+        continue;
+      }
+      for (size_t m = 0; m < next; ++m)
+        if (depends(i, group[m])) return false;
+    }
+    return true;
+  }
+
+  bool depends(int32_t later, int32_t earlier) const {
+    const RecordedCall &a = call(earlier), &b = call(later);
+    for (size_t k = 0; k < b.arrays.size(); ++k) {
+      if (b.arrays[k].memory == output(earlier).memory) return true;
+      if (k < b.inputs) continue;
+      for (size_t j = 0; j < a.inputs; ++j)
+        if (b.arrays[k].memory == a.arrays[j].memory) return true;
+    }
+    return false;
+  }
+
+  // Somebody outside of the group sees it.
+  bool is_stored(const Group& group, int32_t i) const {
+    if (kept_[at(output(i).memory)]) return true;
+    const auto& readers = uses(output(i)).readers;
+    return std::any_of(readers.begin(), readers.end(), [&](int32_t reader) {
+      return std::find(group.begin(), group.end(), reader) == group.end();
+    });
+  }
+
+  // The group as one launch with these arrays (inputs, then outputs), if it can be one.
+  std::optional<FusedShape> fused_shape(const Group& group,
+                                        std::vector<RecordedArray>* arrays) const;
+  RecordedCall fused_call(const Group& group) const;
+
+  Record& record_;
+  const std::vector<bool>& kept_;
+  std::vector<MemoryUses> uses_;
+  std::vector<int32_t> group_of_;
+  std::vector<Group> groups_;
+};
+
+// Gives each step a block for its result, free again after its last reader.
+void assign_blocks(FusedShape& s) {
+  int last[kMaxFusedSteps];
+  for (int i = 0; i < s.steps; ++i) {
+    last[i] = i;
+    for (int k = 0; k < s.step[i].inputs(); ++k)
+      if (s.step[i].step[k] >= 0) last[s.step[i].step[k]] = i;
+  }
+  for (int i = 0; i < s.steps; ++i) {
+    int block = 0;
+    const auto taken = [&] {
+      for (int j = 0; j < i; ++j)
+        if (last[j] >= i && s.step[j].block == block) return true;
+      return false;
+    };
+    while (taken()) ++block;
+    s.step[i].block = static_cast<int8_t>(block);
+    s.blocks = std::max(s.blocks, block + 1);
+  }
+}
+
+std::optional<FusedShape> Fusion::fused_shape(const Group& group,
+                                              std::vector<RecordedArray>* arrays) const {
+  if (group.size() > kMaxFusedSteps) return {};
+  const RecordedArray& result = output(group.back());
+  FusedShape s{};
+  s.n = result.shape.product();
+  std::vector<RecordedArray> inputs, outputs{result};
+  for (const int32_t i : group) {
+    if (call(i).device != call(group.back()).device || output(i).shape.product() != s.n) return {};
+    FusedStep step = step_of(call(i));
+    for (int k = 0; k < step.inputs(); ++k) {
+      const RecordedArray& x = call(i).arrays[at(k)];
+      if (is_number(step, k)) continue;
+      if (const int32_t maker = maker_in(group, x); maker >= 0) {
+        const RecordedArray& made = output(maker);
+        const bool same = x.offset == made.offset && x.dtype == made.dtype && is_dense(x);
+        if (!same || !lies_dense(step, k)) return {};
+        step.step[k] =
+            static_cast<int8_t>(std::find(group.begin(), group.end(), maker) - group.begin());
+        continue;
+      }
+      const auto known = std::find(inputs.begin(), inputs.end(), x);
+      step.array[k] = static_cast<int8_t>(known - inputs.begin());
+      if (known == inputs.end()) inputs.push_back(x);
+      if (inputs.size() > kMaxFusedArrays) return {};
+    }
+    if (i == group.back()) {
+      step.stored = 0;
+    } else if (is_stored(group, i)) {
+      step.stored = static_cast<int8_t>(outputs.size());
+      outputs.push_back(output(i));
+    }
+    s.step[s.steps++] = step;
+  }
+  s.inputs = static_cast<int32_t>(inputs.size());
+  s.outputs = static_cast<int32_t>(outputs.size());
+  assign_blocks(s);
+  if (inputs.size() + outputs.size() > kMaxFusedArrays || s.scratch() > kFusedScratch) return {};
+  if (arrays) {
+    *arrays = std::move(inputs);
+    arrays->insert(arrays->end(), outputs.begin(), outputs.end());
+  }
+  return s;
+}
+
+RecordedCall Fusion::fused_call(const Group& group) const {
+  const RecordedCall& last = call(group.back());
+  RecordedCall fused{};
+  const FusedShape s = *fused_shape(group, &fused.arrays);
+  fused.op = &ops::fused;
+  const auto* bytes = reinterpret_cast<const char*>(&s);
+  fused.shape.assign(bytes, bytes + sizeof s);
+  fused.same = same_shape<FusedShape>;
+  fused.device = last.device;
+  fused.inputs = at(s.inputs);
+  fused.line = last.line;
+  // An input that all steps read dense, one element at the time that the last step writes there.
+  for (int i = 0; i < s.inputs; ++i) {
+    bool may = size_of(fused.arrays[at(i)].dtype) == size_of(output(group.back()).dtype);
+    for (int j = 0; j < s.steps; ++j)
+      for (int k = 0; k < s.step[j].inputs(); ++k)
+        if (s.step[j].array[k] == i) may = may && lies_dense(s.step[j], k);
+    if (may) fused.may_alias |= uint64_t{1} << i;
+  }
+  return fused;
+}
+
+}  // namespace
+
+void fuse_pointwise(Record& record, const std::vector<bool>& kept) { Fusion(record, kept).run(); }
+
+}  // namespace dlx
