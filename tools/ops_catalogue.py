@@ -124,6 +124,9 @@ class Native:
         return self.twin.__module__.rpartition(".")[2] if self.twin else ""
 
 
+OF_PROGRAMS = {"fused"}  # no function runs them: dlx.jit makes them of other ops
+
+
 def comment(text):
     return " ".join(line.removeprefix("//").strip() for line in text.splitlines())
 
@@ -139,6 +142,8 @@ def formula(name, arguments, body):
 
 def native_ops():
     for header in sorted((ROOT / "csrc/ops").glob("*.h")):
+        if header.stem in OF_PROGRAMS:
+            continue
         text = header.read_text()
         for row in ROW.findall(text) if header.stem == "pointwise" else ():
             yield Native(row[0], header, [formula(*row)])
