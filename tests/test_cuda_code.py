@@ -44,7 +44,7 @@ WIDE = [
 ]
 # Arrays that are indexed at run time, which stand in local memory, and why.
 LOCAL = {
-    r"pointwise3(Sin|Cos)E|random.*6NormalId": "CUDA reduces large arguments by a table",
+    r"pointwise3(Sin|Cos)E|random.*6NormalId|fused_elements": "CUDA's large angles have a table",
 }
 
 

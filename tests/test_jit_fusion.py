@@ -17,6 +17,12 @@ def _strict(monkeypatch):
     monkeypatch.setenv("DLX_JIT", "strict")
 
 
+@pytest.fixture(autouse=True)
+def _device(device):
+    with dlx.device(device):
+        yield
+
+
 def numbers(call, *shape, dtype="float32"):
     x = np.random.default_rng([call, *shape]).normal(size=shape)
     return dlx.tensor(x.astype(np.float32)).astype(dtype)
@@ -31,7 +37,7 @@ def results(function, make_inputs, mode, monkeypatch):
     for call in range(CALLS):
         y = jitted(*make_inputs(call))
         ys = y if isinstance(y, (tuple, list)) else (y,)
-        found.append([(t.dtype, t.shape, t.astype("float64").numpy().tobytes()) for t in ys])
+        found.append([(t.dtype, t.shape, t.astype("float64").cpu().numpy().tobytes()) for t in ys])
     return found, jitted
 
 
@@ -134,9 +140,11 @@ def test_joined_launches_have_the_same_bits(function, shapes, count, dtype, thre
     assert joined == count < apart
 
 
-def test_a_result_past_the_caches(monkeypatch):
+def test_a_result_past_the_caches(device, monkeypatch):
+    count = 1 << (24 if device == "cpu" else 12)  # a GPU has one way only
+
     def make(call):
-        return numbers(call, 1 << 24), numbers(call + 9, 1 << 24)
+        return numbers(call, count), numbers(call + 9, count)
 
     def function(x, y):
         z = x * y
@@ -157,7 +165,7 @@ def test_chunks_of_any_length(length, monkeypatch):
 def test_a_value_of_another_shape_is_no_part(monkeypatch):
     def function(x):
         y = dlx.exp(x) + 1  # (75,)
-        return y * 2 + numbers(0, 3, 1)  # (3, 75)
+        return y * 2 + x[:3].reshape((3, 1))  # (3, 75)
 
     assert launches_of(function, lambda call: [numbers(call, 75)], monkeypatch) == (4, 2)
 
@@ -221,3 +229,9 @@ def test_gradients_of_a_composed_activation(monkeypatch):
 
     apart, joined = launches_of(function, make, monkeypatch)
     assert joined < apart
+
+
+def test_a_number_beside_halves_is_not_rounded(device):
+    """On no device: what stands in memory is, results are."""
+    x = dlx.full((3,), 1.5).astype("bfloat16")
+    assert (x * 1.00390625).tolist() == [1.5078125] * 3  # 1.5 were the number bfloat16

@@ -6,7 +6,7 @@ namespace dlx {
 
 // body(T{}) for the unsigned T of `element_bytes` bytes.
 template <class Body>
-void with_bits(int64_t element_bytes, const Body& body) {
+constexpr void with_bits(int64_t element_bytes, const Body& body) {
   if (element_bytes == 4) return body(uint32_t{});
   if (element_bytes == 8) return body(uint64_t{});
   if (element_bytes == 2) return body(uint16_t{});

@@ -19,7 +19,7 @@ struct Blocks {
   explicit Blocks(const FusedShape& s) : raw(s.blocks + kMaxMapInputs), wide(raw + 1) {
     count = wide + 1;
     for (int i = 0; i < s.steps; ++i)
-      for (int k = 0; k < s.step[i].inputs(); ++k) {
+      for (int k = 0; k < s.step[i].operands; ++k) {
         operand[i][k] = s.blocks + k;
         if (repeats(s.step[i], k) && !shares(s, i, k)) operand[i][k] = count++;
       }
@@ -35,7 +35,7 @@ struct Blocks {
     };
     if (!is_number(i, k)) return false;
     for (int j = 0; j < i; ++j)
-      for (int l = 0; l < s.step[j].inputs(); ++l)
+      for (int l = 0; l < s.step[j].operands; ++l)
         if (is_number(j, l) && s.step[j].map.dtype == s.step[i].map.dtype &&
             s.step[j].map.scalar[l] == s.step[i].map.scalar[k]) {
           operand[i][k] = operand[j][l];
@@ -63,7 +63,7 @@ Cost FusedShape::cost() const {
     const FusedStep& s = step[i];
     if (!s.is_cast) all.flops += n * s.map.info().flops;
     if (s.stored >= 0) all.bytes += n * size_of(s.to);
-    for (int k = 0; k < s.inputs(); ++k) {
+    for (int k = 0; k < s.operands; ++k) {
       if (s.array[k] < 0) continue;
       int64_t elements = 1;  // a broadcast operand is read once
       if (s.is_cast) elements = n;
@@ -93,20 +93,20 @@ struct FusedLoop {
   FusedLoop(const FusedShape& shape, void* const* all_buffers, bool past_caches)
       : s(shape), buffers(all_buffers), table(map_table()), streams(past_caches), blocks(shape) {
     for (int i = 0; i < s.steps; ++i)
-      for (int k = 0; k < s.step[i].inputs(); ++k)
+      for (int k = 0; k < s.step[i].operands; ++k)
         if (!s.step[i].is_cast) operand[i][k] = MapOperand(s.step[i].map, k);
   }
 
   void run(int64_t begin, int64_t end) const {
     alignas(64) char scratch[kFusedScratch];
     for (int i = 0; i < s.steps; ++i)
-      for (int k = 0; k < s.step[i].inputs(); ++k)
+      for (int k = 0; k < s.step[i].operands; ++k)
         if (reads_memory(i, k))
           operand[i][k].prepare(array(i, k), end - begin, block(scratch, blocks.operand[i][k]));
     for (int64_t at = begin, n; at < end; at += n) {
       n = std::min(kMapBlock, end - at);
       for (int i = 0; i < s.steps; ++i)
-        for (int k = 0; k < s.step[i].inputs(); ++k)
+        for (int k = 0; k < s.step[i].operands; ++k)
           if (reads_memory(i, k)) n = std::min(n, operand[i][k].most_at(at));
       run_block(at, n, scratch);
     }
@@ -128,7 +128,7 @@ struct FusedLoop {
     for (int i = 0; i < s.steps; ++i) {
       const FusedStep& step = s.step[i];
       const void* in[kMaxMapInputs];
-      for (int k = 0; k < step.inputs(); ++k) {
+      for (int k = 0; k < step.operands; ++k) {
         char* own = block(scratch, blocks.operand[i][k]);
         if (reads_memory(i, k)) {
           in[k] = operand[i][k].load(array(i, k), at, n, block(scratch, blocks.raw), own);

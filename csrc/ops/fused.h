@@ -15,15 +15,16 @@ constexpr int64_t kFusedScratch = 128 << 10;  // bytes, of a thread's stack
 
 // One launch of the group.
 struct FusedStep {
-  MapShape map;                 // of a cast: one dense operand of map.dtype, and no row
-  DType to;                     // of the result
-  bool is_cast;                 // else a row of the table
-  int8_t array[kMaxMapInputs];  // operand k is this input of the group; -1: of neither
-  int8_t step[kMaxMapInputs];   // operand k is the result of this step; -1: of neither
+  MapShape map;  // of a cast: one dense operand of map.dtype, and no row
+  DType to;      // of the result
+  bool is_cast;  // else a row of the table
+  bool selects;  // the first operand is a mask
+  int8_t operands;
+  int8_t array[kMaxMapInputs];  // operand k is this input of the group; -1: none of them
+  int8_t step[kMaxMapInputs];   // operand k is the result of this step; -1: of none
   int8_t stored;                // output of the group that the result is; -1: none
   int8_t block;                 // that holds the result until its last reader
 
-  int inputs() const { return is_cast ? 1 : map.info().inputs; }
   bool operator==(const FusedStep&) const = default;
 };
 
@@ -38,15 +39,13 @@ struct FusedShape {
   bool operator==(const FusedShape&) const = default;
 };
 
-namespace cpu {
-void fused(Ctx&, const void* shape, void* const* buffers, void* workspace);
-}
+DLX_DECLARE_KERNEL(fused)
 
 namespace ops {
 // inputs -> outputs, as the steps have them; output 0 is the last step's
 inline constexpr Op fused{
     .name = "fused",
-    .kernels = {cpu::fused},
+    .kernels = DLX_KERNELS(fused),
     .strided = true,
     .cost = [](const void* shape) { return static_cast<const FusedShape*>(shape)->cost(); },
     .label = [](const void* shape) { return static_cast<const FusedShape*>(shape)->text(); },

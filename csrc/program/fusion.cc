@@ -38,9 +38,12 @@ FusedStep step_of(const RecordedCall& call) {
   if (step.is_cast) {
     step.map.dtype = cast_shape(call).from;
     step.to = cast_shape(call).to;
+    step.operands = 1;
   } else {
     step.map = map_shape(call);
     step.to = step.map.output_dtype();
+    step.selects = step.map.info().kind == RowKind::select;
+    step.operands = static_cast<int8_t>(step.map.info().inputs);
   }
   return step;
 }
@@ -172,7 +175,7 @@ void assign_blocks(FusedShape& s) {
   int last[kMaxFusedSteps];
   for (int i = 0; i < s.steps; ++i) {
     last[i] = i;
-    for (int k = 0; k < s.step[i].inputs(); ++k)
+    for (int k = 0; k < s.step[i].operands; ++k)
       if (s.step[i].step[k] >= 0) last[s.step[i].step[k]] = i;
   }
   for (int i = 0; i < s.steps; ++i) {
@@ -198,7 +201,7 @@ std::optional<FusedShape> Fusion::fused_shape(const Group& group,
   for (const int32_t i : group) {
     if (call(i).device != call(group.back()).device || output(i).shape.product() != s.n) return {};
     FusedStep step = step_of(call(i));
-    for (int k = 0; k < step.inputs(); ++k) {
+    for (int k = 0; k < step.operands; ++k) {
       const RecordedArray& x = call(i).arrays[at(k)];
       if (is_number(step, k)) continue;
       if (const int32_t maker = maker_in(group, x); maker >= 0) {
@@ -248,7 +251,7 @@ RecordedCall Fusion::fused_call(const Group& group) const {
   for (int i = 0; i < s.inputs; ++i) {
     bool may = size_of(fused.arrays[at(i)].dtype) == size_of(output(group.back()).dtype);
     for (int j = 0; j < s.steps; ++j)
-      for (int k = 0; k < s.step[j].inputs(); ++k)
+      for (int k = 0; k < s.step[j].operands; ++k)
         if (s.step[j].array[k] == i) may = may && lies_dense(s.step[j], k);
     if (may) fused.may_alias |= uint64_t{1} << i;
   }

@@ -54,6 +54,20 @@ struct Narrow<float16_t> {
   }
 };
 
+// A T whose bits are the lowest ones of these.
+template <class T>
+__host__ __device__ T from_bits(uint64_t bits) {
+  if constexpr (sizeof(T) == 8) {
+    return __builtin_bit_cast(T, bits);
+  } else if constexpr (sizeof(T) == 4) {
+    return __builtin_bit_cast(T, static_cast<uint32_t>(bits));
+  } else if constexpr (sizeof(T) == 2) {
+    return __builtin_bit_cast(T, static_cast<uint16_t>(bits));
+  } else {
+    return static_cast<T>(bits & 0xff);
+  }
+}
+
 // What is computed on where this is stored.
 template <class T>
 struct ComputeOf {
@@ -70,7 +84,7 @@ struct ComputeOf<float16_t> {
 
 // Calls f(T{}) with the element type of a dtype.
 template <class F>
-void with_dtype(DType t, const F& f) {
+constexpr void with_dtype(DType t, const F& f) {
   switch (t) {
     case DType::float32:
       return f(float{});

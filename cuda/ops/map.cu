@@ -5,82 +5,11 @@
 
 #include "cuda/core/context.h"
 #include "cuda/core/grid.h"
-#include "cuda/core/numbers.h"
 #include "cuda/core/pack.h"
-#include "ops/map.h"
+#include "cuda/ops/map_row.h"
 
 namespace dlx::cuda {
-
-#include "ops/math_functions.h"
-
-namespace pointwise {
-template <class... R>
-struct RowList {
-  static constexpr int count = sizeof...(R);
-};
-}  // namespace pointwise
-
-#include "ops/number_functions.h"
-#include "ops/pointwise.h"
-
 namespace {
-
-template <class R, class T>
-constexpr int arity() {
-  if constexpr (requires { R::apply(T{}); }) {
-    return 1;
-  } else if constexpr (requires { R::apply(T{}, T{}); }) {
-    return 2;
-  } else {
-    return 3;
-  }
-}
-
-template <class T>
-constexpr bool is_float = false;
-template <>
-constexpr bool is_float<float> = true;
-
-// The formula, or the one for arguments in its range, as on the CPU.
-template <class R, class... T>
-__device__ auto apply_row(T... x) {
-  if constexpr ((is_float<T> && ...) && requires { R::apply_near(x...); }) {
-    return R::is_near(x...) ? R::apply_near(x...) : R::apply(x...);
-  } else {
-    return R::apply(x...);
-  }
-}
-
-template <bool condition, class A, class B>
-struct Choose {
-  using type = A;
-};
-template <class A, class B>
-struct Choose<false, A, B> {
-  using type = B;
-};
-
-// Row R on elements stored as S: the first operand of a selection is a mask, results of comparisons
-// are bool.
-template <class R, class S>
-struct Element {
-  using Compute = typename ComputeOf<S>::type;
-  static constexpr bool selects = R::kind == RowKind::select;
-  using First = typename Choose<selects, uint8_t, S>::type;
-  static constexpr bool decides = R::kind == RowKind::comparison || R::kind == RowKind::predicate;
-  using Result = typename Choose<decides, bool, S>::type;
-  static constexpr int inputs = arity<R, Compute>();
-
-  __device__ static Result of(First x1, S x2, S x3) {
-    if constexpr (inputs == 1) {
-      return Narrow<Result>::of(apply_row<R>(widen(x1)));
-    } else if constexpr (inputs == 2) {
-      return Narrow<Result>::of(apply_row<R>(widen(x1), widen(x2)));
-    } else {
-      return Narrow<Result>::of(apply_row<R>(widen(x1), widen(x2), widen(x3)));
-    }
-  }
-};
 
 struct Operands {
   const void* x[kMaxMapInputs];
@@ -88,22 +17,16 @@ struct Operands {
   uint64_t scalar[kMaxMapInputs];
 };
 
-// Operand k from offset `at` on: an array's elements, or a number, which has the compute type
-// already.
-template <int k, int kCount, class T>
-__device__ Pack<T, kCount> load(const Operands& in, int64_t at) {
-  if (!(in.scalars >> k & 1)) return read_run<kCount>(static_cast<const T*>(in.x[k]) + at);
-  Pack<T, kCount> run;
-  for (T& x : run.value) {
-    if constexpr (sizeof(T) == 2) {
-      x = Narrow<T>::of(__builtin_bit_cast(float, static_cast<uint32_t>(in.scalar[k])));
-    } else if constexpr (sizeof(T) == 8) {
-      x = __builtin_bit_cast(T, in.scalar[k]);
-    } else if constexpr (sizeof(T) == 4) {
-      x = __builtin_bit_cast(T, static_cast<uint32_t>(in.scalar[k]));
-    } else {
-      x = static_cast<T>(in.scalar[k] & 0xff);
-    }
+// Operand k from offset `at` on, as what is computed on: an array's elements, or a number.
+template <int k, int kCount, class T, class C = typename ComputeOf<T>::type>
+__device__ Pack<C, kCount> load(const Operands& in, int64_t at) {
+  Pack<C, kCount> run;
+  if (!(in.scalars >> k & 1)) {
+    const auto stored = read_run<kCount>(static_cast<const T*>(in.x[k]) + at);
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) run.value[i] = widen(stored.value[i]);
+  } else {
+    for (C& x : run.value) x = from_bits<C>(in.scalar[k]);
   }
   return run;
 }
@@ -113,7 +36,7 @@ template <class R, class S, int kCount>
 __device__ auto map_run(const Operands& in, int64_t at1, int64_t at2, int64_t at3) {
   using E = Element<R, S>;
   const auto a = load<0, kCount, typename E::First>(in, at1);
-  Pack<S, kCount> b{}, c{};
+  Pack<typename E::Compute, kCount> b{}, c{};
   if constexpr (E::inputs > 1) b = load<1, kCount, S>(in, at2);
   if constexpr (E::inputs > 2) c = load<2, kCount, S>(in, at3);
   Pack<typename E::Result, kCount> y;
@@ -177,25 +100,17 @@ struct Launchers {
   Launcher of[kNumDTypes];
 };
 
-// The dtypes of a row, as map.kernel.cc has them.
+// Null where a row has no such elements.
 template <class R>
 constexpr Launchers launchers_of() {
   Launchers all{};
-  const auto set = [&](DType t, Launcher f) { all.of[static_cast<int>(t)] = f; };
-  if constexpr (R::kind == RowKind::logical) {
-    set(DType::boolean, launch_row<R, bool>);
-  } else {
-    set(DType::float32, launch_row<R, float>);
-    set(DType::float64, launch_row<R, double>);
-    set(DType::bfloat16, launch_row<R, bfloat16_t>);
-    set(DType::float16, launch_row<R, float16_t>);
-    if constexpr (R::kind != RowKind::floating && R::kind != RowKind::predicate) {
-      set(DType::int32, launch_row<R, int32_t>);
-      set(DType::int64, launch_row<R, int64_t>);
-      set(DType::uint8, launch_row<R, uint8_t>);
-      if constexpr (R::kind != RowKind::numeric) set(DType::boolean, launch_row<R, bool>);
-    }
-  }
+  const auto set = [&]<class S>(DType t, S) {
+    if constexpr (is_row_of<R, S>()) all.of[static_cast<int>(t)] = launch_row<R, S>;
+  };
+  set(DType::float32, float{}), set(DType::float64, double{});
+  set(DType::bfloat16, bfloat16_t{}), set(DType::float16, float16_t{});
+  set(DType::int32, int32_t{}), set(DType::int64, int64_t{});
+  set(DType::uint8, uint8_t{}), set(DType::boolean, bool{});
   return all;
 }
 

@@ -19,7 +19,12 @@ from _check import (
     to_tensor,
 )
 from cases import CASES, activation, elementwise
-from simt.mutants import edges, edges_of_layers, edges_of_views  # noqa: F401 (add to BEYOND)
+from simt.mutants import (  # noqa: F401 (add to BEYOND)
+    edges,
+    edges_of_layers,
+    edges_of_programs,
+    edges_of_views,
+)
 from simt.mutants.beyond import BEYOND
 from test_ops import as_dtype
 
