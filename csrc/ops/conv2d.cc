@@ -5,6 +5,7 @@
 #include "core/cpu_features.h"
 #include "ops/conv2d_plan.h"
 #include "ops/conv_channels.h"
+#include "ops/conv_columns.h"
 #include "ops/conv_depthwise.h"
 #include "ops/conv_matmul.h"
 #include "ops/conv_winograd.h"
@@ -121,6 +122,8 @@ int64_t conv_transpose2d_workspace(const void* shape) {
     return winograd_workspace(*plan);
   if (const auto plan = plan_depthwise_conv_transpose2d(shape_of(shape)))
     return depthwise_workspace(*plan);
+  if (const auto plan = plan_columns_conv_transpose2d(shape_of(shape)))
+    return columns_workspace(*plan);
   if (const auto plan = plan_channels_conv_transpose2d(shape_of(shape)))
     return channels_workspace(*plan);
   return conv_plan_workspace(plan_conv_transpose2d(shape_of(shape)));
@@ -153,6 +156,8 @@ void conv_transpose2d(Ctx&, const void* shape, void* const* buffers, void* works
     run_winograd(*plan, buffers[0], buffers[1], bias, dx, workspace);
   else if (const auto plan = plan_depthwise_conv_transpose2d(s))
     run_depthwise(*plan, buffers[0], buffers[1], bias, dx, workspace);
+  else if (const auto plan = plan_columns_conv_transpose2d(s))
+    run_columns(*plan, buffers[0], buffers[1], bias, dx, workspace);
   else if (const auto plan = plan_channels_conv_transpose2d(s))
     run_channels(*plan, buffers[0], buffers[1], bias, dx, workspace);
   else

@@ -61,7 +61,7 @@ enum Algorithm { kDots, kLanesOfX, kLanesOfDy, kWinograd4, kDepthwise, kMatmul }
 Choice choice("conv2d_backward_weight",
               {"dots", "lanes_of_x", "lanes_of_dy", "winograd4", "depthwise", "matmul"});
 
-constexpr int64_t kFewElements = 8;    // hide no latency of an fma
+constexpr int64_t kLeastElements = 8;  // of x at a pixel: sums enough to hide an fma's latency
 constexpr double kWinogradPays = 0.9;  // of the plain time, which is known no better
 
 int algorithm_for(const Conv2dShape& s) {
@@ -78,7 +78,7 @@ int algorithm_for(const Conv2dShape& s) {
   if (C >= width && K >= 4) chosen = kLanesOfX;
   if (K >= width && C >= 6 && (chosen == kDots || fuller || (s.R * s.S == 1 && K < C)))
     chosen = kLanesOfDy;
-  if (chosen == kDots && fills(K) && C * s.R * s.S >= kFewElements) chosen = kLanesOfDy;
+  if (chosen == kDots && fills(K) && C * s.R * s.S >= kLeastElements) chosen = kLanesOfDy;
   if (winograd && winograd_weight_ratio(s) < kWinogradPays) chosen = kWinograd4;
   if (depthwise) chosen = kDepthwise;
   if (matmul) chosen = kMatmul;

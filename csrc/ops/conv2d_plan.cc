@@ -8,7 +8,7 @@
 namespace dlx {
 
 Choice conv_choice("conv2d", {"panels", "direct", "winograd2", "winograd4", "channels", "matmul",
-                              "depthwise"});
+                              "depthwise", "columns"});
 
 namespace {
 

@@ -20,6 +20,7 @@ enum ConvAlgorithm {
   kConvChannels,
   kConvMatmul,
   kConvDepthwise,
+  kConvColumns,
 };
 extern Choice conv_choice;
 
