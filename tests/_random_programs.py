@@ -106,7 +106,10 @@ REDUCTIONS = {
     "variance": (lambda a: a.ndim > 0, lambda a: dlx.var(a, axis=-1, keepdims=True)),
     "softmax": (lambda a: a.ndim > 0, lambda a: dlx.softmax(a, axis=-1)),
     "log_softmax": (lambda a: a.ndim > 1, lambda a: dlx.log_softmax(a, axis=-1)),
-    "layer_norm": (lambda a: a.ndim > 1, lambda a: F.layer_norm(a, a.shape[-1:])),
+    "layer_norm": (
+        lambda a: a.ndim > 1 and a.dtype != "bfloat16",
+        lambda a: F.layer_norm(a, a.shape[-1:]),
+    ),
 }
 VIEWS = {
     "transpose": (lambda a: a.ndim == 2, lambda a: a.T),
