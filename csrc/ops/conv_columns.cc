@@ -18,7 +18,8 @@ constexpr double kChunkFlops = 2e6;          // 20 us: smaller tasks are claimed
 constexpr int64_t kPackGrain = 16384;
 
 bool applies(const Conv2dShape& s) {
-  return s.S <= kFoldTaps && s.R * s.S * s.P * s.Q * size_of(s.dtype) <= kMostBytes;
+  const int64_t rows = std::max(s.R * s.S, s.K / s.groups);
+  return s.S <= kFoldTaps && rows * s.P * s.Q * size_of(s.dtype) <= kMostBytes;
 }
 
 // A gathered sum by lanes of channels runs faster, but multiplies by the zeros around dy and leaves

@@ -54,8 +54,13 @@ template <class T>
 template <class T>
 [[gnu::always_inline]] inline typename Lanes<T>::IntVec load_bytes(const uint8_t* p, int n) {
   if (n == Vec<T>::kWidth) return load_bytes<T>(p);
-  uint8_t bytes[Vec<T>::kWidth] = {};
+  uint8_t bytes[16] = {};
+#if defined(__AVX512F__)
+  const __m128i some = _mm_maskz_loadu_epi8(first(n), p);
+  memcpy(bytes, &some, sizeof bytes);
+#else
   for (int i = 0; i < n; ++i) bytes[i] = p[i];
+#endif
   return load_bytes<T>(bytes);
 }
 

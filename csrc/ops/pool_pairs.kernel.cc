@@ -65,19 +65,21 @@ template <class Body>
   });
 }
 
-// write(row of y, r, row of dx) for rows [begin, end) of dx, each row r of its windows; what no
-// window holds becomes zero.
+// write(row of y, r, end, row of dx) for rows [begin, end) of dx, which are rows [r, end) of their
+// windows; what no window holds becomes zero.
 template <class T, class Write>
 [[gnu::always_inline]] inline void over_gradients(const PoolWindows& w, int64_t begin, int64_t end,
                                                   T* dx, const Write& write) {
   const int64_t n = w.columns.n, held = 2 * w.columns.m, kernel = w.rows.kernel;
   over_planes(w.rows.n, begin, end, [&](int64_t plane, int64_t first, int64_t last) {
-    for (int64_t h = first; h < last; ++h) {
+    for (int64_t h = first, rows; h < last; h += rows) {
       T* to = dx + (plane * w.rows.n + h) * n;
-      const int64_t p = h / kernel;
+      const int64_t p = kernel == 2 ? h / 2 : h, r = h - p * kernel;
       const bool inside = p < w.rows.m;
-      if (inside) write((plane * w.rows.m + p) * w.columns.m, h - p * kernel, to);
-      for (int64_t i = inside ? held : 0; i < n; ++i) to[i] = 0;
+      rows = inside ? smaller(kernel - r, last - h) : 1;
+      if (inside) write((plane * w.rows.m + p) * w.columns.m, r, r + rows, to);
+      for (int64_t j = 0; j < rows; ++j, to += n)
+        for (int64_t i = inside ? held : 0; i < n; ++i) to[i] = 0;
     }
   });
 }
@@ -122,12 +124,15 @@ void avg_pairs_backward(const PoolWindows& w, const PoolDivisor& d, int64_t begi
                         const void* dy0, void* dx0) {
   const T* dy = static_cast<const T*>(dy0);
   with_divisor<T>(w, d, [&](const auto& divided) {
-    over_gradients(w, begin, end, static_cast<T*>(dx0), [&](int64_t from, int64_t, T* row) {
+    const auto write = [&](int64_t from, int64_t first, int64_t last, T* rows) {
       over_windows<T>(w.columns.m, [&](int64_t q, int n) {
         const auto share = divided(Vec<T>::load(dy + from + q, n).raw);
-        Pair<T>{share, share}.together().store(row + 2 * q, n);
+        const Pair<T> pair = Pair<T>{share, share}.together();
+        T* row = rows + 2 * q;
+        for (int64_t r = first; r < last; ++r, row += w.columns.n) pair.store(row, n);
       });
-    });
+    };
+    over_gradients(w, begin, end, static_cast<T*>(dx0), write);
   });
 }
 
@@ -175,15 +180,19 @@ void max_pairs_backward(const PoolWindows& w, int64_t begin, int64_t end, const 
                         const MaxPlaces& places, void* dx0) {
   using Int = typename Lanes<T>::Int;
   const T* dy = static_cast<const T*>(dy0);
-  over_gradients(w, begin, end, static_cast<T*>(dx0), [&](int64_t from, int64_t r, T* row) {
-    const Int first = static_cast<Int>(2 * r);
+  const auto write = [&](int64_t from, int64_t first, int64_t last, T* rows) {
     over_windows<T>(w.columns.m, [&](int64_t q, int n) {
       const auto g = Vec<T>::load(dy + from + q, n).raw;
       const auto at = load_bytes<T>(places.bytes + from + q, n);
       const auto zero = Vec<T>::zero().raw;
-      Pair<T>{at == first ? g : zero, at == first + 1 ? g : zero}.together().store(row + 2 * q, n);
+      const auto put = [&](Int left, T* row) {
+        Pair<T>{at == left ? g : zero, at == left + 1 ? g : zero}.together().store(row + 2 * q, n);
+      };
+      if (first == 0) put(0, rows);
+      if (last == 2) put(2, rows + (1 - first) * w.columns.n);
     });
-  });
+  };
+  over_gradients(w, begin, end, static_cast<T*>(dx0), write);
 }
 
 }  // namespace
