@@ -13,6 +13,7 @@ void bind_stream(pybind11::module_&);          // streams and events of GPUs
 void bind_observers(pybind11::module_&);       // the profiler, recorded programs, the NaN trap
 void bind_whereabouts(pybind11::module_&);     // which line and Module asked for a launch
 void bind_jit(pybind11::module_&);             // dlx.jit: recordings, replays
+void bind_effects(pybind11::module_&);         // dlx.remat: what a run of a function does
 void bind_guards(pybind11::module_&);          // dlx.jit: what Python was like
 void bind_dlpack(pybind11::module_&);          // to_dlpack, from_dlpack
 
@@ -41,6 +42,7 @@ inline void bind_all(pybind11::module_& m) {
   bind_observers(m);
   bind_whereabouts(m);
   bind_jit(m);
+  bind_effects(m);
   bind_guards(m);
   bind_dlpack(m);
   bind_reinterpret(m);

@@ -120,6 +120,7 @@ void assign(py::handle o, py::handle index, const Array& value) {
   const Dims shape = BasicIndex(cell->array, index.ptr()).view().shape;
   const Array v = broadcast_view(without_leading_ones(value, shape), shape, "setitem");
   if (v.size() == 0) return;
+  note_write(cell);
   own(current_ctx(), cell->array);
   Array part = BasicIndex(cell->array, index.ptr()).view();
   DLX_CHECK_AS(std::runtime_error, part.shape == shape, "setitem: the index changed while in use");
@@ -136,6 +137,7 @@ void scatter(py::handle o, const Array& indices, int axis, int axes, const Array
   const ScatterShape shape = ScatterShape::make(cell->array, positions, axis, axes, &v_shape);
   const Array v = dense(current_ctx(),
                         broadcast_view(without_leading_ones(value, v_shape), v_shape, "setitem"));
+  note_write(cell);
   own(current_ctx(), cell->array);
   launch(current_ctx(), ops::scatter, shape, {&positions, &v}, {&cell->array});
 }

@@ -78,28 +78,31 @@ std::tuple<Array, Array, Array> batch_norm_backward(const Array& dy, const Array
   return {dx, dgamma, dbeta};
 }
 
-Array& cell_of(py::handle cell, const char* what) {
+TensorObject* cell_of(py::handle cell, const char* what) {
   DLX_CHECK_AS(TypeError, is_tensor(cell.ptr()), "batch_norm: expected ", what,
                " as a Tensor, got ", Py_TYPE(cell.ptr())->tp_name);
   array_of(cell.ptr());  // raises when there is no value
-  return as_tensor(cell.ptr())->array;
+  return as_tensor(cell.ptr());
 }
 
 // The running statistics are updated in place. momentum: None for the average of all batches.
 void batch_norm_update(const Array& mean, const Array& var, py::handle running_mean,
                        py::handle running_var, py::handle count, int64_t n,
                        std::optional<double> momentum) {
-  Array* cells[] = {&cell_of(running_mean, "running_mean"), &cell_of(running_var, "running_var"),
-                    count.is_none() ? nullptr : &cell_of(count, "num_batches_tracked")};
+  TensorObject* cells[] = {cell_of(running_mean, "running_mean"),
+                           cell_of(running_var, "running_var"),
+                           count.is_none() ? nullptr : cell_of(count, "num_batches_tracked")};
   const BatchNormUpdateShape s = BatchNormUpdateShape::make(
-      mean, var, *cells[0], *cells[1], cells[2], n, !momentum, momentum.value_or(0));
+      mean, var, cells[0]->array, cells[1]->array, cells[2] ? &cells[2]->array : nullptr, n,
+      !momentum, momentum.value_or(0));
   // Copies (of no memory) live through the launch whatever other threads do with the cells.
   std::vector<Array> held;
   std::vector<Array*> outputs;
-  for (Array* cell : cells) {
+  for (TensorObject* cell : cells) {
     if (!cell) continue;
-    own(current_ctx(), *cell);
-    held.push_back(*cell);
+    note_write(cell);
+    own(current_ctx(), cell->array);
+    held.push_back(cell->array);
   }
   for (Array& a : held) outputs.push_back(&a);
   run(ops::batch_norm_update, s, {&mean, &var}, outputs);

@@ -87,6 +87,7 @@ void check_writable(const TensorObject* cell, const char* op) {
 
 void rebind(TensorObject* cell, TensorObject* value, const char* op) {
   check_writable(cell, op);
+  note_write(cell);
   if (cell->array.storage.get() != value->array.storage.get())
     notify_cell_moves(current_ctx(), cell->array);
   // The old value goes last: letting go of borrowed memory runs code of others.

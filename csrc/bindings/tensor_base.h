@@ -45,6 +45,8 @@ void let_go_of_node(TensorObject*);
 
 // Raises on a leaf that requires a gradient, outside no_grad.
 void check_writable(const TensorObject* cell, const char* op);
+// Before a cell's value is written, in place or by another one: dlx.remat undoes it.
+void note_write(TensorObject* cell);
 // Rebinds the cell to another value, as x += v and x[i] = v do, where it is writable.
 void rebind(TensorObject* cell, TensorObject* value, const char* op);
 

@@ -134,6 +134,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the names below
     from dlx._gradcheck import gradcheck, numeric_grad
     from dlx._jit import jit
     from dlx._profile import profile
+    from dlx._remat import remat
     from dlx.random import seed
 
 # Loaded at first use (PEP 562): name -> module that holds it, or None for the submodule itself.
@@ -156,6 +157,7 @@ _LAZY = {
     "save": "dlx._files",
     "jit": "dlx._jit",
     "profile": "dlx._profile",
+    "remat": "dlx._remat",
     "seed": "dlx.random",
 }
 
@@ -270,6 +272,7 @@ __all__ = [
     "reference",
     "relu",
     "remainder",
+    "remat",
     "reshape",
     "roll",
     "round",

@@ -11,6 +11,7 @@ class Rule:
     node keeps."""
 
     __slots__ = ("name", "saves_inputs", "saves_outputs")
+    expands = False  # whether expand(node, gradients) stands for vjp: more of the graph to walk
 
     def __init__(self, name, saves_inputs, saves_outputs):
         self.name, self.saves_inputs, self.saves_outputs = name, saves_inputs, saves_outputs

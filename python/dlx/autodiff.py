@@ -106,13 +106,16 @@ def _walk_back(pairs, create_graph, keep, stop=()):
                 f"backward: an earlier backward freed this graph (at {rule.name}); "
                 "give retain_graph=True there"
             )
-        if len(gradients) > 1:
-            gradients = [_zeros(y) if g is None else g for g, y in zip(gradients, node.outputs)]
         if _watched:
             _core.at_node(node.sequence)
-        edges = node.edges
-        needed = [edge is not None for edge in edges]
-        arrived = zip(edges, rule.vjp(node, tuple(gradients), needed, create_graph))
+        if rule.expands:
+            arrived = rule.expand(node, gradients)
+        else:
+            if len(gradients) > 1:
+                gradients = [_zeros(y) if g is None else g for g, y in zip(gradients, node.outputs)]
+            edges = node.edges
+            needed = [edge is not None for edge in edges]
+            arrived = zip(edges, rule.vjp(node, tuple(gradients), needed, create_graph))
         if not keep:
             node.release()
 
@@ -199,6 +202,17 @@ def nodes_above(outputs, stop):
     return found, leaves
 
 
+def carry_up(nodes, moving):
+    """Adds the tangents of the outputs of nodes, in rising order, to moving: {(node, output index):
+    tangent}."""
+    for node in nodes:
+        incoming = [None if edge is None else moving.get(edge) for edge in node.edges]
+        if all(t is None for t in incoming):
+            continue
+        for index, tangent in enumerate(node.rule.jvp(node, incoming)):
+            moving[node, index] = tangent
+
+
 def independent(x):
     """A tensor of x's value that a transform can differentiate with respect to: still attached to
     x's own graph."""
@@ -247,12 +261,7 @@ def push_forward(function, primals, tangents):
     outer = recording and (attached or bool(leaves))
     before = _core.set_recording(outer)
     try:
-        for node in nodes:
-            incoming = [None if edge is None else moving.get(edge) for edge in node.edges]
-            if all(t is None for t in incoming):
-                continue
-            for index, tangent in enumerate(node.rule.jvp(node, incoming)):
-                moving[node, index] = tangent
+        carry_up(nodes, moving)
     finally:
         _core.set_recording(before)
     moved = tuple(moving.get((y.node, y.output_index)) for y in outputs)
