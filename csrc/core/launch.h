@@ -106,6 +106,8 @@ class Observer {
   virtual ~Observer() = default;
   virtual void before(const Launch&) {}
   virtual void after(const Launch&) {}
+  // Whether launches that a replay has joined into one run apart, so that each is seen.
+  virtual bool wants_parts() const { return false; }
   virtual void host_read(const Array&) {}  // Python looks at a value
   virtual void cell_moves(const Array&) {
   }  // a cell that had this value gets another or a copy of it

@@ -26,6 +26,7 @@ class NanTrap final : public Observer {
 
   NanTrap(bool inf, std::set<std::string> ignored, Where where, Name name)
       : inf_(inf), ignored_(std::move(ignored)), where_(std::move(where)), name_(std::move(name)) {}
+  bool wants_parts() const override { return true; }
   void before(const Launch&) override;
   void after(const Launch&) override;  // FloatingPointError where an output has what is trapped
 

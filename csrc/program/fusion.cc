@@ -161,7 +161,7 @@ class Fusion {
   // The group as one launch with these arrays (inputs, then outputs), if it can be one.
   std::optional<FusedShape> fused_shape(const Group& group,
                                         std::vector<RecordedArray>* arrays) const;
-  RecordedCall fused_call(const Group& group) const;
+  RecordedCall fused_call(const Group& group);
 
   Record& record_;
   const std::vector<bool>& kept_;
@@ -236,7 +236,7 @@ std::optional<FusedShape> Fusion::fused_shape(const Group& group,
   return s;
 }
 
-RecordedCall Fusion::fused_call(const Group& group) const {
+RecordedCall Fusion::fused_call(const Group& group) {
   const RecordedCall& last = call(group.back());
   RecordedCall fused{};
   const FusedShape s = *fused_shape(group, &fused.arrays);
@@ -247,6 +247,7 @@ RecordedCall Fusion::fused_call(const Group& group) const {
   fused.device = last.device;
   fused.inputs = at(s.inputs);
   fused.line = last.line;
+  fused.layer = last.layer;
   // An input that all steps read dense, one element at the time that the last step writes there.
   for (int i = 0; i < s.inputs; ++i) {
     bool may = size_of(fused.arrays[at(i)].dtype) == size_of(output(group.back()).dtype);
@@ -255,6 +256,7 @@ RecordedCall Fusion::fused_call(const Group& group) const {
         if (s.step[j].array[k] == i) may = may && lies_dense(s.step[j], k);
     if (may) fused.may_alias |= uint64_t{1} << i;
   }
+  for (const int32_t i : group) fused.parts.push_back(std::move(record_.calls[at(i)]));
   return fused;
 }
 

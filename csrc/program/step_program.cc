@@ -245,26 +245,6 @@ void StepProgram::run(Ctx& ctx, const Bound& now) const {
   }
 }
 
-// What stands at the door sees the launches of a replay, too.
-void StepProgram::run_observed(Ctx& ctx, const Bound& now, const RecordedCall& call) const {
-  std::vector<Array> arrays;
-  for (const RecordedArray& a : call.arrays) arrays.push_back(value(now, a));
-  std::vector<const Array*> inputs;
-  std::vector<Array*> outputs;
-  for (size_t k = call.inputs; k < arrays.size(); ++k) outputs.push_back(&arrays[k]);
-  for (size_t k = 0; k < call.inputs; ++k) {
-    // A number among pointwise operands: the output stands in for it, one Array for both.
-    const auto is_output = std::find(call.arrays.begin() + static_cast<std::ptrdiff_t>(call.inputs),
-                                     call.arrays.end(), call.arrays[k]);
-    inputs.push_back(&arrays[is_output == call.arrays.end()
-                                 ? k
-                                 : static_cast<size_t>(is_output - call.arrays.begin())]);
-  }
-  const Origin origin = record_.origin_of(call);
-  launch_bytes(
-      ctx, {*call.op, call.shape.data(), call.shape.size(), inputs, outputs, call.same, &origin});
-}
-
 std::vector<Array> StepProgram::outputs(const Bound& now) const {
   std::vector<Array> arrays;
   for (const RecordedArray& a : outputs_) arrays.push_back(value(now, a));

@@ -1,6 +1,7 @@
 // A recorded step that can be replayed: launches without the dead ones, memory planned by liveness
 // into an arena, inputs and state bound anew by every replay. Knows no device and no Python.
 #pragma once
+#include <map>
 #include <mutex>
 
 #include "program/record.h"
@@ -74,6 +75,8 @@ class StepProgram {
   void place_in_arenas();
   void make_constants();
   void run_observed(Ctx&, const Bound&, const RecordedCall&) const;
+  void run_observed(Ctx&, const Bound&, const RecordedCall&,
+                    std::map<int32_t, Array>& within) const;
   Array value(const Bound&, const RecordedArray&) const;
   std::string text_of(const RecordedArray&) const;
 
