@@ -361,3 +361,147 @@ def test_what_python_changes_between_calls_is_not_stale(change):
         assert f.cache_info().replays >= 6, f.cache_info()
     finally:
         restore()
+
+
+# ------------------------------------------------------------- calls that go past Python entirely
+
+
+def test_kinds_that_take_turns_are_told_apart_and_counted():
+    Pair = collections.namedtuple("Pair", "sum product")
+
+    @dlx.jit
+    def f(x, y=None, *more, scale=1.0, **named):
+        parts = [x, *(y if isinstance(y, list) else [y]), *more, *named.values()]
+        parts = [p * scale for p in parts if isinstance(p, dlx.Tensor)]
+        total = parts[0]
+        for p in parts[1:]:
+            total = total + p
+        return {"total": total, "same": x, "rest": (parts[-1], [None, "text", scale])}
+
+    def eager(*args, **kwargs):
+        return f.__wrapped__(*args, **kwargs)
+
+    def plain(value):
+        if isinstance(value, dlx.Tensor):
+            return value.tolist()
+        if isinstance(value, dict):
+            return {k: plain(v) for k, v in value.items()}
+        return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+    x, y = dlx.tensor([1.0, 2.0]), dlx.tensor([3.0, 4.0])
+    wide = dlx.ones((2, 2))
+    calls = [
+        ((x,), {}), ((x, y), {}), ((x, x), {}), ((x, [y, x]), {}), ((x, [y, y]), {}),
+        ((x, y), {"scale": 0.0}), ((x, y), {"scale": -0.0}), ((x, y), {"scale": 0}),
+        ((x,), {"a": y, "b": x}), ((x,), {"b": y, "a": x}), ((x, y, y), {}),
+        ((wide,), {}), ((wide.T,), {}), ((x[::-1],), {}), ((x, "text"), {}), ((x, True), {}),
+    ]  # fmt: skip
+    for times in (5, 1, 1, 2):  # each call several times running, then in turns
+        for args, kwargs in calls:
+            for _ in range(times):
+                found, expected = f(*args, **kwargs), eager(*args, **kwargs)
+                assert plain(found) == plain(expected)
+                assert found["same"] is args[0] and type(found["rest"]) is tuple
+    assert str(f(x, y, scale=-0.0)["total"].tolist()) == "[-0.0, -0.0]"
+    assert f.cache_info() == (9 * 16 + 1 - 16, 2 * 16, 9 * 16 + 1 - 3 * 16)
+
+    g = dlx.jit(lambda x, y: Pair(x + y, x * y))
+    for _ in range(6):
+        found = g(x, y)
+        assert type(found) is Pair and found.product.tolist() == [3, 8]
+    assert g.cache_info() == (5, 2, 3)
+
+
+def test_modes_of_the_caller_are_kinds_of_calls():
+    weight = nn.Parameter(dlx.ones((2,)))
+    f = dlx.jit(lambda x: (x * weight).detach())
+    x = dlx.ones((2,))
+    for _ in range(5):
+        f(x)
+    with dlx.no_grad():
+        for _ in range(5):
+            f(x)
+    assert f.cache_info() == (8, 4, 4)
+    with dlx.device("cpu"):
+        f(x)
+    assert f.cache_info() == (9, 4, 5)
+
+
+def test_the_least_recently_used_kind_is_forgotten():
+    f = dlx.jit(doubled)
+    kept = dlx.ones((99,))
+    for n in range(1, 40):
+        f(dlx.ones((n,)))
+        f(kept)
+    assert f.cache_info() == (38, 2, 36)
+
+
+def test_a_learning_rate_that_changes_at_every_step_or_now_and_then():
+    def trained(jit, every):
+        dlx.seed(0)
+        layer = nn.Linear(3, 1)
+        optimizer = optim.Adam(layer.parameters(), lr=0.1)
+
+        @jit
+        def step(x):
+            loss = layer(x).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        losses = []
+        for i in range(150):
+            if i % every == 0:
+                optimizer.lr = 0.1 / (1 + i)
+            if i == 77:
+                optimizer.param_groups[0]["betas"] = (0.5, 0.9)
+            if i == 99:
+                optimizer.param_groups[0]["weight_decay"] = 0.25
+            losses.append(step(dlx.tensor(drawn(4, 3, seed=i))))
+        return bits(losses), bits(layer.parameters()), step
+
+    for every in (1, 7, 1000):
+        replayed, eager = trained(dlx.jit, every), trained(lambda f: f, every)
+        assert replayed[:2] == eager[:2]
+        assert replayed[2].cache_info().replays == 150 - 3 - 2
+
+
+def test_an_optimizer_of_ones_own_is_asked_at_every_step():
+    class Decaying(optim.SGD):
+        decay = 1.0
+
+        def _hyper(self, group):
+            return super()._hyper({**group, "momentum": group["momentum"] * self.decay})
+
+    def trained(jit):
+        layer = nn.Linear(2, 1)
+        with dlx.no_grad():
+            layer.weight.fill_(1.0)
+            layer.bias.fill_(0.0)
+        optimizer = Decaying(layer.parameters(), lr=0.1, momentum=0.9)
+
+        @jit
+        def step(x):
+            optimizer.zero_grad()
+            layer(x).sum().backward()
+            optimizer.step()
+
+        for i in range(12):
+            optimizer.decay = 1.0 if i < 8 else 0.5
+            step(dlx.tensor(drawn(4, 2, seed=i)))
+        return bits(layer.parameters())
+
+    assert trained(dlx.jit) == trained(lambda f: f)
+
+
+def test_an_error_in_a_replay_past_python_is_counted_and_leaves_it_usable():
+    f = dlx.jit(lambda x, y: nn.functional.cross_entropy(x, y))
+    x = dlx.tensor(drawn(3, 4))
+    for _ in range(6):
+        f(x, dlx.tensor([0, 1, 2]))
+    for _ in range(2):
+        with pytest.raises(IndexError, match=r"label 9 in row 1"):
+            f(x, dlx.tensor([0, 9, 2]))
+        f(x, dlx.tensor([0, 1, 2]))
+    assert f.cache_info() == (9, 2, 5)

@@ -14,6 +14,7 @@ void bind_observers(pybind11::module_&);       // the profiler, recorded program
 void bind_whereabouts(pybind11::module_&);     // which line and Module asked for a launch
 void bind_jit(pybind11::module_&);             // dlx.jit: recordings, replays
 void bind_effects(pybind11::module_&);         // dlx.remat: what a run of a function does
+void bind_jitted(pybind11::module_&);          // dlx.jit: calls without Python
 void bind_guards(pybind11::module_&);          // dlx.jit: what Python was like
 void bind_dlpack(pybind11::module_&);          // to_dlpack, from_dlpack
 
@@ -44,6 +45,7 @@ inline void bind_all(pybind11::module_& m) {
   bind_jit(m);
   bind_effects(m);
   bind_guards(m);
+  bind_jitted(m);
   bind_dlpack(m);
   bind_reinterpret(m);
   bind_shape(m);

@@ -22,6 +22,8 @@ Array private_copy(const Array& a) {
   return copy;
 }
 
+constinit thread_local bool under_way = false;
+
 }  // namespace
 
 Place::Place(const Array& a)
@@ -77,7 +79,10 @@ bool Recording::writes(size_t cell) const {
   return slot.moves || (slot.before.memory >= 0 && recorder_->record().memories[memory].written);
 }
 
+bool Recording::is_under_way() { return under_way; }
+
 void Recording::start() {
+  under_way = true;
   whereabouts_->start();
   recorder_ = std::make_unique<Recorder>(
       current_ctx(), line_of_launch,
@@ -85,6 +90,7 @@ void Recording::start() {
 }
 
 void Recording::stop() {
+  under_way = false;
   if (recorder_) recorder_->stop();
   whereabouts_->stop();
   holds_.clear();

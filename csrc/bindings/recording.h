@@ -53,6 +53,7 @@ class Recording {
             const Recording* before, bool alike);
   void start();
   void stop();
+  static bool is_under_way();  // whether this thread is between a start() and its stop()
 
   // After the call that returned these Tensors: why it cannot be replayed, or "".
   std::string finish(const std::vector<py::object>& returned);

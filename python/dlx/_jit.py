@@ -15,8 +15,7 @@ import warnings
 from collections import OrderedDict, namedtuple
 from contextlib import nullcontext
 
-from dlx import _core
-from dlx._device import default_device
+from dlx import _core, _device
 from dlx._jit_reach import Reach
 from dlx._jit_result import Result
 
@@ -67,7 +66,7 @@ def _mode():
     return value
 
 
-class Jitted:
+class Jitted(_core.JittedBase):
     """A function under `dlx.jit`. `cache_info()` counts calls whose kind was known, recordings and
     replays; `program` is the latest recorded step, as text when printed; `memory` its bytes."""
 
@@ -80,7 +79,7 @@ class Jitted:
         self.__module__ = getattr(function, "__module__", None)
         self.__qualname__ = getattr(function, "__qualname__", self.__name__)
         self._entries = OrderedDict()
-        self._hits = self._records = self._replays = 0
+        self._records = 0  # the base class counts hits and replays
         self._latest = None
         self._mode = _mode()
         self._warned = False
@@ -102,13 +101,14 @@ class Jitted:
     def cache_clear(self) -> None:
         """Forget all records."""
         self._entries.clear()
-        self._latest = None
+        self._latest = self._replayed_call = None
 
     def _check_again(self):
         """The next call of each kind runs eagerly and is recorded. Where it does something else
         than what is replayed, this function runs eagerly from then on, and `_disagree` says so."""
         for entry in self._entries.values():
             entry.due = True
+        self._replayed_call = None
 
     @property
     def program(self):
@@ -126,7 +126,9 @@ class Jitted:
         result_bytes of what it returns or leaves behind."""
         return self.program.memory
 
-    def __call__(self, *args, **kwargs):
+    def _call_in_python(self, *args, **kwargs):
+        """A call that the latest ReplayedCall does not take."""
+        self._replayed_call = None  # it is that of the kind of call that came last
         if self._mode == "off" or getattr(_thread, "recording", None) is not None:
             return self.__wrapped__(*args, **kwargs)
         tensors = []
@@ -134,7 +136,7 @@ class Jitted:
             _kind_of(args, tensors, "argument"),
             _kind_of(kwargs, tensors, "argument") if kwargs else None,
             _core.recording(),
-            default_device().code,
+            _device.default_device().code,
             _core.exact_precision(),
         )
         entry = self._entries.get(kind)
@@ -194,6 +196,8 @@ class _Entry:
         self.latest = None  # (recording, reach, result) of the call before
         self.program = None  # (replay, reach, result)
         self.replayed = None  # what it was made from: (recording, reach, result)
+        self.parts = None  # what a ReplayedCall makes the result of
+        self.replayed_call = None  # of the program
         self.due = False  # to be compared with another record
 
     def call(self, jitted, tensors, args, kwargs):
@@ -203,14 +207,19 @@ class _Entry:
             if reach.changed() is None:
                 if self.due and not replay.misfit(tensors):
                     return self.alone(self.check, jitted, tensors, args, kwargs)
+                if self.replayed_call is None and self.parts is not None:
+                    self.replayed_call = _core.ReplayedCall(
+                        replay, reach, self.parts, args, kwargs, _device._defaults
+                    )
                 returned = replay.replay(tensors)
                 if type(returned) is list:
                     self.records = 0
                     jitted._replays += 1
+                    jitted._replayed_call = self.replayed_call
                     return result.rebuild(returned, tensors)
                 if returned is None:  # another thread replays it
                     return jitted.__wrapped__(*args, **kwargs)
-            self.program = self.replayed = None
+            self.program = self.replayed = self.replayed_call = None
         if self.reason is not None:
             return jitted.__wrapped__(*args, **kwargs)
         return self.alone(self.record, jitted, tensors, args, kwargs)
@@ -245,6 +254,7 @@ class _Entry:
             except RuntimeError as error:
                 self.refuse(jitted, str(error))
                 return value
+            self.parts = result.parts()
             self.replayed = latest if jitted._keeps_records else None
             self.latest = None
             jitted._latest = Program(self.program[0])
@@ -307,7 +317,7 @@ class _Entry:
         jitted._fall_back(reason)
 
     def forget(self, reason):
-        self.latest = self.program = self.replayed = None
+        self.latest = self.program = self.replayed = self.replayed_call = None
         self.reason = reason
 
 

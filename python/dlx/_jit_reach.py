@@ -52,7 +52,7 @@ class Reach:
             for tensor in optimizer._tensors():
                 self._visit(tensor, "optimizer state")
         self._seen = None  # the guards hold what they need
-        self._native = _core.Guards(self._guards)
+        self.guards = _core.Guards(self._guards)
         self._randomness = _states_of_other_generators()
 
     # Walking
@@ -70,6 +70,7 @@ class Reach:
             else:
                 self.tensors.append(value)
         elif isinstance(value, self._optimizer):
+            value._prepare_step()  # changed hyperparameters may make new state
             self.optimizers.append((value, value._plan_version))
         elif isinstance(value, self._module):
             if value._forward_hooks or value._forward_pre_hooks:
@@ -196,7 +197,7 @@ class Reach:
 
     def changed(self):
         """What is no longer as it was, or None; the optimizers are prepared for their step."""
-        broken = self._native.broken()
+        broken = self.guards.broken()
         if broken >= 0:
             return self._names[broken]
         for value, state_of, before, name in self._watched:
@@ -210,9 +211,33 @@ class Reach:
                 return f"the {type(optimizer).__name__}'s state"
         return None
 
+    def quick_guards(self):
+        """Once changed() has found nothing: guards that, while they and `guards` hold, tell that it
+        would find nothing and prepare nothing again; None where guards cannot tell."""
+        if self._watched:
+            return None
+        items = []
+        for optimizer, _ in self.optimizers:
+            groups = optimizer.param_groups
+            if not _is_library(type(optimizer).__module__) or optimizer._has_schedule():
+                return None
+            own = vars(optimizer)
+            for name in ("_plan_version", "param_groups", "_hypers", "_rates", "_decays"):
+                items.append((own, name, own[name], False))
+            items.append((groups, None, len(groups), True))
+            for number, group in enumerate(groups):
+                items += [(groups, number, group, False), (group, None, len(group), True)]
+                for name, value in group.items():
+                    if name == "params":
+                        continue
+                    if not is_simple(value):
+                        return None
+                    items.append((group, name, value, True))
+        return _core.Guards(items)
+
     def changed_by_call(self):
         """A refusal where the call itself changed what it can reach."""
-        broken = self._native.broken()
+        broken = self.guards.broken()
         if broken >= 0:
             return (
                 f"it changes {self._names[broken]}, which a replay would not: keep it in a Tensor, "
@@ -248,7 +273,7 @@ class Reach:
         ids = [[id(t) for t in reach.tensors] for reach in (self, later)]
         if ids[0] != ids[1] or sorted(self.arguments) != sorted(later.arguments):
             return "the Tensors that it can reach"
-        broken = self._native.broken()
+        broken = self.guards.broken()
         return self._names[broken] if broken >= 0 else None
 
 

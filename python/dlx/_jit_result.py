@@ -62,3 +62,29 @@ class Result:
             return what(items)
         values = [self._give(v, returned, arguments, states) for v in template[2]]
         return what(*values) if hasattr(what, "_fields") else what(values)
+
+    def parts(self):
+        """The template for a ReplayedCall: nested (what, ...) with what the number of a kind of
+        ResultKind; None where that cannot make it."""
+        states = {id(what): what for place, what in self._places.values() if place == "state"}
+        return _parts(self.template, states)
+
+
+def _parts(template, states):
+    place, what = template[:2]
+    if place == "new":
+        return (0, what)
+    if place == "argument":
+        return (1, what)
+    if place == "state":
+        return (2, states[what])
+    if place == "constant":
+        return (2, template[2])
+    if what not in (tuple, list, dict):
+        return None
+    values = [v for _, v in template[2]] if what is dict else template[2]
+    items = [_parts(v, states) for v in values]
+    if None in items:
+        return None
+    keys = [k for k, _ in template[2]] if what is dict else []
+    return (3 + (tuple, list, dict).index(what), items, keys)
