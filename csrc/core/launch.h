@@ -46,6 +46,12 @@ struct Cost {
 
 struct ErrorSlot;
 
+// What a program may make of a pointwise launch on the output of another one: part of that one.
+enum class Epilogue : uint8_t {
+  relu,  // y = y < 0 ? 0 : y
+  add    // y = y + r; r, of y's shape, comes as one more input, after the others
+};
+
 // What the door, the profiler, the recorder and both devices need to know of an op. One constexpr
 // Op per op stands in csrc/ops/<op>.h beside its shape struct, a trivially copyable POD.
 struct Op {
@@ -63,7 +69,10 @@ struct Op {
   Workspace workspace[kNumDeviceKinds] = {};
   std::string (*explain)(const void* shape,
                          const ErrorSlot&) = nullptr;  // the message of a filled error slot
-  std::string (*label)(const void* shape) = nullptr;   // says more than `name` does
+  bool cheap = false;         // takes one pass over its arrays: is run again before they are kept
+  const Op* again = nullptr;  // output 0 from the inputs, then the other outputs: the same bits
+  bool (*absorb)(void* shape, Epilogue) = nullptr;  // of output 0, one after the other; or says no
+  std::string (*label)(const void* shape) = nullptr;  // says more than `name` does
 };
 
 // Written once by the first failing element; the kernel clamps and goes on.

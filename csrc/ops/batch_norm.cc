@@ -191,10 +191,26 @@ struct Call {
 
   void apply_columns(const void* x, const NormAffine& a, void* y) const {
     over_columns([&](const NormColumns& c, int64_t offset, int64_t) {
-      table.affine_columns[t](c, at(x, offset), a, at(y, offset));
+      NormAffine here = a;
+      if (a.r) here.r = at(a.r, offset);
+      table.affine_columns[t](c, at(x, offset), here, at(y, offset));
     });
   }
 
+  // y from x alone, in one pass.
+  void apply(const void* x, const NormAffine& affine, void* y) const {
+    if (cut.columns) return apply_columns(x, affine, y);
+    const bool past = streams(2 * s.size() * size_of(s.dtype));
+    over_units(past, [&](const NormPlanes& p, int64_t begin, int64_t end) {
+      table.affine[t](p, begin, end, x, affine, y);
+    });
+  }
+
+  // What the pass over x needs of channel c.
+  void set_affine(int64_t c, double rstd, const void* gamma, const void* beta) const {
+    per_channel(0)[c] = rstd * (gamma ? read(gamma, c) : 1);
+    per_channel(1)[c] = beta ? read(beta, c) : 0;
+  }
   void statistics_of_channel(int64_t c, double* mean, double* var) const;
 };
 
@@ -223,18 +239,17 @@ namespace cpu {
 void batch_norm(Ctx&, const void* shape, void* const* buffers, void* workspace) {
   Call call(shape, buffers, workspace);
   const BatchNormShape& s = call.s;
-  const void *x = call.take(), *gamma = call.take_if(s.has_gamma), *beta = call.take_if(s.has_beta);
+  const void *x = call.take(), *gamma = call.take_if(s.has_gamma), *beta = call.take_if(s.has_beta),
+             *r = call.take_if(s.adds);
   void* y = call.take();
   auto *mean = static_cast<double*>(call.take()), *rstd = static_cast<double*>(call.take()),
        *var = static_cast<double*>(call.take());
-  double *scale = call.per_channel(0), *shift = call.per_channel(1);
   double *sum = call.partial(0), *square = call.partial(1);
-  const NormAffine affine{mean, scale, shift};
+  const NormAffine affine{mean, call.per_channel(0), call.per_channel(1), r, s.relu};
   const auto finish = [&](int64_t c) {
     call.statistics_of_channel(c, mean, var);
     rstd[c] = 1 / std::sqrt(var[c] + s.eps);
-    scale[c] = rstd[c] * (gamma ? call.read(gamma, c) : 1);
-    shift[c] = beta ? call.read(beta, c) : 0;
+    call.set_affine(c, rstd[c], gamma, beta);
   };
   if (call.cut.columns) {
     call.over_columns([&](const NormColumns& c, int64_t offset, int64_t i) {
@@ -254,24 +269,31 @@ void batch_norm(Ctx&, const void* shape, void* const* buffers, void* workspace) 
       });
 }
 
+void batch_norm_apply(Ctx&, const void* shape, void* const* buffers, void* workspace) {
+  Call call(shape, buffers, workspace);
+  const BatchNormShape& s = call.s;
+  const void *x = call.take(), *gamma = call.take_if(s.has_gamma), *beta = call.take_if(s.has_beta),
+             *r = call.take_if(s.adds);
+  const auto *mean = static_cast<const double*>(call.take()),
+             *rstd = static_cast<const double*>(call.take());
+  call.take();  // var
+  for (int64_t c = 0; c < s.C; ++c) call.set_affine(c, rstd[c], gamma, beta);
+  call.apply(x, {mean, call.per_channel(0), call.per_channel(1), r, s.relu}, call.take());
+}
+
 void batch_norm_inference(Ctx&, const void* shape, void* const* buffers, void* workspace) {
   Call call(shape, buffers, workspace);
   const BatchNormShape& s = call.s;
   const void *x = call.take(), *running_mean = call.take(), *running_var = call.take();
-  const void *gamma = call.take_if(s.has_gamma), *beta = call.take_if(s.has_beta);
-  double *mean = call.per_channel(0), *scale = call.per_channel(1), *shift = call.per_channel(2);
+  const void *gamma = call.take_if(s.has_gamma), *beta = call.take_if(s.has_beta),
+             *r = call.take_if(s.adds);
+  double *scale = call.per_channel(0), *shift = call.per_channel(1), *mean = call.per_channel(2);
   for (int64_t c = 0; c < s.C; ++c) {
     mean[c] = call.read(running_mean, c);
     scale[c] = (gamma ? call.read(gamma, c) : 1) / std::sqrt(call.read(running_var, c) + s.eps);
     shift[c] = beta ? call.read(beta, c) : 0;
   }
-  const NormAffine affine{mean, scale, shift};
-  void* y = call.take();
-  if (call.cut.columns) return call.apply_columns(x, affine, y);
-  const bool past = streams(2 * s.size() * size_of(s.dtype));
-  call.over_units(past, [&](const NormPlanes& p, int64_t begin, int64_t end) {
-    call.table.affine[call.t](p, begin, end, x, affine, y);
-  });
+  call.apply(x, {mean, scale, shift, r, s.relu}, call.take());
 }
 
 void batch_norm_backward(Ctx&, const void* shape, void* const* buffers, void* workspace) {

@@ -1,5 +1,7 @@
 // Batch normalisation: S. Ioffe and C. Szegedy, "Batch normalization" (2015).
 #pragma once
+#include <utility>
+
 #include "core/launch.h"
 
 namespace dlx {
@@ -13,6 +15,7 @@ struct BatchNormShape {
   bool has_gamma, has_beta;  // absent: 1, 0
   bool training;             // the gradient goes through mean and rstd as well
   double eps;
+  bool adds, relu;  // epilogues of y, in this order: + r, an input like x after the others
 
   constexpr int64_t size() const { return N * C * L; }
   int64_t parameters() const { return C * (has_gamma + has_beta); }
@@ -28,6 +31,7 @@ int64_t batch_norm_workspace(const void* shape);
 }
 
 DLX_DECLARE_KERNEL(batch_norm)
+DLX_DECLARE_KERNEL(batch_norm_apply)
 DLX_DECLARE_KERNEL(batch_norm_inference)
 DLX_DECLARE_KERNEL(batch_norm_backward)
 
@@ -37,10 +41,25 @@ namespace ops {
 template <int kFlops, int kArrays, int kStatistics, int kGradients>
 Cost batch_norm_cost(const void* shape) {
   const auto& s = *static_cast<const BatchNormShape*>(shape);
-  const int64_t elements = kArrays * s.size() + s.parameters() + kGradients * s.C;
+  const int64_t elements = (kArrays + s.adds) * s.size() + s.parameters() + kGradients * s.C;
   return {kFlops * s.size(), elements * size_of(s.dtype) + kStatistics * s.C * 8};
 }
 
+inline bool batch_norm_absorb(void* shape, Epilogue epilogue) {
+  auto& s = *static_cast<BatchNormShape*>(shape);
+  if (s.relu) return false;
+  bool& its = epilogue == Epilogue::relu ? s.relu : s.adds;
+  return !std::exchange(its, true);
+}
+
+// x, gamma, beta, r, mean, rstd, var -> y of batch_norm, in one pass
+inline constexpr Op batch_norm_apply{
+    .name = "batch_norm_apply",
+    .kernels = DLX_KERNELS(batch_norm_apply),
+    .cost = batch_norm_cost<4, 2, 3, 0>,
+    .workspace = {batch_norm_workspace, DLX_IF_CUDA(cuda::batch_norm_workspace)},
+    .cheap = true,
+};
 // x, gamma, beta -> y, mean, rstd, var: y = (x - mean) rstd gamma + beta, mean and (biased) var
 // over N and L, rstd = 1 / sqrt(var + eps)
 inline constexpr Op batch_norm{
@@ -48,6 +67,8 @@ inline constexpr Op batch_norm{
     .kernels = DLX_KERNELS(batch_norm),
     .cost = batch_norm_cost<8, 2, 3, 0>,  // sum, square and normalise: 1 + 3 + 4
     .workspace = {batch_norm_workspace, DLX_IF_CUDA(cuda::batch_norm_workspace)},
+    .again = &batch_norm_apply,
+    .absorb = batch_norm_absorb,
 };
 // x, running_mean, running_var (of x's dtype), gamma, beta -> y, in one pass
 inline constexpr Op batch_norm_inference{
@@ -55,6 +76,8 @@ inline constexpr Op batch_norm_inference{
     .kernels = DLX_KERNELS(batch_norm_inference),
     .cost = batch_norm_cost<4, 2, 0, 2>,
     .workspace = {batch_norm_workspace, DLX_IF_CUDA(cuda::batch_norm_workspace)},
+    .cheap = true,
+    .absorb = batch_norm_absorb,
 };
 // dy, x, mean, rstd, gamma -> dx, dgamma, dbeta, with d = x - mean: dbeta = sum dy,
 // dgamma = rstd sum dy d, dx = gamma rstd (dy - mean(dy) - d rstd^2 mean(dy d));

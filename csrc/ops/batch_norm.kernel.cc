@@ -80,16 +80,29 @@ template <class T, class Body>
   }
 }
 
+// run(finish): finish(y, r) is y with the epilogues, of which the loop then has no branch.
+template <class T, class Run>
+[[gnu::always_inline]] inline void with_epilogue(const NormAffine& a, const Run& run) {
+  const auto relu = [](T y) { return y < 0 ? T{} : y; };
+  if (!a.r && !a.relu) return run([](T y, const T*) { return y; });
+  if (!a.r) return run([=](T y, const T*) { return relu(y); });
+  if (!a.relu) return run([](T y, const T* r) { return y + *r; });
+  run([=](T y, const T* r) { return relu(y + *r); });
+}
+
 template <class T>
 void affine(const NormPlanes& s, int64_t begin, int64_t end, const void* x0, const NormAffine& a,
             void* y0) {
-  for_units(s, begin, end, [&](int64_t c, int64_t offset, int64_t size) {
-    const Mean<T> mean(a.mean[c]);
-    const T scale = static_cast<T>(a.scale[c]), shift = static_cast<T>(a.shift[c]);
-    for_results(s, size, static_cast<T*>(y0) + offset, [&](int64_t first, int64_t count, T* y) {
-      const T* x = static_cast<const T*>(x0) + offset + first;
+  with_epilogue<T>(a, [&](const auto& finish) {
+    for_units(s, begin, end, [&](int64_t c, int64_t offset, int64_t size) {
+      const Mean<T> mean(a.mean[c]);
+      const T scale = static_cast<T>(a.scale[c]), shift = static_cast<T>(a.shift[c]);
+      for_results(s, size, static_cast<T*>(y0) + offset, [&](int64_t first, int64_t count, T* y) {
+        const T* x = static_cast<const T*>(x0) + offset + first;
+        const T* r = a.r ? static_cast<const T*>(a.r) + offset + first : x;
 #pragma GCC ivdep
-      for (int64_t i = 0; i < count; ++i) y[i] = mean.from(x[i]) * scale + shift;
+        for (int64_t i = 0; i < count; ++i) y[i] = finish(mean.from(x[i]) * scale + shift, r + i);
+      });
     });
   });
   if (s.streams) end_stream();
@@ -169,8 +182,6 @@ void products_columns(const NormColumns& s, const void* dy0, const void* x0, con
 
 template <class T>
 void affine_columns(const NormColumns& s, const void* x0, const NormAffine& a, void* y0) {
-  const T* x = static_cast<const T*>(x0);
-  T* y = static_cast<T*>(y0);
   ColumnMeans<T> mean;
   alignas(64) T scale[kNormTile], shift[kNormTile];
   for (int64_t j = 0; j < s.count; ++j) {
@@ -178,10 +189,16 @@ void affine_columns(const NormColumns& s, const void* x0, const NormAffine& a, v
     mean.set(j, a.mean[c]);
     scale[j] = static_cast<T>(a.scale[c]), shift[j] = static_cast<T>(a.shift[c]);
   }
-  for (int64_t r = 0; r < s.rows; ++r, x += s.stride, y += s.stride) {
+  with_epilogue<T>(a, [&](const auto& finish) {
+    for (int64_t row = 0; row < s.rows; ++row) {
+      const T* x = static_cast<const T*>(x0) + row * s.stride;
+      const T* r = a.r ? static_cast<const T*>(a.r) + row * s.stride : x;
+      T* y = static_cast<T*>(y0) + row * s.stride;
 #pragma GCC ivdep
-    for (int64_t j = 0; j < s.count; ++j) y[j] = mean.from(x[j], j) * scale[j] + shift[j];
-  }
+      for (int64_t j = 0; j < s.count; ++j)
+        y[j] = finish(mean.from(x[j], j) * scale[j] + shift[j], r + j);
+    }
+  });
 }
 
 template <class T>

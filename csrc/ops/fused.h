@@ -48,6 +48,7 @@ inline constexpr Op fused{
     .kernels = DLX_KERNELS(fused),
     .strided = true,
     .cost = [](const void* shape) { return static_cast<const FusedShape*>(shape)->cost(); },
+    .cheap = true,
     .label = [](const void* shape) { return static_cast<const FusedShape*>(shape)->text(); },
 };
 }  // namespace ops

@@ -30,22 +30,24 @@ const Op& map_op(int row) {
   static const std::vector<Op> ops = [] {
     std::vector<Op> all;
     for (int i = 0; i < portable::map_table.rows; ++i)
-      all.push_back({.name = portable::map_table.row[i].name,
-                     .kernels = DLX_KERNELS(map),
-                     .strided = true,
-                     .may_alias = (1u << kMaxMapInputs) - 1,
-                     .cost = [](const void* shape) {
-                       const auto& s = *static_cast<const MapShape*>(shape);
-                       Cost cost{s.size() * s.info().flops, s.size() * size_of(s.output_dtype())};
-                       for (int k = 0; k < s.info().inputs; ++k) {
-                         if (s.scalars >> k & 1) continue;
-                         int64_t read =
-                             size_of(s.input_dtype(k));  // a broadcast operand is read once
-                         for (int i = 0; i < s.ndim; ++i) read *= s.stride[k][i] ? s.extent[i] : 1;
-                         cost.bytes += read;
-                       }
-                       return cost;
-                     }});
+      all.push_back(
+          {.name = portable::map_table.row[i].name,
+           .kernels = DLX_KERNELS(map),
+           .strided = true,
+           .may_alias = (1u << kMaxMapInputs) - 1,
+           .cost =
+               [](const void* shape) {
+                 const auto& s = *static_cast<const MapShape*>(shape);
+                 Cost cost{s.size() * s.info().flops, s.size() * size_of(s.output_dtype())};
+                 for (int k = 0; k < s.info().inputs; ++k) {
+                   if (s.scalars >> k & 1) continue;
+                   int64_t read = size_of(s.input_dtype(k));  // a broadcast operand is read once
+                   for (int i = 0; i < s.ndim; ++i) read *= s.stride[k][i] ? s.extent[i] : 1;
+                   cost.bytes += read;
+                 }
+                 return cost;
+               },
+           .cheap = true});
     return all;
   }();
   return ops[row];

@@ -55,6 +55,7 @@ inline constexpr Op cast{
           const auto& s = *static_cast<const CastShape*>(shape);
           return Cost{0, s.n * (size_of(s.from) + size_of(s.to))};
         },
+    .cheap = true,
 };
 }  // namespace ops
 

@@ -2,6 +2,8 @@
 // broadcast, a 1-d operand is a row (a) or column (b) whose dimension is dropped. Any strides, no
 // copies: the kernels read them. With a bias (N), dense, y = a @ b + bias.
 #pragma once
+#include <utility>
+
 #include "core/launch.h"
 #include "gemm/gemm.h"
 
@@ -41,6 +43,13 @@ inline constexpr Op matmul{
           return Cost{2 * y * g.k + sums, (a + b + bias + y) * size_of(g.dtype)};
         },
     .workspace = {cpu::matmul_workspace, DLX_IF_CUDA(cuda::matmul_workspace)},
+    .absorb =
+        [](void* shape, Epilogue epilogue) {
+          GemmShape& g = static_cast<MatmulShape*>(shape)->gemm;
+          const bool wide = g.dtype == DType::float32 || g.dtype == DType::float64;
+          // Half precision: -0 comes of rounding, and relu keeps it.
+          return epilogue == Epilogue::relu && wide && !std::exchange(g.relu, true);
+        },
 };
 }  // namespace ops
 

@@ -27,9 +27,11 @@ struct NormColumns {
   int64_t rows, count, stride, first, length;
 };
 
-// Per channel: y = (x - mean) scale + shift.
+// Per channel: y = (x - mean) scale + shift, then + r where there is one, like x, then relu.
 struct NormAffine {
   const double *mean, *scale, *shift;
+  const void* r;
+  bool relu;
 };
 
 // Per channel: dx = ((dy - mean_dy) - (x - mean) slope) scale; slope null: dx = dy scale.

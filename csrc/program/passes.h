@@ -17,6 +17,14 @@ void fuse_pointwise(Record&, const std::vector<bool>& kept);
 // A launch that follows another one becomes part of it, where Op::absorb allows that.
 void absorb_epilogues(Record&, const std::vector<bool>& kept);
 
+// Of the results that wait, unused, where memory is fullest, runs the launch of one again just
+// before its next use: the one that saves the most bytes for its time. False where there is none.
+bool recompute_one(Record&, const std::vector<bool>& kept);
+
+// The same, as long as the fullest moment takes less by it, of launches that take one pass over
+// their arrays.
+void recompute_passes(Record&, const std::vector<bool>& kept);
+
 // Who uses a memory: numbers of launches, in order.
 struct MemoryUses {
   std::vector<int32_t> writers, readers;

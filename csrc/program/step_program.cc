@@ -41,11 +41,21 @@ StepProgram::StepProgram(Record record, std::vector<StepSlot> slots,
   for (const StepSlot& slot : slots_)
     if (slot.moves) is_result(slot.after);
 
-  rewrite(options);
-  find_lifetimes();
-  make_constants();
-  share_in_place();
-  place_in_arenas();
+  std::vector<bool> kept;
+  for (const Memory& m : memories_) kept.push_back(m.kind != Kind::arena);
+  dead_ = drop_dead_launches(record_, kept);
+  if (options.fuse) {
+    absorb_epilogues(record_, kept);
+    fuse_pointwise(record_, kept);
+    recompute_passes(record_, kept);
+  }
+  plan_memory();
+  while (options.memory_limit && arena_bytes_ + result_bytes_ > options.memory_limit) {
+    require(recompute_one(record_, kept), "memory_limit=", options.memory_limit,
+            " bytes: its results take ", result_bytes_, ", and all else ", arena_bytes_,
+            " at least");
+    plan_memory();
+  }
   for (const RecordedCall& call : record_.calls)
     if (call.op->cost) {
       const Cost c = call.op->cost(call.shape.data());
@@ -53,11 +63,18 @@ StepProgram::StepProgram(Record record, std::vector<StepSlot> slots,
     }
 }
 
-void StepProgram::rewrite(const StepOptions& options) {
-  std::vector<bool> kept;
-  for (const Memory& m : memories_) kept.push_back(m.kind != Kind::arena);
-  dead_ = drop_dead_launches(record_, kept);
-  if (options.fuse) fuse_pointwise(record_, kept);
+void StepProgram::plan_memory() {
+  memories_.resize(record_.memories.size());
+  for (Memory& m : memories_) {
+    const Memory fresh{.kind = m.kind == Kind::constant ? Kind::arena : m.kind, .slot = m.slot};
+    m = fresh;
+  }
+  arenas_.clear();
+  arena_bytes_ = result_bytes_ = unplanned_bytes_ = 0;
+  find_lifetimes();
+  make_constants();
+  share_in_place();
+  place_in_arenas();
 }
 
 void StepProgram::find_lifetimes() {

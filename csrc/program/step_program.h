@@ -20,13 +20,14 @@ struct StepSlot {
 
 // What may be done to a record before it is replayed; the bits of results are the same with all.
 struct StepOptions {
-  bool fuse = true;  // launches into one another
+  bool fuse = true;          // launches into one another, and run again what is cheap
+  int64_t memory_limit = 0;  // bytes of arena and results; 0: none
 };
 
 class StepProgram {
  public:
   // outputs: what the step returns. Memory that is older than the recording is that of a slot, and
-  // offsets in it count from the slot's value on.
+  // offsets in it count from the slot's value on. std::runtime_error where the limit is too low.
   StepProgram(Record record, std::vector<StepSlot> slots, std::vector<RecordedArray> outputs,
               StepOptions options = {});
 
@@ -69,7 +70,7 @@ class StepProgram {
     StorageRef own;         // constant
   };
 
-  void rewrite(const StepOptions&);
+  void plan_memory();
   void find_lifetimes();
   void share_in_place();
   void place_in_arenas();

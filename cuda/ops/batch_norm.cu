@@ -118,6 +118,17 @@ __global__ void affine_of_running(BatchNormShape s, const T* __restrict__ mean,
   });
 }
 
+// For batch_norm_apply.
+template <class T>
+__global__ void affine_of_statistics(BatchNormShape s, const double* __restrict__ mean,
+                                     const double* __restrict__ rstd, const T* __restrict__ gamma,
+                                     const T* __restrict__ beta, Affine<T>* affine) {
+  for_each_item(s.C, [&](int64_t c) {
+    affine[c] = {Mean<T>(mean[c]), static_cast<T>(rstd[c] * value_or(gamma, c, 1)),
+                 static_cast<T>(value_or(beta, c, 0))};
+  });
+}
+
 // The channels of elements i, i + 1, ... of (N, C, L).
 struct ChannelOf {
   int64_t C, L, channel, left;
@@ -133,14 +144,21 @@ struct ChannelOf {
 // The passes over x: run<n>(i, channel) is the result at elements i, ..., i + n - 1.
 template <class T>
 struct Normalize {
-  const T* x;
+  const T *x, *r;  // r: null, or is added
   const Affine<T>* of_channel;
+  bool relu;
 
+  bool aligned() const { return is_aligned(x) && is_aligned(r); }
   template <int kCount>
   __device__ Pack<T, kCount> run(int64_t i, ChannelOf channel) const {
-    Pack<T, kCount> xs = read_run<kCount>(x + i);
+    Pack<T, kCount> xs = read_run<kCount>(x + i), rs{};
+    if (r) rs = read_run<kCount>(r + i);
 #pragma unroll
-    for (T& v : xs.value) v = of_channel[channel.next()].of(v);
+    for (int k = 0; k < kCount; ++k) {
+      T y = of_channel[channel.next()].of(xs.value[k]);
+      if (r) y = y + rs.value[k];
+      xs.value[k] = relu && y < 0 ? T{} : y;  // keeps NaN
+    }
     return xs;
   }
 };
@@ -186,6 +204,11 @@ void launch_pass(const BatchNormShape& s, const Pass& pass, T* y, bool aligned, 
   } else {
     launch_grid<pass_over<1, T, Pass>>(blocks, kBlockThreads, 0, stream, s, pass, y);
   }
+}
+
+template <class T>
+void launch_normalize(const BatchNormShape& s, const Normalize<T>& pass, T* y, Stream stream) {
+  launch_pass(s, pass, y, pass.aligned(), stream);
 }
 
 // Over N and L.
@@ -237,13 +260,31 @@ void batch_norm(Ctx& ctx, const void* shape, void* const* buffers, void* workspa
   if (s.C == 0) return;
   with_float(s, [&]<class T>(T) {
     Buffers b{buffers};
-    const T *x = b.take<T>(), *gamma = b.take<T>(s.has_gamma), *beta = b.take<T>(s.has_beta);
+    const T *x = b.take<T>(), *gamma = b.take<T>(s.has_gamma), *beta = b.take<T>(s.has_beta),
+            *r = b.take<T>(s.adds);
     T* y = b.take<T>();
     double *mean = b.take<double>(), *rstd = b.take<double>(), *var = b.take<double>();
     auto* affine = per_channel<Affine<T>>(workspace);
     const ChannelMoments<T> moments{s, x, gamma, beta, mean, rstd, var, affine};
     reduce_channels(moments, true, workspace, stream);
-    launch_pass(s, Normalize<T>{x, affine}, y, is_aligned(x), stream);
+    launch_normalize(s, Normalize<T>{x, r, affine, s.relu}, y, stream);
+  });
+}
+
+void batch_norm_apply(Ctx& ctx, const void* shape, void* const* buffers, void* workspace) {
+  const auto& s = *static_cast<const BatchNormShape*>(shape);
+  const Stream stream = context(ctx).stream;
+  if (s.C == 0) return;
+  with_float(s, [&]<class T>(T) {
+    Buffers b{buffers};
+    const T *x = b.take<T>(), *gamma = b.take<T>(s.has_gamma), *beta = b.take<T>(s.has_beta),
+            *r = b.take<T>(s.adds);
+    const double *mean = b.take<double>(), *rstd = b.take<double>();
+    b.take<double>();  // var
+    auto* affine = per_channel<Affine<T>>(workspace);
+    launch_grid<affine_of_statistics<T>>(blocks_for(s.C), kBlockThreads, 0, stream, s, mean, rstd,
+                                         gamma, beta, affine);
+    launch_normalize(s, Normalize<T>{x, r, affine, s.relu}, b.take<T>(), stream);
   });
 }
 
@@ -254,11 +295,11 @@ void batch_norm_inference(Ctx& ctx, const void* shape, void* const* buffers, voi
   with_float(s, [&]<class T>(T) {
     Buffers b{buffers};
     const T *x = b.take<T>(), *mean = b.take<T>(), *var = b.take<T>();
-    const T *gamma = b.take<T>(s.has_gamma), *beta = b.take<T>(s.has_beta);
+    const T *gamma = b.take<T>(s.has_gamma), *beta = b.take<T>(s.has_beta), *r = b.take<T>(s.adds);
     auto* affine = per_channel<Affine<T>>(workspace);
     launch_grid<affine_of_running<T>>(blocks_for(s.C), kBlockThreads, 0, stream, s, mean, var,
                                       gamma, beta, affine);
-    launch_pass(s, Normalize<T>{x, affine}, b.take<T>(), is_aligned(x), stream);
+    launch_normalize(s, Normalize<T>{x, r, affine, s.relu}, b.take<T>(), stream);
   });
 }
 

@@ -1,0 +1,82 @@
+// What comes after a launch becomes part of it, where its op can: batch norm, + residual, relu.
+#include <cstring>
+
+#include "ops/map.h"
+#include "program/passes.h"
+
+namespace dlx {
+namespace {
+
+size_t at(int32_t i) { return static_cast<size_t>(i); }
+
+class Epilogues {
+ public:
+  Epilogues(Record& record, const std::vector<bool>& kept)
+      : record_(record), kept_(kept), uses_(uses_of(record)) {}
+
+  void run() {
+    std::vector<bool> gone(record_.calls.size());
+    for (size_t i = 0; i < record_.calls.size(); ++i) gone[i] = absorbed(static_cast<int32_t>(i));
+    std::vector<RecordedCall> calls;
+    for (size_t i = 0; i < gone.size(); ++i)
+      if (!gone[i]) calls.push_back(std::move(record_.calls[i]));
+    record_.calls = std::move(calls);
+  }
+
+ private:
+  RecordedCall& call(int32_t i) { return record_.calls[at(i)]; }
+  MemoryUses& uses(const RecordedArray& a) { return uses_[at(a.memory)]; }
+
+  // Launch i has become part of the one that makes its first operand.
+  bool absorbed(int32_t i) {
+    RecordedCall& next = call(i);
+    if (next.op->kernels[0] != cpu::map) return false;
+    const auto& map = *reinterpret_cast<const MapShape*>(next.shape.data());
+    const bool adds = next.op == &add_;
+    if ((!adds && next.op != &relu_) || map.scalars) return false;
+
+    const RecordedArray x = next.arrays[0], y = next.arrays[next.inputs];
+    const RecordedMemory& result = record_.memories[at(y.memory)];
+    if (uses(x).writers.size() != 1 || uses(x).readers.size() != 1 || kept_[at(x.memory)] ||
+        uses(y).writers.size() != 1 || result.older || result.from_host)
+      return false;
+    const int32_t before = uses(x).writers[0];
+    RecordedCall& maker = call(before);
+    const bool same = before < i && maker.op->absorb && maker.arrays[maker.inputs] == x &&
+                      y.shape == x.shape && y.strides == x.strides && y.dtype == x.dtype;
+    if (!same || (adds && !is_ready(next.arrays[1], x, before))) return false;
+    if (!maker.op->absorb(maker.shape.data(), adds ? Epilogue::add : Epilogue::relu)) return false;
+
+    maker.arrays[maker.inputs] = y;
+    uses(y).writers[0] = before;
+    if (adds) {
+      const auto place = static_cast<std::ptrdiff_t>(maker.inputs++);
+      maker.arrays.insert(maker.arrays.begin() + place, next.arrays[1]);
+      for (int32_t& reader : uses(next.arrays[1]).readers)
+        if (reader == i) reader = before;
+    }
+    return true;
+  }
+
+  // The residual r lies as x does, and nobody writes it after launch `before`.
+  bool is_ready(const RecordedArray& r, const RecordedArray& x, int32_t before) {
+    if (!(r.shape == x.shape) || !(r.strides == x.strides) || r.dtype != x.dtype) return false;
+    for (const int32_t writer : uses(r).writers)
+      if (writer >= before) return false;
+    return r.memory != x.memory;
+  }
+
+  Record& record_;
+  const std::vector<bool>& kept_;
+  std::vector<MemoryUses> uses_;
+  const Op& add_ = map_op(map_row("add"));
+  const Op& relu_ = map_op(map_row("relu"));
+};
+
+}  // namespace
+
+void absorb_epilogues(Record& record, const std::vector<bool>& kept) {
+  Epilogues(record, kept).run();
+}
+
+}  // namespace dlx
