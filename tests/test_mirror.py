@@ -21,7 +21,8 @@ HEADERS = sorted((ROOT / "csrc/ops").glob("*.h"))
 NAME = re.compile(r'(?:\.name = |: Row<)"(\w+)"')
 
 
-OF_PROGRAMS = {"fused"}  # dlx.jit makes them of other ops: tests/test_jit_fusion.py
+# dlx.jit makes them of other ops: tests/test_jit_fusion.py, tests/test_jit_memory.py
+OF_PROGRAMS = {"fused", "batch_norm_apply"}
 
 
 def native_ops():

@@ -53,7 +53,9 @@ void bind_jit(py::module_& m) {
       .def("settle", &Recording::settle)
       .def("difference", &Recording::difference);
   py::class_<Replay>(m, "Replay", "A recorded call that runs without Python.")
-      .def(py::init<Recording&, bool>())
+      .def(py::init([](Recording& r, bool fuse, int64_t memory_limit) {
+        return std::make_unique<Replay>(r, StepOptions{fuse, memory_limit});
+      }))
       .def("replay", replay)
       .def("misfit",
            [](const Replay& r, const std::vector<py::object>& arguments) {

@@ -15,7 +15,7 @@ Array* grad_of(const TensorObject* t) { return t->grad ? &as_tensor(t->grad)->ar
 
 }  // namespace
 
-Replay::Replay(Recording& r, bool fuse)
+Replay::Replay(Recording& r, StepOptions options)
     : state_(r.cells_.begin() + static_cast<std::ptrdiff_t>(r.arguments_), r.cells_.end()),
       arguments_(r.arguments_),
       reached_(r.reached_),
@@ -24,7 +24,7 @@ Replay::Replay(Recording& r, bool fuse)
       new_grads_(r.new_grads_),
       outputs_(r.outputs_),
       whereabouts_(std::move(r.whereabouts_)),
-      program_(r.recorder_->record(), r.slots_, arrays_of(outputs_), {fuse}) {}
+      program_(r.recorder_->record(), r.slots_, arrays_of(outputs_), options) {}
 
 Replay::Outcome Replay::run(std::span<PyObject* const> arguments, std::vector<py::object>& returned,
                             std::string& why) {

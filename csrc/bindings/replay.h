@@ -10,7 +10,7 @@ namespace dlx {
 
 class Replay {
  public:
-  Replay(Recording&, bool fuse);  // fuse: chains of pointwise launches become one
+  Replay(Recording&, StepOptions);
 
   enum class Outcome : uint8_t { done, misfit, busy };
   // One replay with these Tensors as arguments; appends the Tensors that the call returns. busy:

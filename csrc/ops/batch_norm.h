@@ -1,5 +1,6 @@
 // Batch normalisation: S. Ioffe and C. Szegedy, "Batch normalization" (2015).
 #pragma once
+#include <string>
 #include <utility>
 
 #include "core/launch.h"
@@ -45,6 +46,11 @@ Cost batch_norm_cost(const void* shape) {
   return {kFlops * s.size(), elements * size_of(s.dtype) + kStatistics * s.C * 8};
 }
 
+inline std::string batch_norm_label(const char* name, const void* shape) {
+  const auto& s = *static_cast<const BatchNormShape*>(shape);
+  return std::string(name) + (s.adds ? " + add" : "") + (s.relu ? " + relu" : "");
+}
+
 inline bool batch_norm_absorb(void* shape, Epilogue epilogue) {
   auto& s = *static_cast<BatchNormShape*>(shape);
   if (s.relu) return false;
@@ -59,6 +65,7 @@ inline constexpr Op batch_norm_apply{
     .cost = batch_norm_cost<4, 2, 3, 0>,
     .workspace = {batch_norm_workspace, DLX_IF_CUDA(cuda::batch_norm_workspace)},
     .cheap = true,
+    .label = [](const void* s) { return batch_norm_label("batch_norm_apply", s); },
 };
 // x, gamma, beta -> y, mean, rstd, var: y = (x - mean) rstd gamma + beta, mean and (biased) var
 // over N and L, rstd = 1 / sqrt(var + eps)
@@ -69,6 +76,7 @@ inline constexpr Op batch_norm{
     .workspace = {batch_norm_workspace, DLX_IF_CUDA(cuda::batch_norm_workspace)},
     .again = &batch_norm_apply,
     .absorb = batch_norm_absorb,
+    .label = [](const void* s) { return batch_norm_label("batch_norm", s); },
 };
 // x, running_mean, running_var (of x's dtype), gamma, beta -> y, in one pass
 inline constexpr Op batch_norm_inference{
@@ -78,6 +86,7 @@ inline constexpr Op batch_norm_inference{
     .workspace = {batch_norm_workspace, DLX_IF_CUDA(cuda::batch_norm_workspace)},
     .cheap = true,
     .absorb = batch_norm_absorb,
+    .label = [](const void* s) { return batch_norm_label("batch_norm_inference", s); },
 };
 // dy, x, mean, rstd, gamma -> dx, dgamma, dbeta, with d = x - mean: dbeta = sum dy,
 // dgamma = rstd sum dy d, dx = gamma rstd (dy - mean(dy) - d rstd^2 mean(dy d));

@@ -2,6 +2,7 @@
 // broadcast, a 1-d operand is a row (a) or column (b) whose dimension is dropped. Any strides, no
 // copies: the kernels read them. With a bias (N), dense, y = a @ b + bias.
 #pragma once
+#include <string>
 #include <utility>
 
 #include "core/launch.h"
@@ -50,6 +51,9 @@ inline constexpr Op matmul{
           // Half precision: -0 comes of rounding, and relu keeps it.
           return epilogue == Epilogue::relu && wide && !std::exchange(g.relu, true);
         },
+    .label = [](const void* shape) -> std::string {
+      return static_cast<const MatmulShape*>(shape)->gemm.relu ? "matmul + relu" : "matmul";
+    },
 };
 }  // namespace ops
 

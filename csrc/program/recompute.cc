@@ -9,8 +9,6 @@ namespace {
 
 size_t at(int32_t i) { return static_cast<size_t>(i); }
 
-constexpr size_t kMostSteps = 1000;
-
 // Launches to run again, and what more has to be kept for them.
 struct Plan {
   std::vector<int32_t> launches;
@@ -191,7 +189,7 @@ bool recompute_one(Record& record, const std::vector<bool>& kept) {
 
 void recompute_passes(Record& record, const std::vector<bool>& kept) {
   Recompute passes(record, kept, false);
-  for (size_t i = 0; i < kMostSteps && passes.step(); ++i) {
+  for (size_t i = record.calls.size(); i > 0 && passes.step(); --i) {
   }
 }
 

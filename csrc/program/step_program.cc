@@ -50,12 +50,7 @@ StepProgram::StepProgram(Record record, std::vector<StepSlot> slots,
     recompute_passes(record_, kept);
   }
   plan_memory();
-  while (options.memory_limit && arena_bytes_ + result_bytes_ > options.memory_limit) {
-    require(recompute_one(record_, kept), "memory_limit=", options.memory_limit,
-            " bytes: its results take ", result_bytes_, ", and all else ", arena_bytes_,
-            " at least");
-    plan_memory();
-  }
+  if (options.memory_limit) shrink(kept, options.memory_limit - result_bytes_);
   for (const RecordedCall& call : record_.calls)
     if (call.op->cost) {
       const Cost c = call.op->cost(call.shape.data());
@@ -63,11 +58,25 @@ StepProgram::StepProgram(Record record, std::vector<StepSlot> slots,
     }
 }
 
+void StepProgram::shrink(const std::vector<bool>& kept, int64_t limit) {
+  constexpr int kPatience = 32;  // steps: one at the fullest moment may need others elsewhere
+  int64_t least = arena_bytes_;
+  for (int vain = 0; arena_bytes_ > limit; ++vain) {
+    require(vain < kPatience && recompute_one(record_, kept),
+            "memory_limit=", limit + result_bytes_, " bytes: its results take ", result_bytes_,
+            ", and all else ", least, " at least");
+    plan_memory();
+    if (arena_bytes_ < least) least = arena_bytes_, vain = -1;
+  }
+}
+
 void StepProgram::plan_memory() {
   memories_.resize(record_.memories.size());
   for (Memory& m : memories_) {
-    const Memory fresh{.kind = m.kind == Kind::constant ? Kind::arena : m.kind, .slot = m.slot};
-    m = fresh;
+    Memory fresh;
+    fresh.kind = m.kind == Kind::constant ? Kind::arena : m.kind;
+    fresh.slot = m.slot;
+    m = std::move(fresh);
   }
   arenas_.clear();
   arena_bytes_ = result_bytes_ = unplanned_bytes_ = 0;

@@ -71,6 +71,7 @@ class StepProgram {
   };
 
   void plan_memory();
+  void shrink(const std::vector<bool>& kept, int64_t limit);
   void find_lifetimes();
   void share_in_place();
   void place_in_arenas();

@@ -31,7 +31,7 @@ _thread = threading.local()  # .recording: the function being recorded
 _one_recording = threading.Lock()
 
 
-def jit(function=None):
+def jit(function=None, *, memory_limit=None):
     """Record `function` while it runs, then replay it natively: `@dlx.jit` or `dlx.jit(f)`.
 
     function: a function, method or Module that computes with Tensors: a training step with
@@ -48,14 +48,40 @@ def jit(function=None):
     result whose shape depends on values, hooks, Python state that the function itself changes,
     random numbers of Python or NumPy, a returned Tensor whose graph is still open.
 
+    memory_limit: bytes, or "64MB" ("B", "KB", "MB", "GB", powers of 1000), for what a replay holds
+    beside arguments and state: `memory["arena_bytes"] + memory["result_bytes"]`. What is cheapest
+    to compute again is not kept until it fits, without which only passes of one op (relu, batch
+    norm) are. Where it does not fit, the step runs eagerly, and a RuntimeWarning says how much it
+    takes at least.
+
     `DLX_JIT=off` runs everything eagerly, `strict` makes every such fallback a RuntimeError,
     `nofuse` leaves every launch as it was recorded: the same bits, and slower.
+
+    Raises TypeError where `function` is not callable, ValueError for another memory_limit.
     """
+    limit = _bytes_of(memory_limit)
     if function is None:
-        return jit
+        return lambda function: jit(function, memory_limit=memory_limit)
     if not callable(function):
         raise TypeError(f"jit: expected a function or Module, got {type(function).__name__}")
-    return function if isinstance(function, Jitted) else Jitted(function)
+    return function if isinstance(function, Jitted) else Jitted(function, limit)
+
+
+def _bytes_of(limit):
+    """memory_limit as a number; 0: no limit."""
+    if limit is None:
+        return 0
+    number, unit = limit, "B"
+    if isinstance(limit, str):
+        digits = limit.rstrip("BKMGbkmg ")
+        number, unit = digits, limit[len(digits) :].strip().upper() or "B"
+    try:
+        found = int(float(number) * {"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9}[unit])
+    except (KeyError, OverflowError, TypeError, ValueError):
+        found = 0
+    if found < 1 or isinstance(limit, bool):
+        raise ValueError(f'jit: memory_limit must be bytes or like "64MB", got {limit!r}')
+    return found
 
 
 def _mode():
@@ -72,8 +98,9 @@ class Jitted(_core.JittedBase):
 
     _keeps_records = False  # for check_again
 
-    def __init__(self, function):
+    def __init__(self, function, memory_limit=0):
         self.__wrapped__ = function
+        self._memory_limit = memory_limit
         self.__doc__ = function.__doc__
         self.__name__ = getattr(function, "__name__", type(function).__name__)
         self.__module__ = getattr(function, "__module__", None)
@@ -249,7 +276,9 @@ class _Entry:
         if difference is None:
             recording, reach, result = latest
             try:
-                native = _core.Replay(recording, jitted._mode != "nofuse")
+                native = _core.Replay(
+                    recording, jitted._mode != "nofuse", jitted._memory_limit or 0
+                )
                 self.program = native, reach, result
             except RuntimeError as error:
                 self.refuse(jitted, str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dlx
+from dlx.nn import functional as F
 from simt.mutants.beyond import BEYOND
 from test_jit_fusion import CASES, numbers
 
@@ -28,3 +29,43 @@ def joined(function, shapes):
 
 for function, shapes, _ in CASES:
     BEYOND.append(joined(function, list(enumerate(shapes))))
+
+
+def normalised(dtype, shape):
+    """Batch norm that adds and clips, again in backward, and on running statistics."""
+
+    def step(x, r, weight, bias, mean, var):
+        x, r, weight, bias = (t.detach() for t in (x, r, weight, bias))
+        x.requires_grad = weight.requires_grad = r.requires_grad = True
+        y = x
+        for _ in range(3):
+            y = F.relu(F.batch_norm(y * 1.5, mean, var, weight, bias, training=True))
+            y = F.relu(F.batch_norm(dlx.sin(y), mean, var, weight, bias, training=True) + r)
+        (y * y).sum().backward()
+        with dlx.no_grad():
+            z = F.relu(F.batch_norm(x, mean, var, weight, bias) + r)
+        return y.detach(), z, x.grad, weight.grad, r.grad
+
+    def replayed(device):
+        with dlx.device(device):
+            jitted = dlx.jit(step)
+            channels = shape[1]
+            mean, var = dlx.zeros((channels,), dtype=dtype), dlx.ones((channels,), dtype=dtype)
+            for call in range(4):
+                inputs = [
+                    numbers(call + i, *s, dtype=dtype) for i, s in enumerate(shapes_of(shape))
+                ]
+                found = jitted(*inputs, mean, var)
+        return [*found, mean, var]
+
+    replayed.__name__ = f"normalised_{dtype}_{len(shape)}"
+    return replayed
+
+
+def shapes_of(shape):
+    return shape, shape, (shape[1],), (shape[1],)
+
+
+for dtype in ("float32", "float64"):
+    for shape in ((5, 3, 6, 4), (9, 7)):
+        BEYOND.append(normalised(dtype, shape))
