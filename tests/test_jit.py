@@ -409,10 +409,10 @@ def test_program_and_memory():
     text = str(training.step.program)
     assert (
         len(text.splitlines())
-        == training.step.memory["launches"] + 1
-        == len(training.step.program) + 1
+        == training.step.memory["launches"] + 2  # that of the peak, that of the sums
+        == len(training.step.program) + 2
     )
-    assert "conv2d  float32(8, 1, 28, 28) slot 0" in text and "test_jit.py:" in text
+    assert "float32(8, 1, 28, 28) slot 0, " in text and "test_jit.py:" in text
     memory = training.step.memory
     assert 0 < memory["arena_bytes"] < memory["unplanned_bytes"]
 

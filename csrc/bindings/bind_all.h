@@ -13,6 +13,7 @@ void bind_stream(pybind11::module_&);          // streams and events of GPUs
 void bind_observers(pybind11::module_&);       // the profiler, recorded programs, the NaN trap
 void bind_whereabouts(pybind11::module_&);     // which line and Module asked for a launch
 void bind_jit(pybind11::module_&);             // dlx.jit: recordings, replays
+void bind_describe(pybind11::module_&);        // dlx.jit: programs as data
 void bind_effects(pybind11::module_&);         // dlx.remat: what a run of a function does
 void bind_jitted(pybind11::module_&);          // dlx.jit: calls without Python
 void bind_guards(pybind11::module_&);          // dlx.jit: what Python was like
@@ -43,6 +44,7 @@ inline void bind_all(pybind11::module_& m) {
   bind_observers(m);
   bind_whereabouts(m);
   bind_jit(m);
+  bind_describe(m);
   bind_effects(m);
   bind_guards(m);
   bind_jitted(m);

@@ -61,7 +61,6 @@ void bind_jit(py::module_& m) {
            [](const Replay& r, const std::vector<py::object>& arguments) {
              return r.misfit(pointers(arguments));
            })
-      .def("text", [](const Replay& r) { return r.program().text(); })
       .def("numbers", [](const Replay& r) {
         const StepProgram& p = r.program();
         py::dict numbers;

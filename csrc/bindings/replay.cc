@@ -47,7 +47,10 @@ Replay::Outcome Replay::run(std::span<PyObject* const> arguments, std::vector<py
     if (ctx.num_observers > 0) name_layers();
     {
       const GilRelease release(program_.cost().flops + program_.cost().bytes > 200'000);
-      program_.run(ctx, now);
+      if (to_time_ > 0) [[unlikely]]
+        run_timed(ctx, now);
+      else
+        program_.run(ctx, now);
     }
     finish(now, cells);
     std::vector<Array> values = program_.outputs(now);
@@ -110,6 +113,39 @@ bool Replay::plays_its_part(PyObject* argument, size_t k) const {
   if (reached_[k]) return argument == reached_[k].ptr();
   return std::none_of(state_.begin(), state_.end(),
                       [&](const py::object& cell) { return cell.ptr() == argument; });
+}
+
+void Replay::run_timed(Ctx& ctx, const StepProgram::Bound& now) {
+  timer_.start_replay();
+  add_observer(ctx, &timer_);
+  try {
+    program_.run(ctx, now);
+  } catch (...) {
+    remove_observer(ctx, &timer_);
+    throw;
+  }
+  remove_observer(ctx, &timer_);
+  ++timer_.replays;
+  --to_time_;
+}
+
+void Replay::time(int64_t replays) {
+  DLX_CHECK(replays > 0, "time: expected at least 1 replay, got ", replays);
+  const std::unique_lock lock = hold_program();
+  timer_ = CallTimer();
+  to_time_ = replays;
+}
+
+Description Replay::describe() {
+  const std::unique_lock lock = hold_program();
+  name_layers();
+  return program_.describe();
+}
+
+// A thread that replays may need the GIL to end.
+std::unique_lock<std::mutex> Replay::hold_program() {
+  const GilRelease release(true);
+  return program_.hold();
 }
 
 // Names cost time, which recording a step should not: they are made for those that look.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bindings/recording.h"
+#include "program/describe.h"
 
 namespace dlx {
 
@@ -22,6 +23,9 @@ class Replay {
   std::string misfit(std::span<PyObject* const> arguments) const;
 
   const StepProgram& program() const { return program_; }
+  Description describe();
+  void time(int64_t replays);  // each call of the next ones
+  const CallTimer& timer() const { return timer_; }
   size_t arguments() const { return arguments_; }
 
  private:
@@ -34,6 +38,8 @@ class Replay {
   bool plays_its_part(PyObject* argument, size_t k) const;
   void finish(const StepProgram::Bound&, Cells&) const;
   void name_layers();
+  void run_timed(Ctx&, const StepProgram::Bound&);
+  std::unique_lock<std::mutex> hold_program();
 
   std::vector<py::object> state_;  // cells that are no arguments
   size_t arguments_;
@@ -44,6 +50,8 @@ class Replay {
   std::vector<Output> outputs_;
   std::unique_ptr<Whereabouts> whereabouts_;  // null once the layers have names
   StepProgram program_;
+  CallTimer timer_;
+  int64_t to_time_ = 0;
 };
 
 }  // namespace dlx

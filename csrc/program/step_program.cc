@@ -282,37 +282,4 @@ void StepProgram::move_slots(const Bound& now, const std::vector<Array*>& slots)
     if (slots_[k].moves && slots_[k].after.memory >= 0) *slots[k] = value(now, slots_[k].after);
 }
 
-std::string StepProgram::text_of(const RecordedArray& a) const {
-  const Memory& m = memories_[at(a.memory)];
-  std::string where;
-  switch (m.kind) {
-    case Kind::slot:
-      where = message("slot ", m.slot);
-      break;
-    case Kind::constant:
-      where = "constant";
-      break;
-    case Kind::arena:
-      where = message("arena+", m.place);
-      break;
-    case Kind::result:
-      where = "result";
-  }
-  return message(a.dtype, a.shape, " ", where);
-}
-
-std::string StepProgram::text() const {
-  std::string all;
-  for (size_t i = 0; i < record_.calls.size(); ++i) {
-    const RecordedCall& call = record_.calls[i];
-    all += message(i, "  ", call.label(), "  ");
-    for (size_t k = 0; k < call.arrays.size(); ++k)
-      all += message(k == call.inputs ? " -> " : k ? ", " : "", text_of(call.arrays[k]));
-    all += message("  # ", record_.line(call.line), "\n");
-  }
-  all += message("arena ", arena_bytes_, " bytes for ", unplanned_bytes_, "; results ",
-                 result_bytes_, " bytes; ", dead_, " dead launches dropped\n");
-  return all;
-}
-
 }  // namespace dlx

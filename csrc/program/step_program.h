@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 
+#include "program/describe.h"
 #include "program/record.h"
 
 namespace dlx {
@@ -54,7 +55,8 @@ class StepProgram {
   int64_t unplanned_bytes() const { return unplanned_bytes_; }  // of what is in the arena
   Cost cost() const { return cost_; }
   void name_layers(std::vector<std::string> names) { record_.layers = std::move(names); }
-  std::string text() const;  // every instruction with shapes, bytes and place
+  Description describe() const;
+  std::unique_lock<std::mutex> hold() { return std::unique_lock(mutex_); }  // no replay meanwhile
 
  private:
   enum class Kind : uint8_t { slot, constant, arena, result };
@@ -80,7 +82,6 @@ class StepProgram {
   void run_observed(Ctx&, const Bound&, const RecordedCall&,
                     std::map<int32_t, Array>& within) const;
   Array value(const Bound&, const RecordedArray&) const;
-  std::string text_of(const RecordedArray&) const;
 
   Record record_;
   std::vector<StepSlot> slots_;

@@ -18,6 +18,7 @@ from contextlib import nullcontext
 from dlx import _core, _device
 from dlx._jit_reach import Reach
 from dlx._jit_result import Result
+from dlx._jit_view import Program
 
 __all__ = ["CacheInfo", "Jitted", "jit"]
 
@@ -198,20 +199,6 @@ class _NoObjection:
 
 
 _NO_OBJECTION = _NoObjection()
-
-
-class Program:
-    """A recorded step; `print` shows every launch with shapes, bytes and its place."""
-
-    def __init__(self, native):
-        self._native = native
-        self.memory = native.numbers()
-
-    def __str__(self):
-        return self._native.text()
-
-    def __len__(self):
-        return self.memory["launches"]
 
 
 class _Entry:
