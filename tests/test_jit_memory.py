@@ -143,3 +143,33 @@ def test_a_random_launch_is_not_repeated(monkeypatch):
     free = run(None)
     limited = run(free[2]["arena_bytes"] - 256)
     assert limited[:2] == free[:2] and limited[2]["arena_bytes"] < free[2]["arena_bytes"]
+
+
+def bytes_of(f):
+    return f.memory["arena_bytes"], f.memory["result_bytes"]
+
+
+def test_the_nan_trap_looks_at_what_is_computed_again(monkeypatch):
+    """Joined launches that run again, one by one: they see the numbers of their replay."""
+    w = dlx.ones((512,))
+
+    def step(x):
+        x = x.detach()
+        x.requires_grad = True
+        y = x
+        for _ in range(5):
+            y = dlx.tanh(dlx.cumsum(y, axis=0) * w + 0.5) * 2
+        y.sum().backward()
+        return x.grad
+
+    free = dlx.jit(step)
+    inputs = [dlx.full((512,), 1e-3 * call) for call in range(6)]
+    results = [free(x).tolist() for x in inputs]
+    limited = dlx.jit(step, memory_limit=sum(bytes_of(free)) - 2048)
+    for call, (x, wanted) in enumerate(zip(inputs, results, strict=True)):
+        with dlx.debug.nan_trap() if call > 3 else dlx.enable_grad():
+            assert limited(x).tolist() == wanted
+    assert limited.memory["launches"] > free.memory["launches"]
+    w[7] = float("nan")
+    with pytest.raises(FloatingPointError, match=r"^multiply: made"), dlx.debug.nan_trap():
+        limited(inputs[1])

@@ -77,10 +77,11 @@ class Recompute {
     const RecordedCall& c = call(writers[0]);
     const Op& op = *c.op;
     if (op.random || op.can_fail || op.crosses || op.updates) return -1;
-    const bool first = c.arrays[c.inputs].memory == memory;
-    const bool whole = c.arrays.size() == c.inputs + 1 || (op.again && first);
-    const bool cheap = op.cheap || (op.again && op.again->cheap);
-    return whole && (cheap || all_) ? writers[0] : -1;
+    const bool cheap = op.again ? op.again->cheap : op.cheap;
+    const bool made = !op.again || c.arrays[c.inputs].memory == memory;
+    for (size_t k = c.inputs; k < c.arrays.size(); ++k)
+      if (uses_[at(c.arrays[k].memory)].writers.size() != 1) return -1;
+    return made && (cheap || all_) ? writers[0] : -1;
   }
 
   // Nobody writes it in between.
@@ -144,6 +145,12 @@ class Recompute {
     return best;
   }
 
+  template <class NewName>
+  static void rename(RecordedCall& c, const NewName& new_name) {
+    for (RecordedArray& a : c.arrays) a.memory = new_name(a.memory);
+    for (RecordedCall& part : c.parts) rename(part, new_name);
+  }
+
   void insert(Gap& gap) {
     std::sort(gap.plan.launches.begin(), gap.plan.launches.end());
     std::vector<RecordedCall> again;
@@ -155,22 +162,24 @@ class Recompute {
     };
     for (const int32_t i : gap.plan.launches) {
       RecordedCall c = call(i);
-      const RecordedArray y = c.arrays[c.inputs];
-      c.arrays.erase(c.arrays.begin() + static_cast<std::ptrdiff_t>(c.inputs));
-      if (c.op->again) c.op = c.op->again, c.may_alias = 0;
-      for (RecordedArray& a : c.arrays) a.memory = new_name(a.memory);
-      c.inputs = c.arrays.size();
-      c.arrays.push_back(y);
-      const auto copy = static_cast<int32_t>(record_.memories.size());
-      record_.memories.push_back(record_.memories[at(y.memory)]);
-      renamed.emplace_back(y.memory, copy);
-      c.arrays.back().memory = copy;
+      if (c.op->again) {  // from all but output 0, which comes last
+        const auto y = c.arrays.begin() + static_cast<std::ptrdiff_t>(c.inputs);
+        std::rotate(y, y + 1, c.arrays.end());
+        c.inputs = c.arrays.size() - 1;
+        c.op = c.op->again;
+        c.may_alias = 0;
+      }
+      for (size_t k = c.inputs; k < c.arrays.size(); ++k) {
+        const int32_t memory = c.arrays[k].memory;
+        renamed.emplace_back(memory, static_cast<int32_t>(record_.memories.size()));
+        record_.memories.push_back(record_.memories[at(memory)]);
+      }
+      rename(c, new_name);
       again.push_back(std::move(c));
     }
     const int32_t now = new_name(gap.memory);
     for (size_t i = at(gap.after); i < record_.calls.size(); ++i)
-      for (RecordedArray& a : record_.calls[i].arrays)
-        if (a.memory == gap.memory) a.memory = now;
+      rename(record_.calls[i], [&](int32_t memory) { return memory == gap.memory ? now : memory; });
     record_.calls.insert(record_.calls.begin() + gap.after, again.begin(), again.end());
   }
 
