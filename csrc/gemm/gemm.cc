@@ -38,7 +38,10 @@ GemmPlan make_plan(const GemmShape& shape) {
   int64_t row_cuts = ceil_div(s.m, kGemmMaxRows), col_cuts = ceil_div(s.n, kGemmMaxCols);
   while (plan.batches * row_cuts * col_cuts < num_threads()) {
     const int64_t rows = s.m / row_cuts, cols = s.n / col_cuts;
-    if (cols >= rows && cols >= 2 * kGemmMinCols) {
+    // Every task packs its rows of A and its columns of B: the longer side is cut, unless whole
+    // panels of columns would not share out evenly.
+    const bool even = 2 * round_up(ceil_div(cols, 2), t.nr) * 7 <= 8 * cols;
+    if (cols >= rows && (even || cols >= 2 * kGemmMinCols)) {
       ++col_cuts;
     } else if (rows >= 2 * t.mr) {
       ++row_cuts;

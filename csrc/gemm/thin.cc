@@ -26,6 +26,7 @@ constexpr int64_t kOneTile = 8, kFewRows = 16, kLongSum = 128;
 constexpr int64_t kFlopsOfAnElement = 24;
 // Writing an element of C costs as much as so many multiply-adds.
 constexpr int64_t kLeastDepth = 12;
+constexpr double kFewChunks = 6;  // of a product that is worth sharing
 
 bool along_k(const GemmShape& s) { return (s.a_col == 1 && s.b_row == 1) || s.k == 1; }
 
@@ -80,8 +81,13 @@ ThinPlan make_thin_plan(const GemmShape& shape, GemmAlgorithm algorithm) {
   const int64_t unit = algorithm == GemmAlgorithm::dot ? kDotUnit
                        : s.m == 1 && s.b_col == 1      ? (far ? kPassingColsFar : kPassingCols)
                                                        : kDirectUnit;
-  const auto pieces = [](double most) {
-    return static_cast<int64_t>(std::min(kGemmChunkFlops / most, 1e9));
+  // Chunks small enough for few threads to share a product evenly.
+  const double all = cost(s.m, s.n) * static_cast<double>(plan.batches);
+  const double chunk = all < kGemmChunkFlops
+                           ? kGemmChunkFlops
+                           : std::clamp(all / kFewChunks, kGemmChunkFlops / 2, kGemmChunkFlops);
+  const auto pieces = [chunk](double most) {
+    return static_cast<int64_t>(std::min(chunk / most, 1e9));
   };
   // Where all of B stays in the L1 cache, whole rows of C are written.
   const bool b_stays = s.b_col == 1 && s.k * s.n * size_of(s.dtype) <= kL1Bytes;
@@ -91,7 +97,7 @@ ThinPlan make_thin_plan(const GemmShape& shape, GemmAlgorithm algorithm) {
   plan.rows = std::min(s.m, even_split(s.m, std::max(pieces(row), kThinRows), kThinRows));
   plan.row_tasks = ceil_div(s.m, plan.rows);
   plan.col_tasks = ceil_div(s.n, plan.cols);
-  plan.grain = static_cast<int64_t>(kGemmChunkFlops / cost(plan.rows, plan.cols)) + 1;
+  plan.grain = std::max<int64_t>(pieces(cost(plan.rows, plan.cols)), 1);
   if (algorithm == GemmAlgorithm::direct && s.b_col != 1)
     plan.private_bytes = round_up(s.k * kThinPanelBytes, 64);
   return plan;

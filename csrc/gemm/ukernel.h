@@ -14,6 +14,7 @@ struct Ahead {
   const char* first = nullptr;
   int64_t lines = 0, stride = 0;  // in bytes
 };
+constexpr Ahead kNothingAhead;  // a reference: a copy for each tile would stall on its own stores
 
 // Steps of k by which B is asked for ahead: some 100 cycles, enough for L2.
 constexpr int kStepsAhead = 8;
@@ -22,7 +23,7 @@ constexpr int kStepsAhead = 8;
 // Unrolled, so that gcc gives every accumulator a register of its own.
 template <class T, int ROWS, int NRV>
 void micro_tile(int64_t k, const T* a, const T* b, T* c, int64_t c_row, int tail, bool accumulate,
-                Ahead ahead = {}) {
+                const Ahead& ahead = kNothingAhead) {
   constexpr int W = Vec<T>::kWidth;
   Vec<T> sum[ROWS][NRV];
 #pragma GCC unroll 14
@@ -68,7 +69,7 @@ void micro_tile(int64_t k, const T* a, const T* b, T* c, int64_t c_row, int tail
 // The tile of rows <= mr, cols <= nr: the micro_tile of just so many rows and vectors.
 template <class T, int ROWS = kTiles<T>.mr>
 void micro_kernel(int64_t rows, int64_t cols, int64_t k, const T* a, const T* b, T* c,
-                  int64_t c_row, bool accumulate, Ahead ahead = {}) {
+                  int64_t c_row, bool accumulate, const Ahead& ahead = kNothingAhead) {
   constexpr int W = Vec<T>::kWidth;
   static_assert(kTiles<T>.nr == 2 * W);
   if (rows == ROWS) {
