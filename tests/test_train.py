@@ -605,3 +605,12 @@ def test_history_repr_and_plot(device):
     matplotlib.use("Agg")
     axes = history.plot()
     assert [line.get_label() for line in axes.get_lines()] == ["loss"]
+
+
+def test_finite_data_whose_sum_overflows(device):
+    _, y = problem(device)
+    model = make()
+    model.compile(optimizer="sgd", lr=0.0, loss=lambda output, target: (output * 1e-38).mean())
+    model.fit(dlx.full((60, 4), 1e37, device=device), y, verbose=0)
+    with pytest.raises(ValueError, match=r"fit: x holds inf in row 0 of 60"):
+        model.fit(dlx.full((60, 4), 3e38, device=device) * 10, y, verbose=0)

@@ -65,7 +65,10 @@ def _check_finite(op, name, tensor):
     if tensor._numel == 0 or not tensor.dtype.is_floating:
         return
     with dlx.no_grad():
-        # NaN wins in min and max, Inf is one of them: two passes, no mask in memory.
+        # NaN and Inf stay in a sum, and a sum may overflow; NaN wins in min and max, Inf is one of
+        # them. One pass, or three, and no mask in memory.
+        if -INFINITY < dlx.sum(tensor).item() < INFINITY:
+            return
         if dlx.min(tensor).item() > -INFINITY and dlx.max(tensor).item() < INFINITY:
             return
     import numpy as np
