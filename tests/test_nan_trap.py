@@ -15,6 +15,7 @@ from _check import to_numpy, to_tensor
 from cases import CASES
 from dlx import nn, optim
 from dlx.debug import nan_trap
+from dlx.models.residual import BasicBlock
 
 
 def here(below=0):
@@ -250,3 +251,39 @@ def test_a_trap_knows_only_modules_that_are_being_called_and_keeps_none(x, devic
         with pytest.raises(FloatingPointError) as error:
             dlx.sqrt(y - 1000.0)
     assert text_of(error).startswith("sqrt: ")
+
+
+@pytest.mark.parametrize("limit", [None, "40KB"])
+def test_joined_and_repeated_launches_apart_do_the_same(limit, device):
+    """Under a trap the launches that a replay joins run one by one, also where they run again."""
+
+    def run(trap):
+        dlx.seed(0)
+        model = nn.Sequential(
+            nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), BasicBlock(4, 4),
+            nn.Tanh(), BasicBlock(4, 6, stride=2), nn.Sigmoid(), nn.Flatten(), nn.Linear(96, 3),
+        ).to(device)  # fmt: skip
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+
+        @dlx.jit(memory_limit=limit)
+        def step(x):
+            h = model(x)
+            loss = (dlx.exp(h * 0.1) * h + dlx.sin(h)).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        losses = []
+        for k in range(6):
+            x = dlx.random.normal((4, 3, 8, 8), device=device)
+            with trap if k > 2 else contextlib.nullcontext():
+                losses.append(step(x))
+        assert step.cache_info().replays == 3
+        ops = [call.op for call in step.program._view().calls]
+        values = [*losses, *model.state_dict().values()]
+        return ops, [v.cpu().detach().numpy().tobytes() for v in values]
+
+    ops, found = run(nan_trap())
+    assert any(op.startswith("fused(") for op in ops)
+    assert run(contextlib.nullcontext()) == (ops, found)
