@@ -505,3 +505,22 @@ def test_an_error_in_a_replay_past_python_is_counted_and_leaves_it_usable():
             f(x, dlx.tensor([0, 9, 2]))
         f(x, dlx.tensor([0, 1, 2]))
     assert f.cache_info() == (9, 2, 5)
+
+
+def test_the_third_call_walks_anew_where_the_second_walk_no_longer_holds():
+    class Scale:
+        weight = dlx.full((3,), 2.0)
+
+    scale = Scale()
+
+    @dlx.jit
+    def function(x):
+        return x * scale.weight
+
+    x = dlx.ones((3,))
+    function(x)
+    function(x)  # recorded
+    scale.weight = dlx.full((3,), 5.0)
+    for call in range(5):
+        assert function(x).numpy().tolist() == [5.0] * 3, call
+    assert function.cache_info().replays >= 2

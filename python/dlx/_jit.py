@@ -293,11 +293,13 @@ class _Entry:
         function = jitted.__wrapped__
         jitted._records += 1
         self.records += 1
-        reach = Reach([function, *_others(args), *_others(kwargs)], tensors)
+        roots = [function, *_others(args), *_others(kwargs)]
+        before = self.latest or self.replayed
+        known = self.latest and self.latest[1]
+        reach = known if known and known.serves(roots, tensors) else Reach(roots, tensors)
         if reach.refusal:
             return function(*args, **kwargs), reach.refusal, None
         reach.prepare()
-        before = self.latest or self.replayed
         recording = _core.Recording(
             [*tensors, *reach.tensors], len(tensors), reach.arguments,
             before and before[0], self.replayed is not None,

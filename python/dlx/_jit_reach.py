@@ -38,6 +38,7 @@ class Reach:
         from dlx.optim.optimizer import Optimizer
 
         self._module, self._optimizer = Module, Optimizer
+        self._roots = roots
         self.refusal = None
         self.tensors, self.arguments, self.optimizers = [], [], []
         self._watched = []  # (object, what shows its state, the state, name)
@@ -195,6 +196,17 @@ class Reach:
         """Bring the optimizers' learning rates into their buffers."""
         self._steps = [o._prepare_step() for o, _ in self.optimizers]
 
+    def serves(self, roots, arguments):
+        """Whether a walk from these roots would find the same again."""
+        same = len(roots) == len(self._roots) and all(map(_is_same, roots, self._roots))
+        if not same or self.arguments or self.changed() is not None:
+            return False
+        own = {id(t) for t in arguments}
+        if any(id(t) in own for t in self.tensors):
+            return False
+        self._randomness = _states_of_other_generators()
+        return True
+
     def changed(self):
         """What is no longer as it was, or None; the optimizers are prepared for their step."""
         broken = self.guards.broken()
@@ -275,6 +287,10 @@ class Reach:
             return "the Tensors that it can reach"
         broken = self.guards.broken()
         return self._names[broken] if broken >= 0 else None
+
+
+def _is_same(a, b):
+    return a is b or is_simple(a)  # calls of one kind have equal ones
 
 
 def _items_of(container):
