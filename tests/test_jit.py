@@ -141,6 +141,45 @@ def test_two_networks_that_train_in_one_step(device):
     assert replayed[2].cache_info().replays == 3
 
 
+def test_a_sum_of_losses_that_are_done_with(device):
+    def trained(jit):
+        dlx.seed(0)
+        layers = [nn.Linear(4, 1).to(device) for _ in range(2)]
+
+        @jit
+        def step(x):
+            losses = [layer(x).mean() for layer in layers]
+            for layer, loss in zip(layers, losses, strict=True):
+                layer.zero_grad()
+                loss.backward()
+            return losses[0] + losses[1]
+
+        totals = [step(dlx.tensor(drawn(5, 4, seed=i), device=device)) for i in range(6)]
+        with pytest.raises(RuntimeError) as error:
+            totals[-1].backward()
+        grads = bits(p.grad for layer in layers for p in layer.parameters())
+        return bits(totals), grads, str(error.value), step
+
+    replayed, eager = trained(dlx.jit), trained(lambda f: f)
+    assert replayed[:3] == eager[:3]
+    assert replayed[3].cache_info().replays == 3
+
+
+def test_a_sum_of_losses_one_of_which_is_open():
+    layers = [nn.Linear(4, 1) for _ in range(2)]
+
+    @dlx.jit
+    def step(x):
+        losses = [layer(x).mean() for layer in layers]
+        losses[0].backward()
+        return losses[0] + losses[1]
+
+    x = dlx.tensor(drawn(5, 4))
+    step(x)
+    with pytest.raises(RuntimeError, match="the returned Tensor is part of a graph"):
+        step(x)
+
+
 def test_gradients_that_accumulate(device):
     def trained(jit):
         dlx.seed(0)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "ops/copy.h"
 
@@ -23,6 +24,25 @@ Array private_copy(const Array& a) {
 }
 
 constinit thread_local bool under_way = false;
+
+// Whether backward() through this node fails, as every way on leads into what one has freed before.
+bool is_released(const NodeObject* last) {
+  std::vector<const NodeObject*> open{last};
+  std::unordered_set<const NodeObject*> seen{last};
+  while (!open.empty()) {
+    const NodeObject* node = open.back();
+    open.pop_back();
+    if (node->released) continue;
+    bool leads_on = false;
+    for (int i = 0; i < node->inputs; ++i)
+      if (const NodeObject* before = node->slots[i].node) {
+        leads_on = true;
+        if (seen.insert(before).second) open.push_back(before);
+      }
+    if (!leads_on) return false;
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -116,7 +136,7 @@ std::string Recording::finish(const std::vector<py::object>& returned) {
     const TensorObject* t = cell_in(o);
     Output output{recorder_->hold(t->array), {}, 0};
     if (needs_grad(t)) {
-      if (!t->node || !t->node->released)
+      if (!t->node || !is_released(t->node))
         return refuse(
             "the returned Tensor is part of a graph, which a replay does not make: "
             "call backward() inside, or call the function under dlx.no_grad() (",
