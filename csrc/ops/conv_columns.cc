@@ -25,11 +25,13 @@ bool applies(const Conv2dShape& s) {
 // A gathered sum by lanes of channels runs faster, but multiplies by the zeros around dy and leaves
 // lanes empty: where that is a third or more of its work, a fold is cheaper.
 bool pays(const Conv2dShape& s) {
-  constexpr int64_t kLeastDepth = 4;  // products for each element of the columns
   const int64_t M = s.C / s.groups, width = conv_table().width[s.dtype == DType::float64];
+  // Products for each element of the columns; more where vectors are short and have no masks, so
+  // that the edges of rows are added one by one.
+  const int64_t least_depth = width * size_of(s.dtype) < 32 ? 16 : 4;
   const double own = static_cast<double>(s.P * s.stride_h * s.Q * s.stride_w * M);
   const double gathered = static_cast<double>(s.H * s.W * round_up(M, width));
-  return s.R * s.S > 1 && s.K / s.groups >= kLeastDepth && 3 * gathered > 4 * own;
+  return s.R * s.S > 1 && s.K / s.groups >= least_depth && 3 * gathered > 4 * own;
 }
 
 // The phases of an axis and their taps, behind those that `taps` has; pointers are set later.
