@@ -524,3 +524,27 @@ def test_the_third_call_walks_anew_where_the_second_walk_no_longer_holds():
     for call in range(5):
         assert function(x).numpy().tolist() == [5.0] * 3, call
     assert function.cache_info().replays >= 2
+
+
+class EqualToAll:
+    """Of a class whose objects all count as equal, with other Tensors in each."""
+
+    def __init__(self, value):
+        self.weight = dlx.full((3,), value)
+
+    def __eq__(self, other):
+        return isinstance(other, EqualToAll)
+
+    def __hash__(self):
+        return 0
+
+
+def test_an_equal_argument_with_other_tensors_is_another_kind_of_call():
+    f = dlx.jit(lambda x, layer: x * layer.weight)
+    one, two = EqualToAll(2.0), EqualToAll(5.0)
+    for _ in range(5):
+        assert f(dlx.ones((3,)), one).tolist() == [2] * 3
+    assert f.cache_info().replays == 2
+    for _ in range(5):
+        assert f(dlx.ones((3,)), two).tolist() == [5] * 3
+        assert f(dlx.ones((3,)), one).tolist() == [2] * 3

@@ -16,7 +16,7 @@ from collections import OrderedDict, namedtuple
 from contextlib import nullcontext
 
 from dlx import _core, _device
-from dlx._jit_reach import Reach
+from dlx._jit_reach import Reach, is_simple
 from dlx._jit_result import Result
 from dlx._jit_view import Program
 
@@ -381,4 +381,20 @@ def _kind_of(value, tensors, name):
             f"jit: {name} is a {type(value).__name__}, which is not hashable: make it a Tensor, "
             "or close over it"
         ) from None
-    return (type(value), value)
+    return (type(value), value if is_simple(value) else _Same(value))
+
+
+class _Same:
+    """Equal to itself alone: an object of a user's class may count others as equal that have other
+    Tensors in them."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value):
+        self.value = value
+
+    def __eq__(self, other):
+        return type(other) is _Same and self.value is other.value
+
+    def __hash__(self):
+        return id(self.value)
