@@ -1,4 +1,5 @@
-"""Every row of tests/cases/ replayed: the same bits as eagerly, and no Python runs meanwhile."""
+"""Every row of tests/cases/ replayed, with launches joined and apart: the same bits as eagerly, and
+no Python runs meanwhile."""
 
 from __future__ import annotations
 
@@ -14,9 +15,9 @@ from cases import CASES
 CALLS = 5  # the fourth is the first that is replayed
 
 
-@pytest.fixture(autouse=True)
-def _strict(monkeypatch):
-    monkeypatch.setenv("DLX_JIT", "strict")
+@pytest.fixture(autouse=True, params=["strict", "nofuse"])
+def _mode(request, monkeypatch):
+    monkeypatch.setenv("DLX_JIT", request.param)
 
 
 def over(cases):

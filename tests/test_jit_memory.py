@@ -116,6 +116,12 @@ def test_spellings_of_a_limit(limit, bytes):
     assert dlx.jit(lambda: None, memory_limit=limit)._memory_limit == bytes
 
 
+def test_a_limit_for_a_function_that_is_under_jit_already():
+    f = dlx.jit(lambda x: x)
+    assert dlx.jit(f) is f
+    assert dlx.jit(f, memory_limit=5)._memory_limit == 5 and f._memory_limit == 0
+
+
 @pytest.mark.parametrize("limit", ["lots", "", "64 MiB", 0, -3, [], True, float("nan")])
 def test_wrong_limits(limit):
     with pytest.raises(ValueError, match="jit: memory_limit must be bytes"):
@@ -143,6 +149,26 @@ def test_a_random_launch_is_not_repeated(monkeypatch):
     free = run(None)
     limited = run(free[2]["arena_bytes"] - 256)
     assert limited[:2] == free[:2] and limited[2]["arena_bytes"] < free[2]["arena_bytes"]
+
+
+def test_what_is_read_late_only_is_made_late():
+    """Not twice."""
+
+    def step(x):
+        late = dlx.exp(x)
+        y = x
+        for _ in range(4):
+            y = dlx.cumsum(dlx.concat([y, y]), axis=0)
+        return y[: x.shape[0]] + dlx.cumsum(late, axis=0)
+
+    f = dlx.jit(step)
+    for call in range(5):
+        x = dlx.full((256,), 0.1 * call)
+        assert f(x).tolist() == step(x).tolist()
+    names = [
+        line.split()[1] for line in str(f.program).splitlines() if line[:4].strip(" *").isdigit()
+    ]
+    assert names.count("exp") == 1 and names.index("exp") > 4
 
 
 def bytes_of(f):

@@ -34,6 +34,10 @@ class Recompute {
     Gap gap = best_gap(fullest());
     if (gap.memory < 0) return false;
     insert(gap);
+    // A result that was first read after the gap is only made there now.
+    std::vector<bool> kept = kept_;
+    kept.resize(record_.memories.size());
+    drop_dead_launches(record_, kept);
     return true;
   }
 

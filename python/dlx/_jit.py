@@ -65,7 +65,9 @@ def jit(function=None, *, memory_limit=None):
         return lambda function: jit(function, memory_limit=memory_limit)
     if not callable(function):
         raise TypeError(f"jit: expected a function or Module, got {type(function).__name__}")
-    return function if isinstance(function, Jitted) else Jitted(function, limit)
+    if isinstance(function, Jitted):
+        return Jitted(function.__wrapped__, limit) if limit else function
+    return Jitted(function, limit)
 
 
 def _bytes_of(limit):
@@ -263,10 +265,8 @@ class _Entry:
         if difference is None:
             recording, reach, result = latest
             try:
-                native = _core.Replay(
-                    recording, jitted._mode != "nofuse", jitted._memory_limit or 0
-                )
-                self.program = native, reach, result
+                fuse, limit = jitted._mode != "nofuse", jitted._memory_limit
+                self.program = _core.Replay(recording, fuse, limit), reach, result
             except RuntimeError as error:
                 self.refuse(jitted, str(error))
                 return value

@@ -24,6 +24,8 @@ _MISSING = NotImplemented  # the guard's word for an item that is not there
 
 def is_simple(value):
     """Whether equal values are as good as the same one."""
+    if type(value) in _SIMPLE:
+        return True
     if isinstance(value, (tuple, frozenset)):
         return all(map(is_simple, value))
     return isinstance(value, _SIMPLE)
@@ -118,9 +120,10 @@ class Reach:
         for number, (key, value) in enumerate(items.items()):
             if number == _MOST_ITEMS:
                 break
-            below = name + form.format(key) if name else str(key)
+            below = (name, form, key)  # few are ever read
             self._guard(container, key, value, below)
-            self._queue.append((value, below))
+            if not is_simple(value):
+                self._queue.append((value, _text_of(below)))
 
     def _visit_array(self, value, name):
         if value.nbytes > _MOST_BYTES:
@@ -211,7 +214,7 @@ class Reach:
         """What is no longer as it was, or None; the optimizers are prepared for their step."""
         broken = self.guards.broken()
         if broken >= 0:
-            return self._names[broken]
+            return _text_of(self._names[broken])
         for value, state_of, before, name in self._watched:
             if state_of(value) != before:
                 return name
@@ -252,7 +255,7 @@ class Reach:
         broken = self.guards.broken()
         if broken >= 0:
             return (
-                f"it changes {self._names[broken]}, which a replay would not: keep it in a Tensor, "
+                f"it changes {_text_of(self._names[broken])}, which a replay would not: keep it in a Tensor, "
                 "or change it outside"
             )
         for value, state_of, before, name in self._watched:
@@ -286,7 +289,15 @@ class Reach:
         if ids[0] != ids[1] or sorted(self.arguments) != sorted(later.arguments):
             return "the Tensors that it can reach"
         broken = self.guards.broken()
-        return self._names[broken] if broken >= 0 else None
+        return _text_of(self._names[broken]) if broken >= 0 else None
+
+
+def _text_of(name):
+    """A text, or (text, form, key) of an item below it."""
+    if isinstance(name, str):
+        return name
+    above, form, key = name
+    return above + form.format(key) if above else str(key)
 
 
 def _is_same(a, b):

@@ -173,7 +173,7 @@ class _Call:
         difference = self.effects.difference(effects)
         if difference or len(outputs) != len(self.inside):
             raise RuntimeError(
-                f"remat: {self.name} does not the same in backward as in forward: "
+                f"remat: {self.name} does something else in backward than in forward: "
                 f"{difference or 'it returns another number of Tensors'}; it has to read the same "
                 "values and take the same branches again"
             )
