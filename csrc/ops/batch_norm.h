@@ -16,7 +16,8 @@ struct BatchNormShape {
   bool has_gamma, has_beta;  // absent: 1, 0
   bool training;             // the gradient goes through mean and rstd as well
   double eps;
-  bool adds, relu;  // epilogues of y, in this order: + r, an input like x after the others
+  // Epilogues of y, in this order: + r, an input like x after the others; relu.
+  bool adds = false, relu = false;
 
   constexpr int64_t size() const { return N * C * L; }
   int64_t parameters() const { return C * (has_gamma + has_beta); }

@@ -255,8 +255,8 @@ class Reach:
         broken = self.guards.broken()
         if broken >= 0:
             return (
-                f"it changes {_text_of(self._names[broken])}, which a replay would not: keep it in a Tensor, "
-                "or change it outside"
+                f"it changes {_text_of(self._names[broken])}, which a replay would not: keep "
+                "it in a Tensor, or change it outside"
             )
         for value, state_of, before, name in self._watched:
             if state_of(value) != before:
