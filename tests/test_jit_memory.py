@@ -52,11 +52,11 @@ def normalised():
     return nn.Sequential(nn.Flatten(), *layers, nn.Linear(64, 5))
 
 
-def trained(network, mode, monkeypatch, memory_limit=None):
+def trained(network, mode, monkeypatch, memory_limit=None, dtype="float32"):
     """(everything that Python can see after some steps, the jitted step)"""
     monkeypatch.setenv("DLX_JIT", mode)
     dlx.seed(0)
-    model = network()
+    model = network().to(dtype=dtype)
     optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 
     @dlx.jit(memory_limit=memory_limit)
@@ -70,16 +70,18 @@ def trained(network, mode, monkeypatch, memory_limit=None):
     rng, losses = np.random.default_rng(0), []
     for _ in range(CALLS):
         x = dlx.tensor(rng.normal(size=(8, 1, 8, 8)).astype(np.float32))
+        x = x.astype(dtype)
         losses.append(step(x, dlx.tensor(rng.integers(0, 5, 8))).item())
     grads = [p.grad.cpu().numpy().tobytes() for p in model.parameters()]
     return (losses, dlx.testing.weight_hash(model), grads), step
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("network", [residual_network, perceptron, normalised])
-def test_what_is_computed_again_has_the_same_bits(network, monkeypatch):
-    eager, _ = trained(network, "off", monkeypatch)
-    plain, apart = trained(network, "nofuse", monkeypatch)
-    planned, step = trained(network, "strict", monkeypatch)
+def test_what_is_computed_again_has_the_same_bits(network, dtype, monkeypatch):
+    eager, _ = trained(network, "off", monkeypatch, dtype=dtype)
+    plain, apart = trained(network, "nofuse", monkeypatch, dtype=dtype)
+    planned, step = trained(network, "strict", monkeypatch, dtype=dtype)
     assert eager == plain == planned
     if network is not perceptron:  # tanh of a product: nothing is cheap
         assert step.memory["arena_bytes"] < apart.memory["arena_bytes"]
