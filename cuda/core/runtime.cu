@@ -21,6 +21,7 @@ void check(cudaError_t status, const char* call) {
 
 cudaStream_t native(Stream s) { return reinterpret_cast<cudaStream_t>(s); }
 cudaEvent_t native(Event e) { return reinterpret_cast<cudaEvent_t>(e); }
+cudaGraphExec_t native(Graph g) { return reinterpret_cast<cudaGraphExec_t>(g); }
 
 }  // namespace
 
@@ -152,5 +153,26 @@ double milliseconds(Event from, Event to) {
   check(cudaEventElapsedTime(&ms, native(from), native(to)), "cudaEventElapsedTime");
   return ms;
 }
+
+void begin_capture(Stream s) {
+  check(cudaStreamBeginCapture(native(s), cudaStreamCaptureModeThreadLocal),
+        "cudaStreamBeginCapture");
+}
+
+Graph end_capture(Stream s) {
+  cudaGraph_t graph = nullptr;
+  check(cudaStreamEndCapture(native(s), &graph), "cudaStreamEndCapture");
+  cudaGraphExec_t ready = nullptr;
+  const cudaError_t status = cudaGraphInstantiate(&ready, graph, 0);
+  cudaGraphDestroy(graph);
+  check(status, "cudaGraphInstantiate");
+  return reinterpret_cast<Graph>(ready);
+}
+
+void launch_graph(Graph g, Stream s) {
+  check(cudaGraphLaunch(native(g), native(s)), "cudaGraphLaunch");
+}
+
+void destroy_graph(Graph g) { check(cudaGraphExecDestroy(native(g)), "cudaGraphExecDestroy"); }
 
 }  // namespace dlx::cuda

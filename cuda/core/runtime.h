@@ -14,8 +14,10 @@ struct CudaError : std::runtime_error {
 
 struct StreamState;
 struct EventState;
+struct GraphState;
 using Stream = StreamState*;  // of the device that was current when it was made
 using Event = EventState*;
+using Graph = GraphState*;
 
 struct Properties {
   std::string name;
@@ -61,5 +63,14 @@ void wait(Stream, Event);    // what the stream gets from now on comes after tha
 bool is_done(Event);
 void synchronize(Event);
 double milliseconds(Event from, Event to);  // both timed and done
+
+// Kernels, copies on the device and fills that the stream gets between these two are not done but
+// kept, with copies of their arguments, to be done in that order by each launch of the graph.
+// Meanwhile the thread may not allocate, free, wait for anything or ask whether it is done, nor
+// copy from or to the host: CudaError, and so does end_capture then. Other threads may.
+void begin_capture(Stream);
+Graph end_capture(Stream);  // the stream works as before, whether it throws or not
+void launch_graph(Graph, Stream);
+void destroy_graph(Graph);  // launches that are not done go on
 
 }  // namespace dlx::cuda

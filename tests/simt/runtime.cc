@@ -9,28 +9,15 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <map>
-#include <memory>
-#include <mutex>
 #include <vector>
 
 #include "launch.h"
+#include "stream_state.h"
 
 namespace dlx::cuda {
 
-struct StreamState {
-  int device;
-  std::deque<std::function<void()>> work;
-  uint64_t added = 0, done = 0;
-};
-
-struct EventState {
-  Stream stream = nullptr;
-  uint64_t position = 0;  // of the stream: done when so much of it is
-  bool timed = false;
-  std::shared_ptr<double> milliseconds;  // when it was done
-};
+std::recursive_mutex everything;
 
 namespace {
 
@@ -92,7 +79,6 @@ struct Device {
 Device devices[kDevices];
 std::map<const char*, int64_t> pinned_blocks;
 thread_local int current_device = 0;
-std::recursive_mutex everything;
 
 int64_t device_memory() {
   static const int64_t bytes = setting("DLX_SIMT_MEMORY_MIB", 4096) << 20;
@@ -192,6 +178,7 @@ bool has_code() { return setting("DLX_SIMT_HAS_CODE", 1) != 0; }
 std::string built_for() { return "the emulator"; }
 
 void synchronize_device() {
+  refuse_in_capture("cudaDeviceSynchronize");
   const std::lock_guard lock(everything);
   for (const auto& s : devices[current_device].streams) advance(s.get(), s->added);
 }
@@ -205,6 +192,7 @@ void set_device(int device) {
 }
 
 void* device_malloc(int64_t bytes) {
+  refuse_in_capture("cudaMalloc");
   const std::lock_guard lock(everything);
   Memory& m = devices[current_device].memory;
   if (m.used + bytes > device_memory()) return nullptr;
@@ -246,6 +234,7 @@ void* device_malloc(int64_t bytes) {
 }
 
 void device_free(void* p) {
+  refuse_in_capture("cudaFree");
   const std::lock_guard lock(everything);
   Memory* m = memory_of(p);
   if (!m || !m->blocks.count(static_cast<char*>(p)))
@@ -275,6 +264,7 @@ int device_of(const void* p) {
 }
 
 void* pinned_malloc(int64_t bytes) {
+  refuse_in_capture("cudaMallocHost");
   const std::lock_guard lock(everything);
   char* p = static_cast<char*>(std::malloc(static_cast<size_t>(bytes)));
   pinned_blocks[p] = bytes;
@@ -282,6 +272,7 @@ void* pinned_malloc(int64_t bytes) {
 }
 
 void pinned_free(void* p) {
+  refuse_in_capture("cudaFreeHost");
   const std::lock_guard lock(everything);
   pinned_blocks.erase(static_cast<char*>(p));
   std::free(p);
@@ -308,12 +299,15 @@ Stream create_stream() {
 
 void destroy_stream(Stream s) {
   const std::lock_guard lock(everything);
+  refuse_captured(s, "cudaStreamDestroy");
   advance(s, s->added);
   std::erase_if(devices[s->device].streams, [&](const auto& other) { return other.get() == s; });
 }
 
 void synchronize(Stream s) {
   const std::lock_guard lock(everything);
+  refuse_captured(s, "cudaStreamSynchronize");
+  refuse_in_capture("cudaStreamSynchronize");
   advance(s, s->added);
   check_red_zones(devices[s->device].memory);
 }
@@ -328,6 +322,8 @@ void copy(Stream s, void* to, const void* from, int64_t bytes, Copy kind) {
     throw CudaError("copy: on one device, of memory of two");
   if (kind == Copy::between_devices && memory_of(to) == memory_of(from))
     throw CudaError("copy: between devices, of memory of one");
+  // A graph would read or write that memory whenever it is launched: dlx keeps it out of graphs.
+  if (!memory_of(from) || !memory_of(to)) refuse_captured(s, "cudaMemcpyAsync of host memory");
   const auto n = static_cast<size_t>(bytes);
   if (kind == Copy::to_device && is_pinned(from)) {
     simt::enqueue(s, [=] { std::memcpy(to, from, n); });
@@ -346,6 +342,7 @@ void copy(Stream s, void* to, const void* from, int64_t bytes, Copy kind) {
 }
 
 void fill(Stream s, void* to, uint8_t byte, int64_t bytes) {
+  if (bytes) simt::check_device_pointer(s, to, "cudaMemsetAsync");
   simt::enqueue(s, [=] { std::memset(to, byte, static_cast<size_t>(bytes)); });
 }
 
@@ -359,7 +356,9 @@ void destroy_event(Event e) { delete e; }
 void record(Event e, Stream s) {
   const std::lock_guard lock(everything);
   s = resolved(s);
+  e->captured = s->capture != nullptr;
   if (e->timed) {
+    refuse_captured(s, "cudaEventRecord of a timed event");
     e->milliseconds = std::make_shared<double>(0);
     simt::enqueue(s, [at = e->milliseconds] {
       const auto now = std::chrono::steady_clock::now().time_since_epoch();
@@ -371,14 +370,28 @@ void record(Event e, Stream s) {
 
 void wait(Stream s, Event e) {
   if (!e->stream) return;
-  simt::enqueue(resolved(s),
-                [stream = e->stream, position = e->position] { advance(stream, position); });
+  const std::lock_guard lock(everything);
+  s = resolved(s);
+  if (s->capture && !e->captured)
+    refuse_captured(s, "cudaStreamWaitEvent for work outside of the capture");
+  if (e->captured && e->stream != s) refuse_captured(e->stream, "cudaStreamWaitEvent by a stream");
+  if (e->captured) return;  // in order anyway
+  simt::enqueue(s, [stream = e->stream, position = e->position] { advance(stream, position); });
 }
 
-bool is_done(Event e) { return !e->stream || e->stream->done >= e->position; }
+static void refuse_captured(const EventState& e, const char* call) {
+  refuse_in_capture(call);
+  if (e.captured) throw CudaError(std::string(call) + ": the event was captured");
+}
+
+bool is_done(Event e) {
+  refuse_captured(*e, "cudaEventQuery");
+  return !e->stream || e->stream->done >= e->position;
+}
 
 void synchronize(Event e) {
   const std::lock_guard lock(everything);
+  refuse_captured(*e, "cudaEventSynchronize");
   if (e->stream) advance(e->stream, e->position);
 }
 
@@ -403,6 +416,7 @@ const std::vector<LaunchCount*>& launch_counts() { return counts(); }
 
 void enqueue(dlx::cuda::Stream s, std::function<void()> work) {
   const std::lock_guard lock(dlx::cuda::everything);
+  if (s->capture) return void(s->capture->work.push_back(std::move(work)));
   s->work.push_back(std::move(work));
   ++s->added;
 }
@@ -412,6 +426,7 @@ void check_device_pointer(dlx::cuda::Stream s, const void* p, const char* kernel
   if (!dlx::cuda::contains(dlx::cuda::devices[s->device].memory, p))
     throw dlx::cuda::CudaError(std::string(kernel) +
                                ": an argument does not point into memory of its device");
+  if (s->capture) s->capture->pointers.push_back({p, kernel});
 }
 
 }  // namespace simt

@@ -71,12 +71,44 @@ void warps() {
   expect_equal(negatives.values(), {20}, "syncthreads_count");
 }
 
+// What a stream gets between begin_capture and end_capture happens at each launch of the graph, and
+// not before.
+void graphs() {
+  const int n = 3 * samples::kThreads;
+  const std::vector<float> ones(n, 1.0f), threes(n, 3.0f);
+  const auto sum = static_cast<float>(samples::kThreads);
+  const OnDevice<float> x(ones), copied(std::vector<float>(n, -1.0f)), sums(ones.size());
+  const Stream captured = create_stream();
+  begin_capture(captured);
+  const int64_t bytes = n * static_cast<int64_t>(sizeof(float));
+  copy(captured, copied, x, bytes, Copy::on_device);
+  launch_grid<samples::block_sums>(3, samples::kThreads, 0, captured, copied, sums, n);
+  fill(captured, static_cast<float*>(copied), 0, sizeof(float));
+  const Graph graph = end_capture(captured);
+  synchronize(captured);
+  expect_equal(copied.values(), std::vector<float>(n, -1.0f), "a captured copy before a launch");
+  for (const auto& values : {ones, threes}) {
+    copy(test_stream(), x, values.data(), bytes, Copy::to_device);
+    launch_graph(graph, test_stream());
+    std::vector<float> expected = values;
+    expected[0] = 0;
+    expect_equal(copied.values(), expected, "a copy and a fill in a graph");
+    const float each = sum * values[1];
+    expect_equal(sums.values(), {each, each, each}, "sums in a graph");
+  }
+  launch_graph(graph, test_stream());
+  destroy_graph(graph);  // the launch goes on
+  synchronize(test_stream());
+  destroy_stream(captured);
+}
+
 void right_kernels() {
   sums<samples::block_sums>("sums by a tree");
   sums<samples::block_sums_by_shuffles>("sums by shuffles");
   transposes();
   histograms();
   warps();
+  graphs();
 }
 
 }  // namespace
@@ -164,6 +196,68 @@ void streams_and_events() {
   destroy_stream(other);
 }
 
+// What may not be done while a stream is captured is an error, and the graph is lost.
+void wrong_captures() {
+  const OnDevice<float> x(std::vector<float>(4, 1.0f));
+  const Stream s = create_stream(), other = create_stream();
+  synchronize(test_stream());
+  const Event event = create_event();
+  record(event, other);
+  float on_host[4] = {};
+  const auto expect = [&](const char* name, const char* words, const Body& body) {
+    begin_capture(s);
+    expect_error(name, words, body);
+    expect_error(name, "previous error", [&] { end_capture(s); });
+    fill(s, static_cast<float*>(x), 0xff, 16);  // the stream works as before
+    synchronize(s);
+    if (!std::isnan(x.values()[3])) fail("a stream does nothing after a lost capture");
+    fill(s, static_cast<float*>(x), 0, 16);
+    synchronize(s);
+  };
+  const char* refused = "not permitted when stream is capturing";
+  expect("cudaMalloc", refused, [] { device_malloc(4); });
+  expect("cudaFree", refused, [&] { device_free(x); });
+  expect("cudaMallocHost", refused, [] { pinned_malloc(4); });
+  expect("cudaStreamSynchronize", refused, [&] { synchronize(s); });
+  expect("cudaStreamSynchronize", refused, [&] { synchronize(other); });
+  expect("cudaDeviceSynchronize", refused, [] { synchronize_device(); });
+  expect("cudaEventQuery", refused, [&] { is_done(event); });
+  expect("cudaEventSynchronize", refused, [&] { synchronize(event); });
+  expect("cudaStreamWaitEvent", refused, [&] { wait(s, event); });
+  expect("cudaStreamBeginCapture", refused, [&] { begin_capture(s); });
+  expect("copy from the host", refused, [&] { copy(s, x, on_host, 16, Copy::to_device); });
+  expect("copy to the host", refused, [&] { copy(s, on_host, x, 16, Copy::to_host); });
+  expect("a stream that joins", refused, [&] {
+    record(event, s);
+    wait(other, event);
+  });
+  expect_error("no capture", "not capturing", [&] { end_capture(s); });
+
+  begin_capture(s);
+  record(event, s);
+  wait(s, event);
+  fill(other, static_cast<float*>(x), 0xff, 16);  // is not captured
+  const Graph empty = end_capture(s);
+  expect_error("a captured event", "was captured", [&] { is_done(event); });
+  destroy_graph(empty);
+  synchronize(other);
+  if (!std::isnan(x.values()[3])) fail("a fill beside a capture was captured");
+
+  Graph stale = nullptr;
+  {
+    const OnDevice<float> gone(4);
+    begin_capture(s);
+    fill(s, static_cast<float*>(gone), 0, 16);
+    stale = end_capture(s);
+  }
+  expect_error("a graph of freed memory", "does not point into memory of its device",
+               [&] { launch_graph(stale, s); });
+  destroy_graph(stale);
+  destroy_event(event);
+  destroy_stream(s);
+  destroy_stream(other);
+}
+
 void memory_comes_back() {
   const int64_t before = memory_info().free;
   {
@@ -205,6 +299,7 @@ int main(int count, char** arguments) {
     right_kernels();
     wrong_kernels();
     streams_and_events();
+    wrong_captures();
     memory_comes_back();
   });
 #if !defined(DLX_SIMT_TSAN)  // which would report it
