@@ -39,6 +39,9 @@ namespace {
 
 // Bridges the gap between two kernels of one step; short against a scheduler's time slice.
 constexpr std::chrono::microseconds kSpin{30};
+// The same while a KeepAwake lives: waking a thread can take 50 us, so a worker waits through some
+// launches that are too small to be shared.
+constexpr std::chrono::microseconds kSpinAwake{200};
 
 struct Job {
   ChunkBody body;
@@ -54,6 +57,7 @@ struct Pool {
   std::atomic<int> started{0};     // workers alive: indices 1..started
   std::atomic<bool> taken{false};  // by a caller, or by set_num_threads
   std::atomic<int> keepers{0};     // of the size
+  std::atomic<int> awake{0};       // KeepAwakes alive
   std::atomic<bool> resizing{false};
   // Valid from a claim to its subtraction from `unfinished`: the caller stays until that is zero.
   Job* job = nullptr;
@@ -108,13 +112,18 @@ bool spin_until(const F& ready) {
   if (ready()) return true;
   using Clock = std::chrono::steady_clock;
   const bool crowded = pool.size.load(std::memory_order_relaxed) > usable_cpus();
-  const auto end = Clock::now() + (crowded ? Clock::duration::zero() : kSpin);
+  const auto start = Clock::now();
+  const auto patience = [crowded]() -> Clock::duration {
+    if (crowded) return Clock::duration::zero();
+    return pool.awake.load(std::memory_order_relaxed) > 0 ? kSpinAwake : kSpin;
+  };
   do {
     for (int i = 0; i < 16; ++i) {
       relax();
       if (ready()) return true;
     }
-  } while (hooks::disable_parking.load(std::memory_order_relaxed) || Clock::now() < end);
+  } while (hooks::disable_parking.load(std::memory_order_relaxed) ||
+           Clock::now() - start < patience());
   return false;
 }
 
@@ -220,6 +229,7 @@ void reset_in_child() {
   pool.caller_parked = 0;
   pool.sleepers = 0;
   pool.keepers = 0;
+  pool.awake = 0;
   pool.resizing = false;
   pool.taken = false;
 }
@@ -228,6 +238,7 @@ void reset_in_child() {
 }  // namespace
 
 int hooks::workers_used() { return last_workers_used; }
+int hooks::workers_asleep() { return pool.sleepers.load(); }
 
 int num_threads() {
   int n = pool.size.load(std::memory_order_relaxed);
@@ -257,6 +268,9 @@ KeepThreads::KeepThreads() {
 }
 
 KeepThreads::~KeepThreads() { pool.keepers.fetch_sub(1); }
+
+KeepAwake::KeepAwake() { pool.awake.fetch_add(1, std::memory_order_relaxed); }
+KeepAwake::~KeepAwake() { pool.awake.fetch_sub(1, std::memory_order_relaxed); }
 
 void parallel_run(int64_t n, int64_t grain, ChunkBody body, void* state) {
   assert(grain > 0);

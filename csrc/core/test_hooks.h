@@ -30,5 +30,7 @@ void set_forced_grain(int64_t grain);
 
 // Distinct threads that ran at least one chunk of this thread's latest completed parallel_run.
 int workers_used();
+// Workers that wait for work in the kernel of the system.
+int workers_asleep();
 
 }  // namespace dlx::hooks

@@ -5,6 +5,7 @@
 #include <deque>
 
 #include "core/check.h"
+#include "core/parallel.h"
 #include "program/arena.h"
 #include "program/passes.h"
 
@@ -259,6 +260,7 @@ Array StepProgram::value(const Bound& now, const RecordedArray& a) const {
 }
 
 void StepProgram::run(Ctx& ctx, const Bound& now) const {
+  const KeepAwake awake;
   std::vector<void*> buffers;
   for (const RecordedCall& call : record_.calls) {
     buffers.clear();

@@ -235,6 +235,30 @@ void test_fork() {
   EXPECT(works());
 }
 
+// Sleeps whoever has nothing to do, but later while a KeepAwake lives. A busy machine may get in
+// the way of a single try.
+void test_workers_are_kept_awake() {
+  using namespace std::chrono;
+  set_num_threads(2);
+  const auto asleep_after = [](microseconds pause) {
+    EXPECT(meet(2));
+    for (const auto end = steady_clock::now() + pause; steady_clock::now() < end;) {
+    }
+    return hooks::workers_asleep() == 1;
+  };
+  const auto ever = [&](bool asleep, microseconds pause) {
+    for (int i = 0; i < 1000; ++i)
+      if (asleep_after(pause) == asleep) return true;
+    return false;
+  };
+  {
+    const KeepAwake awake;
+    EXPECT(ever(false, microseconds(90)));
+    EXPECT(ever(true, milliseconds(1)));
+  }
+  EXPECT(ever(true, microseconds(90)));
+}
+
 // A child without the fork handler counts on workers that do not exist. The caller does not wait
 // for them; only the second thread is missed.
 void test_caller_never_waits_for_unstarted_chunks() {
@@ -247,7 +271,8 @@ void test_caller_never_waits_for_unstarted_chunks() {
 }
 #endif
 
-// --no-fork: without what forks, for qemu-user, which breaks when a process with threads does.
+// --no-fork: without what forks or is a matter of microseconds, for qemu-user, which breaks when a
+// process with threads forks.
 int main(int argc, char** argv) {
   [[maybe_unused]] const bool forks = argc < 2 || std::strcmp(argv[1], "--no-fork") != 0;
 #ifndef __SANITIZE_THREAD__
@@ -263,6 +288,7 @@ int main(int argc, char** argv) {
   test_concurrent_callers();
   test_exceptions_reach_the_caller();
   test_effective_grain();
+  if (forks) test_workers_are_kept_awake();
 #ifndef __SANITIZE_THREAD__
   if (forks) {
     test_fork();
