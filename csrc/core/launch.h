@@ -49,7 +49,9 @@ struct ErrorSlot;
 // What a program may make of a pointwise launch on the output of another one: part of that one.
 enum class Epilogue : uint8_t {
   relu,  // y = y < 0 ? 0 : y
-  add    // y = y + r; r, of y's shape, comes as one more input, after the others
+  // r, of y's shape, comes as one more input, after the others:
+  add,           // y = y + r
+  relu_backward  // y = r <= 0 ? 0 : y
 };
 
 // What the door, the profiler, the recorder and both devices need to know of an op. One constexpr

@@ -1,16 +1,23 @@
-// What is done to a block of C while it is still in registers. For kernel files only.
+// What is done to a block of C, or of a convolution's result, while it is still in registers. For
+// kernel files only.
 #pragma once
 #include "core/simd.h"
 #include "gemm/gemm.h"
 
 namespace dlx::DLX_ISA {
 
+// As the pointwise launch has it: keeps NaN and -0.
+template <class T>
+inline Vec<T> relu_if(bool relu, Vec<T> y) {
+  if (relu) y.raw = y.raw < 0 ? typename Vec<T>::Raw{} : y.raw;
+  return y;
+}
+
 // y + bias, then the activation. bias: of this vector's columns, or null; n: how many there are
 template <class T>
 inline Vec<T> finish(Vec<T> y, const T* bias, int n, bool relu) {
   if (bias) y = y + Vec<T>::load(bias, n);
-  if (relu) y.raw = y.raw < 0 ? typename Vec<T>::Raw{} : y.raw;  // keeps NaN
-  return y;
+  return relu_if(relu, y);
 }
 
 // The same to C (rows, cols), which was just stored and is still in the L1 cache.

@@ -54,7 +54,7 @@ inline std::string batch_norm_label(const char* name, const void* shape) {
 
 inline bool batch_norm_absorb(void* shape, Epilogue epilogue) {
   auto& s = *static_cast<BatchNormShape*>(shape);
-  if (s.relu) return false;
+  if (s.relu || epilogue == Epilogue::relu_backward) return false;
   bool& its = epilogue == Epilogue::relu ? s.relu : s.adds;
   return !std::exchange(its, true);
 }

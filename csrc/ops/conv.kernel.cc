@@ -1,4 +1,5 @@
 // Convolution as a matrix product whose right side is gathered from the images, panel by panel.
+#include "gemm/epilogue.h"
 #include "gemm/pack.h"
 #include "gemm/ukernel.h"
 #include "ops/conv_kernels.h"
@@ -192,7 +193,7 @@ void gather_strip(const T* x, const int64_t* offset, int64_t depth, int64_t widt
 // A tile (rows, nr) to the pixels of its runs, whose rows lie out_channel apart.
 template <class T>
 void scatter(const ConvProduct& s, const Panel& panel, const T* tile, int64_t rows, const T* bias,
-             bool accumulate, T* out) {
+             bool accumulate, bool relu, T* out) {
   constexpr int NR = kTiles<T>.nr;
   for (int64_t i = 0; i < rows; ++i, tile += NR, out += s.out_channel) {
     const T start = bias ? bias[i] : T(0);
@@ -202,6 +203,7 @@ void scatter(const ConvProduct& s, const Panel& panel, const T* tile, int64_t ro
       for (int64_t j = 0; j < run.count; ++j) {
         T& to = y[j * s.out_col];
         to = (accumulate ? to : start) + tile[run.lane + j];
+        if (relu && to < 0) to = 0;
       }
     }
   }
@@ -222,6 +224,7 @@ void multiply(const ConvProduct& s, const ConvBlock& block, const void* images, 
   Panel runs;
   for (int64_t p = 0; p == 0 || p < s.D; p += s.kc) {
     const int64_t depth = min(s.kc, s.D - p), *offset = s.source.offset + p;
+    const bool relu = s.relu && p + depth == s.D;  // else there are more terms to come
     int64_t gathered = block.j0;
     T* b = strip;
     for (int64_t j = block.j0; j < block.j1; j += NR, b += depth * NR) {
@@ -245,7 +248,7 @@ void multiply(const ConvProduct& s, const ConvBlock& block, const void* images, 
         T* y = out + i * s.out_channel;
         if (!whole) {
           micro_kernel<T>(rows, width, depth, a_panel, b, tile, NR, false);
-          scatter(s, runs, tile, rows, start ? start + i : nullptr, p > 0, y);
+          scatter(s, runs, tile, rows, start ? start + i : nullptr, p > 0, relu, y);
           continue;
         }
         y += runs.runs[0].out;
@@ -253,6 +256,7 @@ void multiply(const ConvProduct& s, const ConvBlock& block, const void* images, 
           for (int64_t m = 0; m < rows; ++m)
             for (int64_t v = 0; v < width; ++v) y[m * s.out_channel + v] = start[i + m];
         micro_kernel<T>(rows, width, depth, a_panel, b, y, s.out_channel, p > 0 || start);
+        finish_block<T>(y, s.out_channel, rows, width, nullptr, relu);
       }
     }
   }

@@ -5,6 +5,9 @@
 // where x is zero outside, and an output channel k sees the input channels c of its group alone.
 // x: (N,C,H,W)  w: (K,C/groups,R,S)  b: (K)  y: (N,K,P,Q)  all dense, float32 or float64
 #pragma once
+#include <string>
+#include <utility>
+
 #include "core/launch.h"
 
 namespace dlx {
@@ -17,6 +20,7 @@ struct Conv2dShape {
   int64_t N, C, H, W;
   int64_t K, R, S, P, Q;
   int64_t stride_h, stride_w, pad_top, pad_left, dil_h, dil_w, groups;
+  bool relu = false;  // epilogue of y, or of conv_transpose2d's dx
 
   int64_t x_size() const { return N * C * H * W; }
   int64_t w_size() const { return K * (C / groups) * R * S; }
@@ -61,6 +65,13 @@ inline Cost conv2d_cost(const void* shape, int64_t bias, int64_t bias_flops) {
           (s.x_size() + s.w_size() + s.y_size() + (s.bias ? bias : 0)) * size_of(s.dtype)};
 }
 
+inline bool conv2d_absorb(void* shape, Epilogue epilogue) {
+  return epilogue == Epilogue::relu && !std::exchange(static_cast<Conv2dShape*>(shape)->relu, true);
+}
+inline std::string conv2d_label(const char* name, const void* shape) {
+  return std::string(name) + (static_cast<const Conv2dShape*>(shape)->relu ? " + relu" : "");
+}
+
 // x, w, b if there is one -> y
 inline constexpr Op conv2d{
     .name = "conv2d",
@@ -71,6 +82,8 @@ inline constexpr Op conv2d{
           return conv2d_cost(shape, s.K, s.y_size());
         },
     .workspace = {conv2d_workspace, DLX_IF_CUDA(cuda::conv2d_workspace)},
+    .absorb = conv2d_absorb,
+    .label = [](const void* shape) { return conv2d_label("conv2d", shape); },
 };
 // dy, w, b if there is one -> dx: the gradient of conv2d with respect to x, plus b
 inline constexpr Op conv_transpose2d{
@@ -82,6 +95,8 @@ inline constexpr Op conv_transpose2d{
           return conv2d_cost(shape, s.C, s.x_size());
         },
     .workspace = {conv_transpose2d_workspace, DLX_IF_CUDA(cuda::conv_transpose2d_workspace)},
+    .absorb = conv2d_absorb,
+    .label = [](const void* shape) { return conv2d_label("conv_transpose2d", shape); },
 };
 // x, dy -> dw
 inline constexpr Op conv2d_backward_weight{

@@ -193,6 +193,7 @@ ConvPlan plan_conv2d(const Conv2dShape& s) {
   c.out_image = plan.out_image, c.out_channel = s.P * s.Q, c.out_group = c.M * c.out_channel;
   c.out_row = s.Q, c.out_col = 1;
   join_rows(c.source, c.out_row, c.out_col);
+  c.relu = s.relu;
   phase.weights = {c.M * c.D, c.D, nullptr};
   set_tiles(plan, phase);
   set_tasks(plan, phase);
@@ -245,6 +246,7 @@ ConvPlan plan_conv_transpose2d(const Conv2dShape& s) {
       c.source = {row.count, col.count, images.image(), K * copy.plane(), copy.pitch(), 1, begin};
       c.out_image = plan.out_image, c.out_channel = s.H * s.W, c.out_group = M * c.out_channel;
       c.out_row = s.stride_h * s.W, c.out_col = s.stride_w;
+      c.relu = s.relu;
       phase.out_first = row.first * s.W + col.first;
       join_rows(c.source, c.out_row, c.out_col);
       phase.weights = {K * M * taps, taps, begin + c.D};

@@ -91,6 +91,7 @@ std::optional<ConvChannelsPlan> plan_channels_conv2d(const Conv2dShape& s) {
   c.source.row = place(plan, 0, s.stride_h, 0), c.source.step = place(plan, 0, 0, s.stride_w);
   c.out_image = s.K * s.P * s.Q, c.out_channel = s.P * s.Q, c.out_group = plan.M * c.out_channel;
   c.out_row = s.Q, c.out_col = 1;
+  c.relu = s.relu;
   plan.weights = {plan.M * c.D, c.D, nullptr};
   plan.joined = 1;
   add_product(plan, c, 0);
@@ -135,6 +136,7 @@ std::optional<ConvChannelsPlan> plan_channels_conv_transpose2d(const Conv2dShape
       c.out_image = s.C * s.H * s.W, c.out_channel = s.H * s.W;
       c.out_group = plan.M * c.out_channel;
       c.out_row = s.stride_h * s.W, c.out_col = s.stride_w;
+      c.relu = s.relu;
       add_product(plan, c, row.first * s.W + col.first);
     }
   plan.weights = {plan.C * plan.M * taps, taps, nullptr};

@@ -1,6 +1,7 @@
 // Convolution whose lanes are output channels: an image element, read where it lies, times a vector
 // of weights. A tile of neighbouring pixels is turned once its sums are complete, so that nothing
 // is gathered, and no lane is lost where an image's rows end.
+#include "gemm/epilogue.h"
 #include "gemm/pack.h"
 #include "ops/conv_kernels.h"
 
@@ -119,11 +120,12 @@ template <class T>
   return __builtin_shuffle(a, b, at);
 }
 
-// out[c][j] = bias[c] + sums[j][c], j < count, c < channels: rows `height` and `channel` apart.
+// out[c][j] = bias[c] + sums[j][c], j < count, c < channels, and relu where it is wanted: rows
+// `height` and `channel` apart.
 // Reads sums up to a multiple of W rows.
 template <class T>
-void turn(const T* sums, int64_t height, int64_t count, int64_t channels, const T* bias, T* out,
-          int64_t channel) {
+void turn(const T* sums, int64_t height, int64_t count, int64_t channels, const T* bias, bool relu,
+          T* out, int64_t channel) {
   constexpr int64_t W = Vec<T>::kWidth;
   if constexpr (W >= 4)
     if (channels >= 4) {
@@ -142,15 +144,17 @@ void turn(const T* sums, int64_t height, int64_t count, int64_t channels, const 
           const int rest = static_cast<int>(min(W, count - j));
 #pragma GCC unroll 4
           for (int k = 0; k < 4; ++k)
-            (Vec<T>::broadcast(bias ? bias[c + k] : T(0)) + rows[k])
+            relu_if(relu, Vec<T>::broadcast(bias ? bias[c + k] : T(0)) + rows[k])
                 .store(out + (c + k) * channel + j, rest);
         }
       }
       return;
     }
   for (int64_t c = 0; c < channels; ++c)
-    for (int64_t j = 0; j < count; ++j)
-      out[c * channel + j] = (bias ? bias[c] : T(0)) + sums[j * height + c];
+    for (int64_t j = 0; j < count; ++j) {
+      const T total = (bias ? bias[c] : T(0)) + sums[j * height + c];
+      out[c * channel + j] = relu && total < 0 ? T(0) : total;
+    }
 }
 
 }  // namespace
@@ -191,7 +195,7 @@ void conv_channels(const ConvProduct* const* phases, const void* const* packed, 
         const bool joined = pixels == s.out_row;  // rows are neighbours in the result
         for (int64_t r = 0; r < (joined ? 1 : together); ++r)
           turn(sums + r * pixels * height, height, joined ? together * pixels : pixels, channels,
-               start ? start + m : nullptr, y + r * s.out_row + count * v, s.out_channel);
+               start ? start + m : nullptr, s.relu, y + r * s.out_row + count * v, s.out_channel);
       }
     }
   }

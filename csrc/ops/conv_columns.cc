@@ -69,6 +69,7 @@ std::optional<ConvColumnsPlan> plan_columns_conv_transpose2d(const Conv2dShape& 
   f.mr = ceil_div(f.channels * taps, f.panels);
   f.kc = even_split(f.K, tiles.kc, 1);
   f.row_step = s.stride_h, f.col_step = s.stride_w;
+  f.relu = s.relu;
   plan.rows = fold_phases(stride_phases(s.stride_h, s.dil_h, s.R, s.pad_top, s.H), plan.taps);
   plan.cols = fold_phases(stride_phases(s.stride_w, s.dil_w, s.S, s.pad_left, s.W), plan.taps);
   f.row_phases = static_cast<int64_t>(plan.rows.size());

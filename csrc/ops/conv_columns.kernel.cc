@@ -1,4 +1,5 @@
 // The input gradient as a product and a fold, for one instruction set.
+#include "gemm/epilogue.h"
 #include "gemm/pack.h"
 #include "gemm/ukernel.h"
 #include "ops/conv_columns_table.h"
@@ -169,7 +170,8 @@ void fold_rows(const ConvFold& s, const FoldBlock<T, PHASES>& block, const T* co
       const int64_t to = (s.rows[p].first + i * s.row_step) * s.W + block.first;
 #pragma GCC unroll 4
       for (int n = 0; n < PLANES; ++n)
-        block.store(sum[n][0], sum[n][PHASES - 1], s.col_step, dx[n] + to);
+        block.store(relu_if(s.relu, sum[n][0]), relu_if(s.relu, sum[n][PHASES - 1]), s.col_step,
+                    dx[n] + to);
     }
 }
 

@@ -30,6 +30,7 @@ struct ConvFold {
   int64_t pitch;       // elements from row to row of the columns
   int64_t row_phases, col_phases, row_step, col_step;
   const FoldPhase *rows, *cols;
+  bool relu;  // of dx
 
   [[gnu::always_inline]] int64_t taps() const { return R * S; }
   [[gnu::always_inline]] int64_t blocks() const { return (M + channels - 1) / channels; }

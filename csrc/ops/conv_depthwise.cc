@@ -36,6 +36,7 @@ DepthwisePlan cut_conv2d(const Conv2dShape& c) {
   DepthwiseShape s{};
   s.N = c.N, s.C = c.C, s.H = c.H, s.W = c.W, s.P = c.P, s.Q = c.Q, s.R = c.R, s.S = c.S;
   s.first_row = -c.pad_top, s.first_col = -c.pad_left, s.dil_h = c.dil_h, s.dil_w = c.dil_w;
+  s.relu = c.relu;
   return cut(s, c.dtype);
 }
 
@@ -66,7 +67,7 @@ std::optional<DepthwisePlan> plan_depthwise_conv_transpose2d(const Conv2dShape& 
   s.N = c.N, s.C = c.C, s.H = c.P, s.W = c.Q, s.P = c.H, s.Q = c.W, s.R = c.R, s.S = c.S;
   s.first_row = c.pad_top - (c.R - 1) * c.dil_h, s.first_col = c.pad_left - (c.S - 1) * c.dil_w;
   s.dil_h = c.dil_h, s.dil_w = c.dil_w;
-  s.flipped = true;
+  s.flipped = true, s.relu = c.relu;
   return cut(s, c.dtype);
 }
 

@@ -1,5 +1,6 @@
 // Convolution of each channel by itself: a vector of a row, loaded once for each column of the
 // kernel, meets all the rows of the result that see it.
+#include "gemm/epilogue.h"
 #include "ops/conv_depthwise_table.h"
 #include "ops/conv_kernels.h"
 
@@ -65,7 +66,8 @@ template <class T>
 
 // ROWS rows of Q pixels.
 template <class T, int K, int COL, int ROWS>
-void multiply_rows(int64_t Q, const Steps& step, const T* x, const T* taps, T bias, T* y) {
+void multiply_rows(int64_t Q, const Steps& step, const T* x, const T* taps, T bias, bool relu,
+                   T* y) {
   constexpr int W = Vec<T>::kWidth;
   Vec<T> w[K * K];
 #pragma GCC unroll 25
@@ -88,7 +90,8 @@ void multiply_rows(int64_t Q, const Steps& step, const T* x, const T* taps, T bi
       }
     const int count = static_cast<int>(min(W, Q - q));
 #pragma GCC unroll 4
-    for (int p = 0; p < ROWS; ++p) (start + sum[p]).store(y + q + p * step.y_row, count);
+    for (int p = 0; p < ROWS; ++p)
+      relu_if(relu, start + sum[p]).store(y + q + p * step.y_row, count);
   }
 }
 
@@ -175,8 +178,8 @@ void multiply_taps(const DepthwiseShape& s, int64_t begin, int64_t end, const T*
       constexpr int64_t kTileRow = decltype(height)::value * static_cast<int64_t>(sizeof(T));
       prefetch<0>(next + p * s.W, kTileRow * s.W);
       prefetch<1>(out + (p + 2 * kRows) * s.Q, kTileRow * s.Q);
-      multiply_rows<T, K, COL, decltype(height)::value>(s.Q, step, copy + p * s.pitch, taps,
-                                                        bias ? bias[c] : T(0), out + p * s.Q);
+      multiply_rows<T, K, COL, decltype(height)::value>(
+          s.Q, step, copy + p * s.pitch, taps, bias ? bias[c] : T(0), s.relu, out + p * s.Q);
     });
   });
 }

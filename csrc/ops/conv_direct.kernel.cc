@@ -1,5 +1,6 @@
 // Convolution straight from the images: vectors of neighbouring pixels, as they lie there. Where
 // output channels are few, packing would cost more than it saves.
+#include "gemm/epilogue.h"
 #include "ops/conv_kernels.h"
 
 namespace dlx::DLX_ISA {
@@ -52,7 +53,7 @@ void tile(const ConvProduct& s, const Pixels* pixels, int count, const T* x, con
 #pragma GCC unroll 8
     for (int v = 0; v < VECTORS; ++v) {
       if (v >= count) continue;
-      const Vec<T> total = start + sum[i][v];
+      const Vec<T> total = relu_if(s.relu, start + sum[i][v]);
       T* y = out + pixels[v].out;
       if (s.out_col == 1) {
         total.store(y, pixels[v].count);

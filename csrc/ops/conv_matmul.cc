@@ -27,6 +27,7 @@ GemmShape pointwise_product(const Conv2dShape& s, int64_t M, int64_t D, int64_t 
   GemmShape g{};
   g.dtype = s.dtype;
   g.m = M, g.n = s.P * s.Q, g.k = D;
+  g.relu = s.relu && !s.bias;  // else it comes after the bias
   g.a_row = w_row, g.a_col = w_col;
   g.b_row = g.c_row = g.n, g.b_col = 1;
   g.batch_ndim = 2;
@@ -41,28 +42,34 @@ GemmShape of_groups(const Conv2dShape& s, int64_t m, int64_t n, int64_t k) {
   GemmShape g{};
   g.dtype = s.dtype;
   g.m = m, g.n = n, g.k = k;
+  g.relu = s.relu && !s.bias;  // else it comes after the bias
   g.batch_ndim = 1;
   g.batch[0] = s.groups;
   return g;
 }
 
-// y (N, channels, pixels) += bias (channels)
+// y (N, channels, pixels) += bias (channels), then relu where it is wanted
 template <class T>
-void add_bias(int64_t N, int64_t channels, int64_t pixels, const T* bias, T* y) {
+void add_bias(int64_t N, int64_t channels, int64_t pixels, const T* bias, bool relu, T* y) {
   const int64_t image = channels * pixels;
   parallel_for(N, effective_grain(kBiasGrain / (image + 1) + 1), [&](int64_t begin, int64_t end) {
     for (T* to = y + begin * image; begin < end; ++begin)
       for (int64_t c = 0; c < channels; ++c)
-        for (int64_t i = 0; i < pixels; ++i) *to++ += bias[c];
+        for (int64_t i = 0; i < pixels; ++i, ++to) {
+          const T total = *to + bias[c];
+          *to = relu && total < 0 ? T(0) : total;
+        }
   });
 }
 
-void add_bias(DType dtype, int64_t N, int64_t channels, int64_t pixels, const void* bias, void* y) {
+void add_bias(const Conv2dShape& s, int64_t channels, int64_t pixels, const void* bias, void* y) {
   if (!bias) return;
-  if (dtype == DType::float32)
-    add_bias(N, channels, pixels, static_cast<const float*>(bias), static_cast<float*>(y));
+  if (s.dtype == DType::float32)
+    add_bias(s.N, channels, pixels, static_cast<const float*>(bias), s.relu,
+             static_cast<float*>(y));
   else
-    add_bias(N, channels, pixels, static_cast<const double*>(bias), static_cast<double*>(y));
+    add_bias(s.N, channels, pixels, static_cast<const double*>(bias), s.relu,
+             static_cast<double*>(y));
 }
 
 }  // namespace
@@ -97,13 +104,13 @@ std::optional<GemmShape> plan_matmul_conv_transpose2d(const Conv2dShape& s) {
 void run_matmul_conv2d(const Conv2dShape& s, const GemmShape& g, const void* x, const void* w,
                        const void* bias, void* y, void* workspace) {
   covers_image(s) ? gemm(g, x, w, y, workspace) : gemm(g, w, x, y, workspace);
-  add_bias(s.dtype, s.N, s.K, s.P * s.Q, bias, y);
+  add_bias(s, s.K, s.P * s.Q, bias, y);
 }
 
 void run_matmul_conv_transpose2d(const Conv2dShape& s, const GemmShape& g, const void* dy,
                                  const void* w, const void* bias, void* dx, void* workspace) {
   covers_image(s) ? gemm(g, dy, w, dx, workspace) : gemm(g, w, dy, dx, workspace);
-  add_bias(s.dtype, s.N, s.C, s.H * s.W, bias, dx);
+  add_bias(s, s.C, s.H * s.W, bias, dx);
 }
 
 GemmShape matmul_backward_weight(const Conv2dShape& s) {

@@ -31,7 +31,8 @@ struct ConvSource {
   const int64_t* offset;      // (D)
 };
 
-// out[n, group, m, u, v] = bias[m] + sum over d of a[group, m, d] images[base + offset[d]]
+// out[n, group, m, u, v] = bias[m] + sum over d of a[group, m, d] images[base + offset[d]], or 0
+// where that is negative (relu)
 struct ConvProduct {
   ConvSource source;
   int64_t M, D;
@@ -41,6 +42,7 @@ struct ConvProduct {
   int64_t height;                                               // to which it is padded
   int64_t out_image, out_group, out_channel, out_row, out_col;  // strides of the result
   int64_t packed_group;                                         // elements of a group's packed a
+  bool relu;
 };
 
 // a[group, m, d] = w[group a_group + m a_row + offset[d]]

@@ -87,6 +87,7 @@ std::optional<WinogradPlan> plan(WinogradShape s, const Conv2dShape& conv) {
                                    ceil_div(plan.panels, kPartPanels));
   plan.packed_bytes = round_up(s.groups * plan.panels * points(tile) * t.mr * s.D * size, 64);
   plan.scratch_bytes = round_up(kernels(tile).scratch[conv.dtype == DType::float64](s) * size, 64);
+  s.relu = conv.relu;
   plan.shape = s;
   return plan;
 }

@@ -1,5 +1,6 @@
 // Winograd's convolution of tiles: transforms with one tile a lane, products by GEMM's
 // micro-kernel. The transforms write the panels that it reads, so nothing is packed a second time.
+#include "gemm/epilogue.h"
 #include "gemm/pack.h"
 #include "gemm/ukernel.h"
 #include "ops/conv_winograd_images.h"
@@ -124,12 +125,12 @@ void merge(const Vec<T>* y, T* x) {
 }
 
 template <class T>
-void write_run(const T* line, int64_t count, bool accumulate, T* y) {
+void write_run(const T* line, int64_t count, bool accumulate, bool relu, T* y) {
   constexpr int W = Vec<T>::kWidth;
   for (int64_t i = 0; i < count; i += W) {
     const int n = static_cast<int>(min(W, count - i));
     const Vec<T> v = Vec<T>::load(line + i);
-    (accumulate ? Vec<T>::load(y + i, n) + v : v).store(y + i, n);
+    relu_if(relu, accumulate ? Vec<T>::load(y + i, n) + v : v).store(y + i, n);
   }
 }
 
@@ -137,7 +138,7 @@ void write_run(const T* line, int64_t count, bool accumulate, T* y) {
 template <class T, int O>
 void transform_result(const WinogradShape& s, const Layout<T, O>& at, const Run* runs,
                       int64_t run_count, int64_t tiles, const T* products, T bias, bool accumulate,
-                      T* lines, T* y) {
+                      bool relu, T* lines, T* y) {
   constexpr int A = O + 2, W = Vec<T>::kWidth, NR = kTiles<T>.nr, MR = kTiles<T>.mr;
   for (int64_t t = 0; t < tiles; t += W) {
     const T* m = products + t / NR * MR * NR + t % NR;
@@ -161,7 +162,7 @@ void transform_result(const WinogradShape& s, const Layout<T, O>& at, const Run*
     const int64_t height = min(O, s.P - run.row * O);
     T* to = y + run.n * s.groups * s.M * s.P * s.Q + run.row * O * s.Q + run.col * O;
     for (int64_t i = 0; i < height; ++i)
-      write_run(lines + i * at.pitch + run.lane * O, width, accumulate, to + i * s.Q);
+      write_run(lines + i * at.pitch + run.lane * O, width, accumulate, relu, to + i * s.Q);
   }
 }
 
@@ -182,6 +183,7 @@ void multiply(const WinogradShape& s, const WinogradBlock& block, const void* im
   T* y = static_cast<T*>(result) + group * s.M * s.P * s.Q;
   for (int64_t pass = 0; pass < s.D; pass += s.depth) {
     const int64_t depth = min(s.depth, s.D - pass);
+    const bool last = pass + depth == s.D;
     memset(scratch + at.lines, 0, static_cast<size_t>(at.runs - at.lines) * sizeof(T));
     transform_images<T, O>(s, at, runs, run_count, tiles, x + pass * s.H * s.W, depth, scratch);
     const T* a = u + kPoints * (padded * pass + block.m0 / s.mr * MR * depth);
@@ -194,8 +196,8 @@ void multiply(const WinogradShape& s, const WinogradBlock& block, const void* im
                           products + point * at.product_point + t * MR, NR, false);
       for (int64_t i = 0; i < rows; ++i)
         transform_result<T, O>(s, at, runs, run_count, tiles, products + i * NR,
-                               b && pass == 0 ? b[m + i] : T(0), pass > 0, scratch + at.lines,
-                               y + (m + i) * s.P * s.Q);
+                               b && pass == 0 ? b[m + i] : T(0), pass > 0, last && s.relu,
+                               scratch + at.lines, y + (m + i) * s.P * s.Q);
     }
   }
 }

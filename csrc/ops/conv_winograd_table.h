@@ -9,12 +9,14 @@
 
 namespace dlx {
 
-// y[n,g,m,p,q] = bias[g,m] + sum over d,r,s of w[g,m,d,r,s] x[n,g,d, p - top + r, q - left + s]
+// y[n,g,m,p,q] = bias[g,m] + sum over d,r,s of w[g,m,d,r,s] x[n,g,d, p - top + r, q - left + s],
+// or 0 where that is negative (relu)
 struct WinogradShape {
   int64_t N, groups, D, M;        // images, groups, their channels in x and in y
   int64_t H, W, P, Q, top, left;  // top, left: of any sign
   int64_t w_group, w_row, w_col;  // w[g,m,d,r,s] = w[g w_group + m w_row + d w_col + 3r + s],
   bool flipped;                   // or its mirror image: 8 - 3r - s
+  bool relu;                      // of y
   int64_t rows, cols;             // tiles of an image
   int64_t depth;                  // channels transformed at a time, a multiple of kWinogradSlab
   int64_t mr;                     // rows of a panel of weights, at most the micro-kernel's

@@ -3,6 +3,9 @@
 // Kept for the gradient alone it takes a byte: which element of its window (MaxPlaces).
 // x, dx: (..., H, W)  y, dy: (..., P, Q)  places: (..., P, Q) int64 (indices) or uint8 (bytes)
 #pragma once
+#include <string>
+#include <utility>
+
 #include "ops/pool.h"
 
 namespace dlx {
@@ -11,7 +14,8 @@ enum class Places : int32_t { none, indices, bytes };
 
 struct MaxPoolShape {
   PoolShape pool;
-  Places places;  // bytes are indices where a window is too large for them
+  Places places;               // bytes are indices where a window is too large for them
+  bool relu_backward = false;  // epilogue of dx
 
   int64_t places_bytes() const {
     return places == Places::none ? 0 : pool.y_size() * size_of(places_dtype());
@@ -35,15 +39,27 @@ inline constexpr Op max_pool2d{
       const int64_t width = size_of(s.pool.dtype), n = s.pool.y_size();
       return Cost{s.pool.taps() * n, (s.pool.x_size() + n) * width + s.places_bytes()};
     }};
-// dy, places -> dx: dx[i] = sum of dy[p, q] where indices[p, q] = i
+// dy, places, x if it is a relu's result whose gradient comes next -> dx: dx[i] = sum of dy[p, q]
+// where indices[p, q] = i, or 0 where that x[i] <= 0
 inline constexpr Op max_pool2d_backward{
     .name = "max_pool2d_backward",
     .kernels = DLX_KERNELS(max_pool2d_backward),
-    .cost = [](const void* shape) {
-      const auto& s = *static_cast<const MaxPoolShape*>(shape);
-      const int64_t width = size_of(s.pool.dtype), n = s.pool.y_size();
-      return Cost{n, (s.pool.x_size() + n) * width + s.places_bytes()};
-    }};
+    .cost =
+        [](const void* shape) {
+          const auto& s = *static_cast<const MaxPoolShape*>(shape);
+          const int64_t width = size_of(s.pool.dtype), n = s.pool.y_size();
+          return Cost{n, ((1 + s.relu_backward) * s.pool.x_size() + n) * width + s.places_bytes()};
+        },
+    .absorb =
+        [](void* shape, Epilogue epilogue) {
+          return epilogue == Epilogue::relu_backward &&
+                 !std::exchange(static_cast<MaxPoolShape*>(shape)->relu_backward, true);
+        },
+    .label = [](const void* shape) -> std::string {
+      const bool both = static_cast<const MaxPoolShape*>(shape)->relu_backward;
+      return both ? "max_pool2d_backward + relu_backward" : "max_pool2d_backward";
+    },
+};
 // x, places -> y: y[p, q] = x[indices[p, q]], 0 for -1; the transpose of max_pool2d_backward
 inline constexpr Op max_pool2d_gather{
     .name = "max_pool2d_gather",

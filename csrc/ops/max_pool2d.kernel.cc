@@ -198,7 +198,7 @@ void max_blocks(const PoolWindows& w, int64_t begin, int64_t end, const void* x,
 // Terms come in rising order of (p, q), wherever the rows are cut.
 template <class T>
 void max_scatter(const PoolWindows& w, int64_t begin, int64_t end, const void* dy,
-                 const MaxPlaces& places, void* dx) {
+                 const MaxPlaces& places, const void* relu, void* dx) {
   const PoolAxis &rows = w.rows, &columns = w.columns;
   over_planes(rows.n, begin, end, [&](int64_t plane, int64_t first, int64_t last) {
     T* to = static_cast<T*>(dx) + (plane * rows.n + first) * columns.n;
@@ -211,6 +211,9 @@ void max_scatter(const PoolWindows& w, int64_t begin, int64_t end, const void* d
       if (static_cast<uint64_t>(at) < static_cast<uint64_t>(size))
         to[at] += static_cast<const T*>(dy)[i];
     }
+    if (!relu) return;
+    const T* of_relu = static_cast<const T*>(relu) + (plane * rows.n + first) * columns.n;
+    for (int64_t i = 0; i < size; ++i) to[i] = of_relu[i] <= 0 ? T(0) : to[i];
   });
 }
 
@@ -241,7 +244,7 @@ struct Pattern {
 template <class T, class P, bool kSafe, bool kEdge>
 [[gnu::always_inline]] inline void gather_block(const PoolWindows& w, const Placed<T>& all,
                                                 int64_t j, int64_t from, int64_t top,
-                                                int64_t bottom, int64_t r, T* row) {
+                                                int64_t bottom, int64_t r, const T* relu, T* row) {
   using Int = typename Lanes<T>::Int;
   using IntVec = typename Lanes<T>::IntVec;
   constexpr int64_t V = Vec<T>::kWidth;
@@ -283,12 +286,13 @@ template <class T, class P, bool kSafe, bool kEdge>
       }
     }
   }
-  store_phases<T, kStride>(sum, row, j, columns.n);
+  store_phases<T, kStride>(sum, row, j, columns.n, relu);
 }
 
 // As max_scatter, the terms in the same order.
 template <class T, class P>
-void gather_rows(const PoolWindows& w, int64_t begin, int64_t end, const Placed<T>& all, T* dx) {
+void gather_rows(const PoolWindows& w, int64_t begin, int64_t end, const Placed<T>& all,
+                 const T* relu, T* dx) {
   constexpr int64_t V = Vec<T>::kWidth;
   const PoolAxis &rows = w.rows, &columns = w.columns;
   const int64_t lanes = (columns.n + P::kStride - 1) / P::kStride;
@@ -300,18 +304,20 @@ void gather_rows(const PoolWindows& w, int64_t begin, int64_t end, const Placed<
       while (top < rows.m && rows.end(top) <= h) ++top;
       bottom = larger(bottom, top);
       while (bottom < rows.m && rows.begin(bottom) <= h) ++bottom;
-      T* row = dx + (plane * rows.n + h) * columns.n;
+      const int64_t at = (plane * rows.n + h) * columns.n;
+      const T* of_relu = relu ? relu + at : nullptr;
+      T* row = dx + at;
       const int64_t r = h - rows.start(top), place = (plane * rows.m + top) * columns.m;
       const bool safe =
           place + left >= 0 && place + (bottom - top) * columns.m + lanes + right + V <= all.n;
       for (int64_t j = 0; j < lanes; j += V) {
         j = larger(0, smaller(j, lanes - V));
         if (!safe) {
-          gather_block<T, P, false, true>(w, all, j, place + j, top, bottom, r, row);
+          gather_block<T, P, false, true>(w, all, j, place + j, top, bottom, r, of_relu, row);
         } else if (j + left < 0 || j + right + V > columns.m) {
-          gather_block<T, P, true, true>(w, all, j, place + j, top, bottom, r, row);
+          gather_block<T, P, true, true>(w, all, j, place + j, top, bottom, r, of_relu, row);
         } else {
-          gather_block<T, P, true, false>(w, all, j, place + j, top, bottom, r, row);
+          gather_block<T, P, true, false>(w, all, j, place + j, top, bottom, r, of_relu, row);
         }
       }
     }
@@ -320,7 +326,7 @@ void gather_rows(const PoolWindows& w, int64_t begin, int64_t end, const Placed<
 
 template <class T>
 void max_gather(const PoolWindows& w, int64_t begin, int64_t end, const void* dy,
-                const MaxPlaces& places, void* dx) {
+                const MaxPlaces& places, const void* relu, void* dx) {
   const PoolAxis& a = w.columns;
   const Placed<T> all{static_cast<const T*>(dy), places.bytes, w.planes * w.rows.m * a.m};
   const bool by_two = a.stride == 2, even = a.before % 2 == 0;
@@ -329,7 +335,7 @@ void max_gather(const PoolWindows& w, int64_t begin, int64_t end, const void* dy
                  : a.kernel == 3 && even ? gather_rows<T, Pattern<2, 3, 0>>
                  : a.kernel == 3         ? gather_rows<T, Pattern<2, 3, 1>>
                                          : gather_rows<T, Pattern<2, 0, 0>>;
-  f(w, begin, end, all, static_cast<T*>(dx));
+  f(w, begin, end, all, static_cast<const T*>(relu), static_cast<T*>(dx));
 }
 
 }  // namespace

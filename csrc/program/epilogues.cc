@@ -1,5 +1,7 @@
-// What comes after a launch becomes part of it, where its op can: batch norm, + residual, relu.
+// What comes after a launch becomes part of it, where its op can: a product or convolution, relu;
+// batch norm, + residual, relu; the gradients of a pooling and of the relu before it.
 #include <cstring>
+#include <optional>
 
 #include "ops/map.h"
 #include "program/passes.h"
@@ -27,13 +29,21 @@ class Epilogues {
   RecordedCall& call(int32_t i) { return record_.calls[at(i)]; }
   MemoryUses& uses(const RecordedArray& a) { return uses_[at(a.memory)]; }
 
+  std::optional<Epilogue> epilogue_of(const Op& op) const {
+    if (&op == &relu_) return Epilogue::relu;
+    if (&op == &add_) return Epilogue::add;
+    if (&op == &relu_backward_) return Epilogue::relu_backward;
+    return {};
+  }
+
   // Launch i has become part of the one that makes its first operand.
   bool absorbed(int32_t i) {
     RecordedCall& next = call(i);
     if (next.op->kernels[0] != cpu::map) return false;
     const auto& map = *reinterpret_cast<const MapShape*>(next.shape.data());
-    const bool adds = next.op == &add_;
-    if ((!adds && next.op != &relu_) || map.scalars) return false;
+    const std::optional<Epilogue> epilogue = epilogue_of(*next.op);
+    if (!epilogue || map.scalars) return false;
+    const bool reads = epilogue != Epilogue::relu;  // another operand
 
     const RecordedArray x = next.arrays[0], y = next.arrays[next.inputs];
     const RecordedMemory& result = record_.memories[at(y.memory)];
@@ -44,12 +54,12 @@ class Epilogues {
     RecordedCall& maker = call(before);
     const bool same = before < i && maker.op->absorb && maker.arrays[maker.inputs] == x &&
                       y.shape == x.shape && y.strides == x.strides && y.dtype == x.dtype;
-    if (!same || (adds && !is_ready(next.arrays[1], x, before))) return false;
-    if (!maker.op->absorb(maker.shape.data(), adds ? Epilogue::add : Epilogue::relu)) return false;
+    if (!same || (reads && !is_ready(next.arrays[1], x, before))) return false;
+    if (!maker.op->absorb(maker.shape.data(), *epilogue)) return false;
 
     maker.arrays[maker.inputs] = y;
     uses(y).writers[0] = before;
-    if (adds) {
+    if (reads) {
       const auto place = static_cast<std::ptrdiff_t>(maker.inputs++);
       maker.arrays.insert(maker.arrays.begin() + place, next.arrays[1]);
       for (int32_t& reader : uses(next.arrays[1]).readers)
@@ -58,7 +68,7 @@ class Epilogues {
     return true;
   }
 
-  // The residual r lies as x does, and nobody writes it after launch `before`.
+  // The operand r lies as x does, and nobody writes it after launch `before`.
   bool is_ready(const RecordedArray& r, const RecordedArray& x, int32_t before) {
     if (!(r.shape == x.shape) || !(r.strides == x.strides) || r.dtype != x.dtype) return false;
     for (const int32_t writer : uses(r).writers)
@@ -71,6 +81,7 @@ class Epilogues {
   std::vector<MemoryUses> uses_;
   const Op& add_ = map_op(map_row("add"));
   const Op& relu_ = map_op(map_row("relu"));
+  const Op& relu_backward_ = map_op(map_row("relu_backward"));
 };
 
 }  // namespace

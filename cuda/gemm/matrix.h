@@ -48,14 +48,15 @@ struct MatrixLoader {
   }
 };
 
-// What becomes of a sum: + bias (its column's, if any), then 0 where it is negative (relu).
+// What becomes of a sum: + bias (that of its column, or of a convolution's channel, if any), then 0
+// where it is negative (relu).
 template <class T, class Sum>
 struct Epilogue {
   const T* bias;  // or null
   bool relu;
 
-  __device__ T finish(Sum y, int64_t col) const {
-    if (bias) y = y + widen(bias[col]);
+  __device__ T finish(Sum y, int64_t place) const {
+    if (bias) y = y + widen(bias[place]);
     if (relu && y < 0) y = 0;  // keeps NaN
     return Narrow<T>::of(y);
   }

@@ -10,7 +10,7 @@ namespace {
 template <class T, class Phases>
 __global__ void conv_direct(Phases phases, int64_t num_phases, int64_t groups, int64_t blocks,
                             const T* __restrict__ a, const T* __restrict__ b,
-                            const T* __restrict__ bias, T* __restrict__ c) {
+                            const T* __restrict__ bias, bool relu, T* __restrict__ c) {
   for (int64_t task = blockIdx.x; task < num_phases * blocks; task += gridDim.x) {
     const Division which = divide(task, blocks);
     const auto& p = phases.at(which.quotient);
@@ -41,7 +41,7 @@ __global__ void conv_direct(Phases phases, int64_t num_phases, int64_t groups, i
         }
       }
       const ConvStore<T, Int> store{p.c, c + group * p.c.group, bias ? bias + group * p.m : nullptr,
-                                    false};
+                                    relu, false};
       store(row, store.column(by_col.rest), sum);
     }
   }
@@ -77,7 +77,7 @@ struct ConvOp {
     const dim3 blocks = blocks_for(s.groups * first.m * first.n);
     launch_grid<conv_direct<T, Phases<Int>>>(grid_of(phases.phases() * blocks.x), kBlockThreads, 0,
                                              stream, phases, phases.phases(), s.groups, blocks.x, w,
-                                             images, finish.bias, finish.c);
+                                             images, finish.bias, finish.relu, finish.c);
   }
 
   // buffers: images, w, bias if there is one, c, of `channels` planes for each image
@@ -87,7 +87,7 @@ struct ConvOp {
     const auto *images = static_cast<const T*>(buffers[0]), *w = static_cast<const T*>(buffers[1]);
     const ConvFinish<T> finish{static_cast<T*>(buffers[2 + s.bias]),
                                s.bias ? static_cast<const T*>(buffers[2]) : nullptr, plane,
-                               channels};
+                               channels, s.relu};
     if (!is_direct(s))
       return run_tiles<T, Along::lines>(stream, plan(s, c_size), Phases<int>(s), w, images, finish,
                                         workspace);

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "cuda/core/context.h"
+#include "cuda/gemm/matrix.h"
 #include "cuda/gemm/split.h"
 #include "cuda/gemm/tile.h"
 #include "cuda/ops/conv_product.h"
@@ -79,7 +80,8 @@ struct ConvStore {
   const ConvResults<Int>& results;
   T* start;       // of the group
   const T* bias;  // of the group's rows, or null
-  bool wide;      // fours of columns are one access
+  bool relu;
+  bool wide;  // fours of columns are one access
 
   __device__ T* column(int64_t j) const {
     const auto place = results.columns.at(j);
@@ -87,13 +89,13 @@ struct ConvStore {
            results.columns.col(place);
   }
   __device__ void operator()(int64_t row, T* column, T sum) const {
-    column[row * results.row] = bias ? sum + bias[row] : sum;
+    column[row * results.row] = Epilogue<T, T>{bias, relu}.finish(sum, row);
   }
   template <int count>
   __device__ void run(int64_t row, T* column, const Pack<T, count>& sums) const {
     Pack<T, count> run = sums;
 #pragma unroll
-    for (T& sum : run.value) sum = bias ? sum + bias[row] : sum;
+    for (T& sum : run.value) sum = Epilogue<T, T>{bias, relu}.finish(sum, row);
     write_run(column + row * results.row, run);
   }
 };
@@ -114,7 +116,7 @@ template <class T, class Tile, Along b_along, class Phases>
 __global__ __launch_bounds__(Tile::kThreads,
                              1) void conv_tiles(Phases phases, ConvCut cut, const T* __restrict__ a,
                                                 const T* __restrict__ b, const T* __restrict__ bias,
-                                                T* c, int64_t c_size, bool wide) {
+                                                bool relu, T* c, int64_t c_size, bool wide) {
   for (int64_t i = blockIdx.x; i < cut.blocks(); i += gridDim.x) {
     const Division down = divide(i, cut.tiles_down);
     const Division across = divide(down.quotient, cut.tiles_across);
@@ -128,7 +130,7 @@ __global__ __launch_bounds__(Tile::kThreads,
     const ChannelLoader<T, Int> load_a(p, a, group, Tile::kDepth);
     const ImageLoader<T, Int, b_along> load_b(p, b, group, Tile::kDepth);
     const ConvStore<T, Int> store{p.c, c + piece * c_size + group * p.c.group,
-                                  bias ? bias + group * p.m : nullptr, wide};
+                                  bias ? bias + group * p.m : nullptr, relu, wide};
     const Range depth{min(piece * cut.depth.depth, p.k), min((piece + 1) * cut.depth.depth, p.k)};
     multiply_tile<T, Tile>(p.m, p.n, row, col, depth, load_a, load_b, store);
   }
@@ -180,15 +182,17 @@ inline int64_t pieces_bytes(const DepthCut& cut, int64_t c_size, DType dtype) {
   return cut.pieces > 1 ? cut.pieces * c_size * size_of(dtype) : 0;
 }
 
-// All pieces of an element of C added: + its channel's bias.
+// All pieces of an element of C added: + its channel's bias, and relu.
 template <class T>
 struct ConvFinish {
   T* c;
   const T* bias;  // or null
   int64_t plane, channels;
+  bool relu = false;
 
   __device__ void operator()(int64_t i, T sum) const {
-    c[i] = bias ? sum + bias[divide(divide(i, plane).quotient, channels).rest] : sum;
+    const int64_t channel = bias ? divide(divide(i, plane).quotient, channels).rest : 0;
+    c[i] = Epilogue<T, T>{bias, relu}.finish(sum, channel);
   }
 };
 
@@ -199,10 +203,11 @@ void run_tiles(Stream stream, const ConvPlan& plan, const Phases& phases, const 
   const int64_t pieces = plan.cut.depth.pieces;
   T* c = pieces > 1 ? static_cast<T*>(workspace) : finish.c;
   const T* bias = pieces > 1 ? nullptr : finish.bias;
+  const bool relu = pieces == 1 && finish.relu;
   const bool wide = phases.at(0).c.fours() && is_aligned(c);
   const auto launch = [&]<class Tile>() {
     launch_grid<conv_tiles<T, Tile, b_along, Phases>>(grid_of(plan.cut.blocks()), Tile::kThreads, 0,
-                                                      stream, phases, plan.cut, a, b, bias, c,
+                                                      stream, phases, plan.cut, a, b, bias, relu, c,
                                                       plan.c_size, wide);
   };
   plan.large ? launch.template operator()<Large>() : launch.template operator()<SmallTile>();

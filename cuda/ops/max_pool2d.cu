@@ -27,10 +27,11 @@ __device__ inline int64_t element_at(const PoolAxis& a, int64_t i, int64_t j) {
 }
 
 // An element of dx asks the windows that hold it whether it was their maximum, in rising order, so
-// that the sum has the bits of the CPU's. No two threads add to one element.
+// that the sum has the bits of the CPU's. No two threads add to one element. relu: null, or the
+// results of one, whose gradient comes next.
 template <class T>
 __global__ void max_gradient(PoolWindows w, const T* __restrict__ dy, MaxPlaces places,
-                             T* __restrict__ dx) {
+                             const T* __restrict__ relu, T* __restrict__ dx) {
   const PoolAxis &rows = w.rows, &columns = w.columns;
   for_each_item(size_of_x(w), [&](int64_t i) {
     const PoolPlace at(i, rows.n, columns.n);
@@ -50,7 +51,7 @@ __global__ void max_gradient(PoolWindows w, const T* __restrict__ dy, MaxPlaces 
         if (was_it) sum += dy[windows + q];
       }
     }
-    dx[i] = sum;
+    dx[i] = relu && relu[i] <= 0 ? T{} : sum;
   });
 }
 
@@ -91,7 +92,9 @@ void max_pool2d_backward(Ctx& ctx, const void* shape, void* const* buffers, void
   with_pool_dtype(s.pool.dtype, [&]<class T>(T) {
     launch_grid<max_gradient<T>>(blocks_for(n), kBlockThreads, 0, context(ctx).stream,
                                  s.pool.windows, static_cast<const T*>(buffers[0]),
-                                 places_at(s, buffers[1]), static_cast<T*>(buffers[2]));
+                                 places_at(s, buffers[1]),
+                                 s.relu_backward ? static_cast<const T*>(buffers[2]) : nullptr,
+                                 static_cast<T*>(buffers[2 + s.relu_backward]));
   });
 }
 
