@@ -15,7 +15,7 @@ enum class Places : int32_t { none, indices, bytes };
 struct MaxPoolShape {
   PoolShape pool;
   Places places;               // bytes are indices where a window is too large for them
-  bool relu_backward = false;  // epilogue of dx
+  bool relu_backward = false;  // epilogue of dx: the gradient of the relu that gave x, input 2
 
   int64_t places_bytes() const {
     return places == Places::none ? 0 : pool.y_size() * size_of(places_dtype());
@@ -39,8 +39,7 @@ inline constexpr Op max_pool2d{
       const int64_t width = size_of(s.pool.dtype), n = s.pool.y_size();
       return Cost{s.pool.taps() * n, (s.pool.x_size() + n) * width + s.places_bytes()};
     }};
-// dy, places, x if it is a relu's result whose gradient comes next -> dx: dx[i] = sum of dy[p, q]
-// where indices[p, q] = i, or 0 where that x[i] <= 0
+// dy, places -> dx: dx[i] = sum of dy[p, q] where indices[p, q] = i
 inline constexpr Op max_pool2d_backward{
     .name = "max_pool2d_backward",
     .kernels = DLX_KERNELS(max_pool2d_backward),
