@@ -9,6 +9,7 @@
 #include <bit>
 #include <cstdlib>
 #include <mutex>
+#include <new>
 
 #include "core/test_hooks.h"
 
@@ -25,9 +26,11 @@ std::atomic<bool> hooks::disable_free_list{false};
 
 namespace {
 
-constexpr int64_t kHugePage = int64_t{2} << 20;  // from here on blocks are our own mappings
-constexpr int64_t kMaxBytes = int64_t{1} << 48;  // more than an address space; keeps sums in range
-constexpr int64_t kSlack = int64_t{64} << 20;    // cached memory not worth giving back
+constexpr int64_t kHugePage = int64_t{2} << 20;   // from here on blocks are our own mappings
+constexpr int64_t kRegional = int64_t{64} << 10;  // from here on to there they lie side by side
+constexpr int64_t kRegion = int64_t{32} << 20;    // bytes of addresses for those
+constexpr int64_t kMaxBytes = int64_t{1} << 48;   // more than an address space; keeps sums in range
+constexpr int64_t kSlack = int64_t{64} << 20;     // cached memory not worth giving back
 
 // ---- Size classes: 64, 128, 192, 256, then four per power of two: 320, 384, 448, 512, 640, ...
 // ----
@@ -60,26 +63,62 @@ static_assert(classes_fit());
 // ---- Blocks from the system ----
 
 // Huge pages cut page faults and TLB misses 512-fold; the kernel gives them to aligned ranges only.
-void* map_huge(int64_t bytes) {
-  const int64_t mapped = bytes + kHugePage;
+void* map_huge(int64_t bytes, int64_t alignment = kHugePage) {
+  const int64_t mapped = bytes + alignment;
   void* p = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) return nullptr;
   char* const start = static_cast<char*>(p);
-  const int64_t before = -reinterpret_cast<uintptr_t>(start) & (kHugePage - 1);
+  const int64_t before = -reinterpret_cast<uintptr_t>(start) & (alignment - 1);
   if (before > 0) munmap(start, before);
-  munmap(start + before + bytes, kHugePage - before);
+  munmap(start + before + bytes, alignment - before);
   madvise(start + before, bytes, MADV_HUGEPAGE);  // a wish; fails where the kernel has none
   return start + before;
 }
 
+// Blocks smaller than a huge page share some: the first step of a training touches its memory in
+// a few page faults instead of thousands. A region lies at a multiple of kRegion, this is its head.
+struct Region {
+  int64_t used;    // bytes from its start; the rest is untouched
+  int64_t blocks;  // that the system has not got back
+};
+constexpr int64_t kRegionHead = 4096;  // keeps blocks on page borders
+constinit Region* newest_region = nullptr;
+
+void* from_region(int64_t bytes) {
+  if (!newest_region || newest_region->used + bytes > kRegion) {
+    void* region = map_huge(kRegion, kRegion);
+    if (!region) return nullptr;
+    newest_region = new (region) Region{kRegionHead, 0};
+  }
+  char* const block = reinterpret_cast<char*>(newest_region) + newest_region->used;
+  newest_region->used += bytes;
+  ++newest_region->blocks;
+  return block;
+}
+
+// Memory goes back at once, addresses with the last block of their region.
+void to_region(void* block, int64_t bytes) {
+  madvise(block, bytes, MADV_DONTNEED);
+  const uintptr_t start = reinterpret_cast<uintptr_t>(block) & ~static_cast<uintptr_t>(kRegion - 1);
+  auto* const region = reinterpret_cast<Region*>(start);
+  if (--region->blocks > 0) return;
+  if (region == newest_region)
+    region->used = kRegionHead;
+  else
+    munmap(region, kRegion);
+}
+
 void* from_system(int64_t bytes) {
-  return bytes >= kHugePage ? map_huge(bytes) : std::aligned_alloc(kAlignment, bytes);
+  if (bytes >= kHugePage) return map_huge(bytes);
+  return bytes >= kRegional ? from_region(bytes) : std::aligned_alloc(kAlignment, bytes);
 }
 
 void to_system(void* block, int64_t bytes) {
   ASAN_UNPOISON_MEMORY_REGION(block, bytes);  // its addresses may come back as other memory
   if (bytes >= kHugePage)
     munmap(block, bytes);
+  else if (bytes >= kRegional)
+    to_region(block, bytes);
   else
     std::free(block);
 }

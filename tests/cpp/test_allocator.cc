@@ -75,6 +75,38 @@ void test_blocks_are_reused() {
   release(nullptr, 5);
 }
 
+int64_t resident_bytes() {
+  long pages = 0, resident = 0;
+  FILE* statm = std::fopen("/proc/self/statm", "r");
+  EXPECT(statm && std::fscanf(statm, "%ld %ld", &pages, &resident) == 2);
+  std::fclose(statm);
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
+// Blocks that share pages go back one by one, and their addresses come again.
+void test_small_blocks_go_back_to_the_system() {
+  constexpr int64_t kBytes = 320 << 10;
+  empty_cache();
+  const int64_t before = resident_bytes();
+  std::vector<char*> blocks;
+  for (int i = 0; i < 400; ++i) {
+    blocks.push_back(static_cast<char*>(allocate(kBytes)));
+    std::memset(blocks.back(), i, kBytes);
+  }
+  for (int i = 0; i < 400; ++i) EXPECT(blocks[i][0] == static_cast<char>(i));
+  EXPECT(resident_bytes() - before >= 400 * kBytes);
+  for (int i = 0; i < 400; ++i)
+    if (i % 100) release(blocks[i], kBytes);  // none of 4 regions is empty
+  empty_cache();
+  EXPECT(resident_bytes() - before < 40 * kBytes);
+  for (int i = 0; i < 400; i += 100) {
+    EXPECT(blocks[i][kBytes - 1] == static_cast<char>(i));
+    release(blocks[i], kBytes);
+  }
+  empty_cache();
+  EXPECT(resident_bytes() - before < 10 * kBytes);
+}
+
 void test_peak() {
   reset_peak();
   const int64_t base = memory_stats().live_bytes;
@@ -213,6 +245,9 @@ int main(int argc, char** argv) {
   test_any_size_is_aligned_and_writable();
   test_rounding_wastes_less_than_a_quarter();
   test_blocks_are_reused();
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they keep more of it
+  test_small_blocks_go_back_to_the_system();
+#endif
   test_peak();
   test_cached_memory_is_bounded();
   test_out_of_memory_says_how_much();
