@@ -73,6 +73,7 @@ Recording::Recording(std::vector<py::object> cells, size_t arguments,
     : cells_(std::move(cells)), arguments_(arguments), reached_(arguments) {
   for (size_t k : reached) reached_.at(k) = cells_.at(k);
   std::unordered_map<uint64_t, int> seen;
+  before_.reserve(cells_.size());
   for (size_t k = 0; k < cells_.size(); ++k) {
     TensorObject* t = cell_in(cells_[k]);
     // What is written while somebody else sees it is copied first. Whether somebody does is no
@@ -121,6 +122,7 @@ std::string Recording::finish(const std::vector<py::object>& returned) {
   slots_.clear();
   outputs_.clear();
   new_grads_.clear();
+  slots_.reserve(2 * cells_.size());
   for (size_t k = 0; k < cells_.size(); ++k) {
     const TensorObject* t = as_tensor(cells_[k].ptr());
     const CellBefore& before = before_[k];

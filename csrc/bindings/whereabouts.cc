@@ -54,7 +54,7 @@ std::string line_of_caller() {
     PyCodeObject* code = PyFrame_GetCode(frame);
     const char* file = PyUnicode_AsUTF8(code->co_filename);
     const bool found = file && !std::string_view(file).starts_with(library());
-    if (found) line = message(file, ":", PyFrame_GetLineNumber(frame));
+    if (found) line = std::string(file) + ':' + std::to_string(PyFrame_GetLineNumber(frame));
     Py_DECREF(code);
     PyFrameObject* caller = found ? nullptr : PyFrame_GetBack(frame);
     Py_DECREF(frame);

@@ -129,6 +129,7 @@ void Recorder::before(const Launch& launch) {
                     line_,
                     layer_of_(line),
                     launch.same};
+  call.arrays.reserve(launch.inputs.size() + y.size());
   for (size_t i = 0; i < launch.inputs.size(); ++i) {
     // A number among pointwise operands has no memory: the output stands in for it, unread.
     const Array* a = launch.inputs[i];

@@ -16,15 +16,17 @@ from dlx._dtype import DType
 __all__ = ["Reach", "is_simple"]
 
 _SIMPLE = (int, float, complex, str, bytes, type(None), DType, Device, slice, range)
+_SIMPLE_TYPES = frozenset((*_SIMPLE, bool))
 _MOST_ITEMS = 256  # of one dict or list that are looked at
 _MOST_OBJECTS = 50_000
 _MOST_BYTES = 1 << 20  # of a NumPy array that is compared at each call
+_ITEM, _SIZE = "[{!r}]", "the number of items"  # forms of names
 _MISSING = NotImplemented  # the guard's word for an item that is not there
 
 
 def is_simple(value):
     """Whether equal values are as good as the same one."""
-    if type(value) in _SIMPLE:
+    if type(value) in _SIMPLE_TYPES:
         return True
     if isinstance(value, (tuple, frozenset)):
         return all(map(is_simple, value))
@@ -46,26 +48,29 @@ class Reach:
         self._watched = []  # (object, what shows its state, the state, name)
         self._large_array = None
         self._guards, self._names = [], []
-        self._seen, self._own = {}, {id(t): i for i, t in enumerate(arguments)}
+        self._seen, self._classes = {}, set()
+        self._own = {id(t): i for i, t in enumerate(arguments)}
         self._visit(random._cell, "the generator")
         self._queue = [(root, "") for root in roots]
         while self._queue:
-            self._visit(*self._queue.pop())
+            value, name = self._queue.pop()
+            self._visit(value, name)
         for optimizer, _ in self.optimizers:
             for tensor in optimizer._tensors():
                 self._visit(tensor, "optimizer state")
-        self._seen = None  # the guards hold what they need
+        self._seen = self._classes = None  # the guards hold what they need
         self.guards = _core.Guards(self._guards)
         self._randomness = _states_of_other_generators()
 
     # Walking
 
     def _visit(self, value, name):
-        if is_simple(value) or id(value) in self._seen:
+        if id(value) in self._seen or is_simple(value):
             return
         self._seen[id(value)] = value  # held: no other object takes its id
         if len(self._seen) > _MOST_OBJECTS:
-            self.refusal = f"it can reach more than {_MOST_OBJECTS} objects, {name} among them"
+            text = _text_of(name)
+            self.refusal = f"it can reach more than {_MOST_OBJECTS} objects, {text} among them"
             self._queue.clear()
         elif isinstance(value, _core.TensorBase):
             if id(value) in self._own:
@@ -77,17 +82,18 @@ class Reach:
             self.optimizers.append((value, value._plan_version))
         elif isinstance(value, self._module):
             if value._forward_hooks or value._forward_pre_hooks:
-                self.refusal = f"{name or type(value).__name__} has hooks, which Python runs"
+                text = _text_of(name) or type(value).__name__
+                self.refusal = f"{text} has hooks, which Python runs"
             self._visit_items(vars(value), vars(value), name)
             self._visit_class(type(value))
         elif isinstance(value, dict):
-            self._visit_items(value, value, name, "[{!r}]")
+            self._visit_items(value, value, name, _ITEM)
         elif isinstance(value, list):
-            self._visit_items(value, dict(enumerate(value[:_MOST_ITEMS])), name, "[{!r}]")
+            self._visit_items(value, dict(enumerate(value[:_MOST_ITEMS])), name, _ITEM)
         elif isinstance(value, (tuple, frozenset)):
-            self._queue.extend((v, f"{name}[{i}]") for i, v in enumerate(value))
+            self._queue.extend((v, (name, _ITEM, i)) for i, v in enumerate(value))
         elif isinstance(value, (set, deque)):
-            self._queue.extend((v, f"{name}[{i}]") for i, v in enumerate(value))
+            self._queue.extend((v, (name, _ITEM, i)) for i, v in enumerate(value))
             self._watch(value, _items_of, name)
         elif isinstance(value, (bytearray, array)):
             self._watch(value, bytes, name)
@@ -116,14 +122,17 @@ class Reach:
             self._visit_class(type(value))
 
     def _visit_items(self, container, items, name, form=".{}"):
-        self._guard(container, None, len(container), f"the number of items of {name}")
+        self._guard(container, None, len(container), (name, _SIZE, None))
         for number, (key, value) in enumerate(items.items()):
             if number == _MOST_ITEMS:
                 break
+            simple = type(value) in _SIMPLE_TYPES or is_simple(value)
             below = (name, form, key)  # few are ever read
-            self._guard(container, key, value, below)
-            if not is_simple(value):
-                self._queue.append((value, _text_of(below)))
+            if key != "_plan_version":
+                self._guards.append((container, key, value, simple))
+                self._names.append(below)
+            if not simple:
+                self._queue.append((value, below))
 
     def _visit_array(self, value, name):
         if value.nbytes > _MOST_BYTES:
@@ -136,11 +145,14 @@ class Reach:
             slots = vars(base).get("__slots__", ())
             for slot in (slots,) if isinstance(slots, str) else slots:
                 if hasattr(value, slot) and not slot.startswith("__"):
-                    below, found = f"{name}.{slot}", getattr(value, slot)
+                    below, found = (name, ".{}", slot), getattr(value, slot)
                     self._guard(value, slot, found, below)
                     self._queue.append((found, below))
 
     def _visit_class(self, cls):
+        if cls in self._classes:
+            return
+        self._classes.add(cls)
         for base in cls.__mro__:
             if _is_library(base.__module__) or base.__module__ in ("builtins", "abc", "typing"):
                 continue
@@ -170,6 +182,8 @@ class Reach:
             return
         self._queue += [(v, function.__name__) for v in function.__defaults__ or ()]
         self._queue += [(v, function.__name__) for v in (function.__kwdefaults__ or {}).values()]
+        if not _reads_any(function.__code__, function.__globals__):
+            return
         for path in _global_paths(function.__code__):
             container = function.__globals__
             for depth, name in enumerate(path):
@@ -188,8 +202,6 @@ class Reach:
         self._watched.append((value, state_of, state_of(value), name))
 
     def _guard(self, container, key, value, name):
-        if key == "_plan_version":
-            return
         self._guards.append((container, key, value, is_simple(value)))
         self._names.append(name)
 
@@ -217,7 +229,7 @@ class Reach:
             return _text_of(self._names[broken])
         for value, state_of, before, name in self._watched:
             if state_of(value) != before:
-                return name
+                return _text_of(name)
         for optimizer, version in self.optimizers:
             if optimizer._plan_version != version or not optimizer._is_planned():
                 return f"the {type(optimizer).__name__}'s hyperparameters"
@@ -260,7 +272,7 @@ class Reach:
             )
         for value, state_of, before, name in self._watched:
             if state_of(value) != before:
-                return f"it changes {name}, which a replay would not: keep it in a Tensor"
+                return f"it changes {_text_of(name)}, which a replay would not: keep it in a Tensor"
         if _states_of_other_generators() != self._randomness:
             return "it draws random numbers from Python or NumPy: draw them with dlx.random"
         for (optimizer, version), before in zip(self.optimizers, self._steps, strict=True):
@@ -277,7 +289,8 @@ class Reach:
         """A refusal where Python made a Tensor, at `line`, maybe of an array too large to guard."""
         if line and self._large_array is not None:
             return (
-                f"Python makes numbers into a Tensor at {line}, and can reach {self._large_array}, "
+                f"Python makes numbers into a Tensor at {line}, and can reach "
+                f"{_text_of(self._large_array)}, "
                 f"an array of more than {_MOST_BYTES} bytes that is not guarded: make the Tensor "
                 "outside"
             )
@@ -293,10 +306,13 @@ class Reach:
 
 
 def _text_of(name):
-    """A text, or (text, form, key) of an item below it."""
+    """A text, or (name, form, key) of what lies below it."""
     if isinstance(name, str):
         return name
     above, form, key = name
+    above = _text_of(above)
+    if form is _SIZE:
+        return f"the number of items of {above}"
     return above + form.format(key) if above else str(key)
 
 
@@ -310,6 +326,13 @@ def _items_of(container):
 
 def _is_library(module):
     return module is not None and (module == "dlx" or module.startswith("dlx."))
+
+
+def _reads_any(code, names):
+    """Whether the code may read any of these global names: reading its instructions takes long."""
+    return any(name in names for name in code.co_names) or any(
+        isinstance(c, CodeType) and _reads_any(c, names) for c in code.co_consts
+    )
 
 
 @functools.lru_cache(maxsize=4096)
