@@ -4,6 +4,7 @@
 #include "gemm/ukernel.h"
 #include "ops/conv_kernels.h"
 #include "ops/conv_table.h"
+#include "ops/lane_range.h"
 
 namespace dlx::DLX_ISA {
 
@@ -39,6 +40,28 @@ void copy_even(const T* x, int64_t count, T* y) {
   }
 }
 
+constexpr int64_t kRowVectors = 8;  // most of a row
+
+// A plane of neighbouring columns: rows with their zeros, whole vectors that pass a row's end to be
+// written again.
+template <class T>
+void copy_plane(const ConvCopy& c, const T* plane, T* to) {
+  constexpr int64_t V = Vec<T>::kWidth;
+  const Inside cols = inside(c.W, c.first_col, 1, c.width);
+  LaneRange<T> lanes[kRowVectors];
+  for (int64_t i = 0; i * V < c.width; ++i)
+    lanes[i] = LaneRange<T>(clamp(cols.begin - i * V, 0, V), clamp(cols.end - i * V, 0, V));
+  int64_t left = c.plane();
+  for (int64_t j = 0; j < c.rows; ++j, to += c.width, left -= c.width) {
+    const int64_t h = c.row(j);
+    const bool outside = h < 0 || h >= c.H;
+    const T* row = plane + h * c.W + c.first_col;
+    for (int64_t i = 0; i * V < c.width; ++i)
+      (outside ? Vec<T>::zero() : lanes[i].load(row + i * V))
+          .store(to + i * V, static_cast<int>(min(V, left - i * V)));
+  }
+}
+
 template <class T>
 void copy(const ConvCopy& c, const void* x, int64_t begin, int64_t end, void* copies) {
   bool padded = c.first_row < 0 || c.row(c.rows - 1) >= c.H;
@@ -46,9 +69,17 @@ void copy(const ConvCopy& c, const void* x, int64_t begin, int64_t end, void* co
     const Inside cols = inside(c.W, c.first_col + f * c.phase_step, c.col_step, c.width);
     padded = cols.begin > 0 || cols.end < c.width;
   }
+  // Without masks lanes would be loaded one by one.
+  constexpr bool kMasks = kVecBytes >= 32;
+  const bool short_rows =
+      c.phases == 1 && c.col_step == 1 && c.width <= kRowVectors * Vec<T>::kWidth;
   for (int64_t n = begin; n < end; ++n) {
     const T* plane = static_cast<const T*>(x) + n * c.H * c.W;
     T* to = static_cast<T*>(copies) + n * c.plane();
+    if (kMasks && short_rows) {
+      copy_plane(c, plane, to);
+      continue;
+    }
     if (padded) memset(to, 0, static_cast<size_t>(c.plane()) * sizeof(T));
     for (int64_t f = 0; f < c.phases; ++f, to += c.width) {
       const int64_t first = c.first_col + f * c.phase_step, step = c.col_step;

@@ -6,6 +6,7 @@
 #include "core/choice.h"
 #include "core/cpu_features.h"
 #include "ops/conv_depthwise.h"
+#include "ops/conv_images_weight.h"
 #include "ops/conv_matmul.h"
 #include "ops/conv_outer.h"
 #include "ops/conv_winograd_weight.h"
@@ -17,6 +18,7 @@ constexpr int64_t kTasks = 24;           // enough for the threads of a small ma
 constexpr int64_t kPieceFlops = 500000;  // least of a piece: 10 us, and
 constexpr int64_t kPiecePixels = 1024;
 constexpr int64_t kSumGrain = 16384;  // elements
+constexpr int64_t kCopy = 6;
 
 struct Plan {
   ConvImages images;
@@ -38,7 +40,10 @@ Plan make_plan(const Conv2dShape& s) {
   d.source.offset = plan.offsets.data();
   if (d.source.row == d.source.V) d.source.V *= d.source.U, d.source.U = 1;
   d.dy_image = s.K * s.P * s.Q, d.dy_group = d.M * s.P * s.Q;
-  d.packs = d.M > 4;  // else copying takes as long as the products
+  // Rows of pixels side by side fill all lanes, but an element copied takes the time of kCopy
+  // products.
+  const int64_t V = d.source.V, width = conv_table().width[s.dtype == DType::float64];
+  d.packs = d.M * d.D * (round_up(V, width) - V) > kCopy * (d.M + d.D) * V;
   plan.rows = even_split(d.M, kConvDotRows, 4);
   plan.cols = even_split(d.D, kConvDotCols, 6);
   plan.row_blocks = ceil_div(d.M, plan.rows);
@@ -57,9 +62,9 @@ Plan make_plan(const Conv2dShape& s) {
 
 bool is_empty(const Conv2dShape& s) { return s.w_size() == 0 || s.y_size() == 0; }
 
-enum Algorithm { kDots, kLanesOfX, kLanesOfDy, kWinograd4, kDepthwise, kMatmul };
+enum Algorithm { kDots, kLanesOfX, kLanesOfDy, kWinograd4, kDepthwise, kMatmul, kImages };
 Choice choice("conv2d_backward_weight",
-              {"dots", "lanes_of_x", "lanes_of_dy", "winograd4", "depthwise", "matmul"});
+              {"dots", "lanes_of_x", "lanes_of_dy", "winograd4", "depthwise", "matmul", "images"});
 
 constexpr int64_t kLeastElements = 8;  // of x at a pixel: sums enough to hide an fma's latency
 constexpr double kWinogradPays = 0.9;  // of the plain time, which is known no better
@@ -79,12 +84,13 @@ int algorithm_for(const Conv2dShape& s) {
   if (K >= width && C >= 6 && (chosen == kDots || fuller || (s.R * s.S == 1 && K < C)))
     chosen = kLanesOfDy;
   if (chosen == kDots && fills(K) && C * s.R * s.S >= kLeastElements) chosen = kLanesOfDy;
+  if (chosen != kDots && fills(K) && images_weight_pays(s)) chosen = kImages;
   if (winograd && winograd_weight_ratio(s) < kWinogradPays) chosen = kWinograd4;
   if (depthwise) chosen = kDepthwise;
   if (matmul) chosen = kMatmul;
   return choice.pick(chosen, 1 << kDots | 1 << kLanesOfX | 1 << kLanesOfDy |
                                  winograd << kWinograd4 | depthwise << kDepthwise |
-                                 matmul << kMatmul);
+                                 matmul << kMatmul | 1 << kImages);
 }
 
 }  // namespace
@@ -96,6 +102,7 @@ int64_t conv2d_backward_weight_workspace(const void* shape) {
   if (algorithm == kMatmul) return gemm_workspace(matmul_backward_weight(s));
   if (algorithm == kWinograd4) return winograd_weight_workspace(s);
   if (algorithm == kDepthwise) return depthwise_weight_workspace(s);
+  if (algorithm == kImages) return images_weight_workspace(s);
   if (algorithm != kDots) return conv_outer_workspace(plan_conv_outer(s, algorithm == kLanesOfX));
   const Plan plan = make_plan(s);
   return plan.parts_bytes + num_threads() * plan.scratch_bytes + plan.images.bytes(s.dtype);
@@ -117,6 +124,7 @@ void conv2d_backward_weight(Ctx&, const void* shape, void* const* buffers, void*
   if (algorithm == kWinograd4) return run_winograd_weight(s, buffers[0], buffers[1], dw, workspace);
   if (algorithm == kDepthwise)
     return run_depthwise_weight(s, buffers[0], buffers[1], dw, workspace);
+  if (algorithm == kImages) return run_images_weight(s, buffers[0], buffers[1], dw, workspace);
   if (algorithm != kDots)
     return run_conv_outer(plan_conv_outer(s, algorithm == kLanesOfX), buffers[0], buffers[1], dw,
                           workspace);

@@ -2,8 +2,8 @@
 // of weights. A tile of neighbouring pixels is turned once its sums are complete, so that nothing
 // is gathered, and no lane is lost where an image's rows end.
 #include "gemm/epilogue.h"
-#include "gemm/pack.h"
 #include "ops/conv_kernels.h"
+#include "ops/conv_quads.h"
 
 namespace dlx::DLX_ISA {
 
@@ -86,40 +86,6 @@ Tile<T> tile_of(int64_t step, int vectors, int64_t rows, int64_t cols) {
   return tile_of<T, 0>(vectors, rows, cols);
 }
 
-template <class T>
-using Quad __attribute__((vector_size(4 * sizeof(T)))) = T;
-
-// Quads side by side: W / 4 of them, from rows `step` apart.
-template <class T>
-[[gnu::always_inline]] inline typename Vec<T>::Raw load_quads(const T* x, int64_t step) {
-  constexpr int W = Vec<T>::kWidth;
-#if defined(__AVX512F__)
-  if constexpr (W == 16) {  // inserted as they are loaded: no shuffle but in the caller
-    __m512 q = _mm512_castps128_ps512(_mm_loadu_ps(x));
-    q = _mm512_insertf32x4(q, _mm_loadu_ps(x + step), 1);
-    q = _mm512_insertf32x4(q, _mm_loadu_ps(x + 2 * step), 2);
-    return _mm512_insertf32x4(q, _mm_loadu_ps(x + 3 * step), 3);
-  }
-#endif
-  Quad<T> q[2];
-  for (int i = 0; i < W / 4 && i < 2; ++i) memcpy(&q[i], x + i * step, sizeof(Quad<T>));
-  if constexpr (W == 4)
-    return q[0];
-  else if constexpr (W == 8)
-    return __builtin_shufflevector(q[0], q[1], 0, 1, 2, 3, 4, 5, 6, 7);
-}
-
-// Each quad's elements first, first + 1 of a and of b in turn.
-template <class T>
-[[gnu::always_inline]] inline typename Vec<T>::Raw interleave(typename Vec<T>::Raw a,
-                                                              typename Vec<T>::Raw b, int first) {
-  using Index = decltype(a == b);
-  Index at;
-  for (int i = 0; i < Vec<T>::kWidth; ++i)
-    at[i] = i / 4 * 4 + first + i % 4 / 2 + i % 2 * Vec<T>::kWidth;
-  return __builtin_shuffle(a, b, at);
-}
-
 // out[c][j] = bias[c] + sums[j][c], j < count, c < channels, and relu where it is wanted: rows
 // `height` and `channel` apart.
 // Reads sums up to a multiple of W rows.
@@ -135,12 +101,8 @@ void turn(const T* sums, int64_t height, int64_t count, int64_t channels, const 
           typename Vec<T>::Raw r[4];
 #pragma GCC unroll 4
           for (int k = 0; k < 4; ++k) r[k] = load_quads<T>(sums + (j + k) * height + c, 4 * height);
-          const auto low02 = interleave<T>(r[0], r[2], 0), high02 = interleave<T>(r[0], r[2], 2);
-          const auto low13 = interleave<T>(r[1], r[3], 0), high13 = interleave<T>(r[1], r[3], 2);
-          const Vec<T> rows[4] = {{interleave<T>(low02, low13, 0)},
-                                  {interleave<T>(low02, low13, 2)},
-                                  {interleave<T>(high02, high13, 0)},
-                                  {interleave<T>(high02, high13, 2)}};
+          Vec<T> rows[4];
+          transpose_quads<T>(r, rows);
           const int rest = static_cast<int>(min(W, count - j));
 #pragma GCC unroll 4
           for (int k = 0; k < 4; ++k)

@@ -1,8 +1,8 @@
 // The weight gradient as a sum of outer products: at each pixel, a vector of one side's channels
 // times single elements of the other side's, which are read where they lie. One side is copied
 // first, so that its channels are lanes.
-#include "gemm/pack.h"
 #include "ops/conv_kernels.h"
+#include "ops/conv_quads.h"
 
 namespace dlx::DLX_ISA {
 
@@ -147,25 +147,6 @@ void tiles(const ConvOuter& s, const ConvBlock& block, const Run* runs, int coun
   }
 }
 
-// y (count, W): planes x, `plane` elements apart, of which there are `channels`; zero beyond.
-template <class T>
-void transpose(const T* x, int64_t plane, int64_t channels, int64_t count, T* y) {
-  constexpr int64_t W = Vec<T>::kWidth;
-  if (channels < W) memset(y, 0, static_cast<size_t>(count * W) * sizeof(T));
-  if (channels < 4 || count < 4) {
-    for (int64_t j = 0; j < count; ++j)
-      for (int64_t c = 0; c < channels; ++c) y[j * W + c] = x[c * plane + j];
-    return;
-  }
-  for (int64_t i = 0; i < count; i += 4) {  // the last four once more, whole
-    const int64_t j = min(i, count - 4);
-    for (int64_t c = 0; c < channels; c += 4) {
-      const int64_t from = min(c, channels - 4);
-      transpose_4x4(x + from * plane + j, plane, y + j * W + from, W);
-    }
-  }
-}
-
 }  // namespace
 
 // A plane of W channels (rows, width, W): zeros outside of the image and beyond its last channel.
@@ -185,8 +166,8 @@ void conv_lanes(const ConvLanes& c, const void* images, int64_t begin, int64_t e
       const int64_t left = outside ? c.width : from, right = outside ? c.width : to;
       memset(y, 0, static_cast<size_t>(left * W) * sizeof(T));
       if (right > left)
-        transpose(x + h * c.W + c.first_col + left, c.H * c.W, channels, right - left,
-                  y + left * W);
+        planes_to_vectors(x + h * c.W + c.first_col + left, c.H * c.W, channels, right - left,
+                          y + left * W);
       memset(y + right * W, 0, static_cast<size_t>((c.width - right) * W) * sizeof(T));
     }
   }
