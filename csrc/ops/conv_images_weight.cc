@@ -18,7 +18,7 @@ constexpr int64_t kStripBytes = 512 << 10;  // of its copies: a quarter of L2
 constexpr int64_t kSumsBytes = 512 << 10;   // of a piece
 constexpr int64_t kPieces = 16;             // enough for the threads of a small machine
 constexpr int64_t kPiecePixels = 384;       // least of a piece, and
-constexpr double kPieceFlops = 1e6;         // 5 us
+constexpr double kPieceFlops = 4e5;         // 3 us
 constexpr int64_t kSumGrain = 8192;         // vectors: 5 us
 
 struct Plan {
