@@ -105,9 +105,30 @@ bool Recording::is_under_way() { return under_way; }
 void Recording::start() {
   under_way = true;
   whereabouts_->start();
-  recorder_ = std::make_unique<Recorder>(
-      current_ctx(), line_of_launch,
-      [this](const std::string& line) { return whereabouts_->at_launch(line); });
+  recorder_ =
+      std::make_unique<Recorder>(current_ctx(), line_of_launch, [this](const std::string& line) {
+        look_at_cells();
+        return whereabouts_->at_launch(line);
+      });
+  for (const CellBefore& cell : before_) {
+    seen_.push_back(cell.value.storage);
+    seen_.push_back(cell.grad.storage);
+  }
+}
+
+void Recording::look_at_cells() {
+  const py::gil_scoped_acquire gil;
+  const auto launch = static_cast<int32_t>(recorder_->record().calls.size());
+  for (size_t k = 0; k < cells_.size(); ++k) {
+    const auto* t = reinterpret_cast<const TensorObject*>(cells_[k].ptr());
+    const Array* grad = t->grad ? &as_tensor(t->grad)->array : nullptr;
+    const std::pair<size_t, const Array*> held[] = {{2 * k, &t->array}, {2 * k + 1, grad}};
+    for (const auto& [slot, array] : held) {
+      const uint64_t storage = array && array->storage ? array->storage->id : 0;
+      if (std::exchange(seen_[slot], storage) != storage)
+        changes_.push_back({launch, slot, storage ? Place(*array) : Place()});
+    }
+  }
 }
 
 void Recording::stop() {
@@ -234,6 +255,12 @@ void Recording::locate_slots() {
     for (RecordedArray& a : call.arrays) rebase(a);
   for (Output& o : outputs_) rebase(o.array);
   for (StepSlot& slot : slots_) rebase(slot.before), rebase(slot.after);
+  for (CellChange& change : changes_) {
+    change.now = change.place.in(record);
+    rebase(change.now);
+    StepSlot& slot = slots_[change.slot];
+    if (slot.leaves < 0) slot.leaves = change.launch;
+  }
   for (size_t i = 0; i < located.size(); ++i)
     if (record.memories[i].older && !located[i])
       recorder_->refuse(message(

@@ -37,6 +37,14 @@ struct CellBefore {
 
 TensorObject* cell_in(const py::handle&);  // a Tensor that has a value
 
+// A cell gets another value or gradient in the course of the call, before this launch.
+struct CellChange {
+  int32_t launch;
+  size_t slot;  // 2 * cell: its value, 2 * cell + 1: its gradient
+  Place place;  // not given: none
+  RecordedArray now = {};
+};
+
 // What the call returned: a value.
 struct Output {
   RecordedArray array;
@@ -73,6 +81,7 @@ class Recording {
   std::vector<StepSlot> slots_;  // of each cell its value and its gradient
   std::vector<bool> new_grads_;  // of each cell: its gradient is another Tensor afterwards
   std::vector<Output> outputs_;
+  std::vector<CellChange> changes_;  // in order; what an error in a replay leaves behind
   std::unique_ptr<Recorder> recorder_;
   std::unique_ptr<Whereabouts> whereabouts_ = std::make_unique<Whereabouts>();
 
@@ -83,8 +92,11 @@ class Recording {
   // Once it is known what the step uses: memory from before is counted from its slot's value on, so
   // that it may be another part of another block next time.
   void locate_slots();
+  // Before a launch: what the cells hold now.
+  void look_at_cells();
 
   std::vector<StorageRef> holds_;  // so that the call finds it shared
+  std::vector<uint64_t> seen_;     // of each slot: the storage last seen in it, 0: none
 };
 
 }  // namespace dlx

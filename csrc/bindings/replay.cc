@@ -23,6 +23,7 @@ Replay::Replay(Recording& r, StepOptions options)
       slots_(r.slots_),
       new_grads_(r.new_grads_),
       outputs_(r.outputs_),
+      changes_(r.changes_),
       whereabouts_(std::move(r.whereabouts_)),
       program_(r.recorder_->record(), r.slots_, arrays_of(outputs_), options) {}
 
@@ -34,23 +35,28 @@ Replay::Outcome Replay::run(std::span<PyObject* const> arguments, std::vector<py
   why = gather(arguments, cells);
   if (!why.empty()) return Outcome::misfit;
   Ctx& ctx = current_ctx();
+  Replaced replaced;
   for (size_t k = 0; k < cells.all.size(); ++k) {
     // As eager: whoever kept an old gradient keeps its values.
     PyObject*& grad = cells.all[k]->grad;
     if (!grad || !new_grads_[k] || Py_REFCNT(grad) == 1) continue;
-    Py_SETREF(grad, wrap(as_tensor(grad)->array));
+    PyObject* other = wrap(as_tensor(grad)->array);
+    replaced.emplace_back(k, py::reinterpret_steal<py::object>(std::exchange(grad, other)));
     cells.slots[2 * k + 1] = grad_of(cells.all[k]);
   }
   {
     const StepProgram::Bound now = program_.bind(ctx, cells.slots);
     if (!now.lock) return Outcome::busy;
     if (ctx.num_observers > 0) name_layers();
-    {
+    try {
       const GilRelease release(program_.cost().flops + program_.cost().bytes > 200'000);
       if (to_time_ > 0) [[unlikely]]
         run_timed(ctx, now);
       else
         program_.run(ctx, now);
+    } catch (...) {
+      leave_behind(now, cells, replaced);
+      throw;
     }
     finish(now, cells);
     std::vector<Array> values = program_.outputs(now);
@@ -79,6 +85,27 @@ void Replay::finish(const StepProgram::Bound& now, Cells& cells) const {
     cells.slots[2 * k + 1] = grad_of(cells.all[k]);
   }
   program_.move_slots(now, cells.slots);
+}
+
+// As an eager call does that ends at the same launch.
+void Replay::leave_behind(const StepProgram::Bound& now, Cells& cells,
+                          const Replaced& replaced) const {
+  for (const auto& [k, grad] : replaced) {  // it is the same Tensor, and has what it has become
+    as_tensor(grad.ptr())->array = as_tensor(cells.all[k]->grad)->array;
+    Py_SETREF(cells.all[k]->grad, py::object(grad).release().ptr());
+  }
+  for (const CellChange& change : changes_) {
+    if (change.launch > program_.failed(now)) break;
+    TensorObject* cell = cells.all[change.slot / 2];
+    Array value = program_.value_left(now, change.now);
+    if (change.slot % 2 == 0) {
+      if (value.storage) cell->array = std::move(value);
+      continue;
+    }
+    // Another Tensor than before: somebody may hold that.
+    PyObject* grad = value.storage ? wrap(std::move(value)) : nullptr;
+    Py_XSETREF(cell->grad, grad);
+  }
 }
 
 std::string Replay::misfit(std::span<PyObject* const> arguments) const {

@@ -37,6 +37,9 @@ class Replay {
   std::string gather(std::span<PyObject* const> arguments, Cells&) const;
   bool plays_its_part(PyObject* argument, size_t k) const;
   void finish(const StepProgram::Bound&, Cells&) const;
+  // Cells, and their gradients from before, which others hold, too.
+  using Replaced = std::vector<std::pair<size_t, py::object>>;
+  void leave_behind(const StepProgram::Bound&, Cells&, const Replaced&) const;
   void name_layers();
   void run_timed(Ctx&, const StepProgram::Bound&);
   std::unique_lock<std::mutex> hold_program();
@@ -48,6 +51,7 @@ class Replay {
   std::vector<StepSlot> slots_;
   std::vector<bool> new_grads_;
   std::vector<Output> outputs_;
+  std::vector<CellChange> changes_;
   std::unique_ptr<Whereabouts> whereabouts_;  // null once the layers have names
   StepProgram program_;
   CallTimer timer_;

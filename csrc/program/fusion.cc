@@ -140,6 +140,8 @@ class Fusion {
 
   bool depends(int32_t later, int32_t earlier) const {
     const RecordedCall &a = call(earlier), &b = call(later);
+    // What is seen after a step is seen after one that ends there, too.
+    if (b.op->can_fail && kept_[at(output(earlier).memory)]) return true;
     for (size_t k = 0; k < b.arrays.size(); ++k) {
       if (b.arrays[k].memory == output(earlier).memory) return true;
       if (k < b.inputs) continue;
@@ -248,6 +250,7 @@ RecordedCall Fusion::fused_call(const Group& group) {
   fused.inputs = at(s.inputs);
   fused.line = last.line;
   fused.layer = last.layer;
+  fused.number = call(group.front()).number;
   // An input that all steps read dense, one element at the time that the last step writes there.
   for (int i = 0; i < s.inputs; ++i) {
     bool may = size_of(fused.arrays[at(i)].dtype) == size_of(output(group.back()).dtype);

@@ -129,6 +129,7 @@ void Recorder::before(const Launch& launch) {
                     line_,
                     layer_of_(line),
                     launch.same};
+  call.number = static_cast<int32_t>(record_.calls.size());
   call.arrays.reserve(launch.inputs.size() + y.size());
   for (size_t i = 0; i < launch.inputs.size(); ++i) {
     // A number among pointwise operands has no memory: the output stands in for it, unread.

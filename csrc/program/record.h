@@ -43,6 +43,7 @@ struct RecordedCall {
   int32_t line = -1;                  // of Record::lines: of the Python code that asked for it
   int32_t layer = -1;                 // of Record::layers: the Module that it is in
   bool (*same)(const void*, const void*) = nullptr;  // as Launch has it
+  int32_t number = -1;                               // in the order of the recorded step
   std::vector<RecordedCall> parts = {};  // of one that stands for several: those, in order
 
   std::string label() const { return op->label ? op->label(shape.data()) : op->name; }

@@ -105,7 +105,10 @@ void StepProgram::find_lifetimes() {
     const StepSlot& slot = slots_[k];
     if (!slot.moves || !slot.given || slot.before.memory >= 0 || slot.after.memory < 0) continue;
     Memory& m = memories_[at(slot.after.memory)];
-    if (m.kind == Kind::result && m.recycled < 0) m.recycled = static_cast<int32_t>(k);
+    // After an error it is there as long as it is after an eager one.
+    const bool in_time =
+        slot.leaves >= 0 && m.first >= 0 && slot.leaves <= record_.calls[at(m.first)].number;
+    if (m.kind == Kind::result && m.recycled < 0 && in_time) m.recycled = static_cast<int32_t>(k);
   }
 }
 
@@ -262,7 +265,8 @@ Array StepProgram::value(const Bound& now, const RecordedArray& a) const {
 void StepProgram::run(Ctx& ctx, const Bound& now) const {
   const KeepAwake awake;
   std::vector<void*> buffers;
-  for (const RecordedCall& call : record_.calls) {
+  for (now.launched = 0; now.launched < record_.calls.size(); ++now.launched) {
+    const RecordedCall& call = record_.calls[now.launched];
     buffers.clear();
     for (const RecordedArray& a : call.arrays) buffers.push_back(now.data[at(a.memory)] + a.offset);
     if (ctx.num_observers > 0) [[unlikely]] {
@@ -277,6 +281,28 @@ std::vector<Array> StepProgram::outputs(const Bound& now) const {
   std::vector<Array> arrays;
   for (const RecordedArray& a : outputs_) arrays.push_back(value(now, a));
   return arrays;
+}
+
+int32_t StepProgram::failed(const Bound& now) const {
+  return now.launched < record_.calls.size() ? record_.calls[now.launched].number : -1;
+}
+
+Array StepProgram::value_left(const Bound& now, const RecordedArray& a) const {
+  if (a.memory < 0) return {};
+  const Memory& m = memories_[at(a.memory)];
+  const RecordedMemory& r = record_.memories[at(a.memory)];
+  const auto failed = static_cast<int32_t>(now.launched);
+  const bool made = r.from_host || (m.first >= 0 && m.first < failed);
+  if (m.kind == Kind::slot || (m.kind == Kind::result && made)) return value(now, a);
+  const bool there = m.kind == Kind::constant || (made && m.last >= failed);
+  if (!there || r.device != Device{}) return {};
+  Array left = value(now, a);  // the arena is the program's own
+  const int64_t before = (left.offset * size_of(a.dtype)) - a.offset;
+  const char* from = static_cast<const char*>(left.storage->data) + before;
+  left.storage = empty({r.bytes}, DType::uint8, r.device).storage;
+  left.offset = a.offset / size_of(a.dtype);
+  std::memcpy(left.storage->data, from, static_cast<size_t>(r.bytes));
+  return left;
 }
 
 void StepProgram::move_slots(const Bound& now, const std::vector<Array*>& slots) const {

@@ -17,6 +17,8 @@ struct StepSlot {
   bool moves = false;    // to other memory, or another view of it; after.memory -1: to none
   Device device;
   bool given = false;  // there is a value before
+  int32_t leaves =
+      -1;  // number of the launch before which that value is another, or goes; -1: none
 };
 
 // What may be done to a record before it is replayed; the bits of results are the same with all.
@@ -41,11 +43,16 @@ class StepProgram {
     std::unique_lock<std::mutex> lock;  // not owned: another thread replays the program
     std::vector<StorageRef> storages;
     std::vector<char*> data;
+    mutable size_t launched = 0;  // by run(): launches that have come to their end
   };
   // slots[k]: the value of slot k, which fits; null where there is none.
   Bound bind(Ctx&, const std::vector<Array*>& slots);
   void run(Ctx&, const Bound&) const;
   std::vector<Array> outputs(const Bound&) const;  // in memory of their own
+  // After an error in run(): the number of the launch that failed, and a value from before it, if
+  // it is still there; an Array without memory if not.
+  int32_t failed(const Bound&) const;
+  Array value_left(const Bound&, const RecordedArray&) const;
   void move_slots(const Bound&, const std::vector<Array*>& slots) const;
 
   int64_t launches() const { return static_cast<int64_t>(record_.calls.size()); }
