@@ -22,7 +22,7 @@ NAME = re.compile(r'(?:\.name = |: Row<)"(\w+)"')
 
 
 # dlx.jit makes them of other ops: tests/test_jit_fusion.py, tests/test_jit_memory.py
-OF_PROGRAMS = {"fused", "batch_norm_apply"}
+OF_PROGRAMS = {"fused", "fused_reduce", "batch_norm_apply"}
 
 
 def native_ops():

@@ -11,6 +11,11 @@ namespace dlx {
 enum class Reduction : uint8_t { sum, mean, max, min, var, argmax, argmin };
 constexpr const char* kReductionName[] = {"sum", "mean", "max", "min", "var", "argmax", "argmin"};
 
+// Takes one of the elements, or its place.
+constexpr bool is_extreme(Reduction kind) {
+  return kind != Reduction::sum && kind != Reduction::mean && kind != Reduction::var;
+}
+
 // Dimensions after merging those that lie without a gap.
 struct ReduceDims {
   int32_t ndim;

@@ -1,9 +1,10 @@
-// Groups of pointwise launches become one launch each, at the place of its last member.
+// Groups of pointwise launches, with a reduction of what one of them makes, become one launch each,
+// at the place of the last pointwise one.
 #include <algorithm>
 #include <cstring>
 #include <optional>
 
-#include "ops/fused.h"
+#include "ops/fused_reduce.h"
 #include "ops/map_operands.h"
 #include "program/passes.h"
 
@@ -27,6 +28,11 @@ const MapShape& map_shape(const RecordedCall& call) {
 }
 const CastShape& cast_shape(const RecordedCall& call) {
   return *reinterpret_cast<const CastShape*>(call.shape.data());
+}
+
+bool is_reduction(const RecordedCall& call) { return call.op->kernels[0] == cpu::reduce; }
+const ReduceShape& reduce_shape(const RecordedCall& call) {
+  return *reinterpret_cast<const ReduceShape*>(call.shape.data());
 }
 
 FusedStep step_of(const RecordedCall& call) {
@@ -53,7 +59,16 @@ bool lies_dense(const FusedStep& step, int k) {
   return step.is_cast || OperandLayout(step.map, k).dense;
 }
 
-using Group = std::vector<int32_t>;  // launches, in order
+// Whether x is all of what was made there, in its order.
+bool is_all_of(const RecordedArray& x, const RecordedArray& made) {
+  return x.offset == made.offset && x.dtype == made.dtype && is_dense(x);
+}
+
+using Group = std::vector<int32_t>;  // pointwise launches, in order
+
+int8_t number_in(const Group& steps, int32_t launch) {
+  return static_cast<int8_t>(std::find(steps.begin(), steps.end(), launch) - steps.begin());
+}
 
 class Fusion {
  public:
@@ -64,13 +79,15 @@ class Fusion {
     const auto count = static_cast<int32_t>(record_.calls.size());
     for (int32_t i = 0; i < count; ++i)
       if (is_fusable(i)) join(i);
+    for (int32_t i = 0; i < count; ++i)
+      if (is_reduction(call(i)) && is_new(i)) join_reduction(i);
     std::vector<RecordedCall> calls;
     for (int32_t i = 0; i < count; ++i) {
       const int32_t g = group_of_[at(i)];
-      if (g < 0 || groups_[at(g)].size() == 1) {
+      if (g < 0 || (groups_[at(g)].size() == 1 && reduction_of_[at(g)] < 0)) {
         calls.push_back(std::move(record_.calls[at(i)]));
       } else if (groups_[at(g)].back() == i) {
-        calls.push_back(fused_call(groups_[at(g)]));
+        calls.push_back(fused_call(groups_[at(g)], reduction_of_[at(g)]));
       }
     }
     record_.calls = std::move(calls);
@@ -81,14 +98,15 @@ class Fusion {
   const RecordedArray& output(int32_t i) const { return call(i).arrays[call(i).inputs]; }
   const MemoryUses& uses(const RecordedArray& a) const { return uses_[at(a.memory)]; }
 
-  // Its result is new memory that nobody else writes.
   bool is_fusable(int32_t i) const {
     const RecordedCall& c = call(i);
-    if (!is_map(c) && c.op != &ops::cast) return false;
-    if (!ops::fused.kernels[static_cast<int>(c.device.kind)]) return false;
+    return (is_map(c) || c.op == &ops::cast) && is_new(i) && output(i).shape.product() > 0;
+  }
+
+  // Its result is new memory that nobody else writes.
+  bool is_new(int32_t i) const {
     const RecordedMemory& m = record_.memories[at(output(i).memory)];
-    return !m.older && !m.from_host && output(i).shape.product() > 0 &&
-           uses(output(i)).writers.size() == 1;
+    return !m.older && !m.from_host && uses(output(i)).writers.size() == 1;
   }
 
   // The launch among `group` that makes this array; -1: none.
@@ -114,7 +132,7 @@ class Fusion {
       Group larger = joined;
       larger.insert(larger.end(), groups_[at(g)].begin(), groups_[at(g)].end());
       std::sort(larger.begin(), larger.end());
-      if (!may_run_at_its_end(larger) || !fused_shape(larger, nullptr)) continue;
+      if (!may_run_at_its_end(larger) || !fused_shape(larger, -1, nullptr)) continue;
       joined = std::move(larger);
       taken.push_back(g);
     }
@@ -122,6 +140,21 @@ class Fusion {
     for (const int32_t g : taken) groups_[at(g)].clear();
     for (const int32_t member : joined) group_of_[at(member)] = here;
     groups_.push_back(std::move(joined));
+    reduction_of_.push_back(-1);
+  }
+
+  // A reduction joins the group that makes what it reads, which may run before it: x is all that it
+  // reads. After it only where nobody in between needs its result.
+  void join_reduction(int32_t i) {
+    const MemoryUses& use = uses(call(i).arrays[0]);
+    const int32_t g = use.writers.size() == 1 ? group_of_[at(use.writers[0])] : -1;
+    if (g < 0 || use.writers[0] > i || reduction_of_[at(g)] >= 0) return;
+    const Group& group = groups_[at(g)];
+    for (int32_t between = i + 1; between < group.back(); ++between)
+      if (depends(between, i)) return;
+    if (!reduced_shape(group, i, nullptr)) return;
+    group_of_[at(i)] = g;
+    reduction_of_[at(g)] = i;
   }
 
   // Whether no launch in between needs what a member writes, or writes what a member uses.
@@ -151,25 +184,29 @@ class Fusion {
     return false;
   }
 
-  // Somebody outside of the group sees it.
-  bool is_stored(const Group& group, int32_t i) const {
+  // Somebody else than the group and its reduction sees it.
+  bool is_stored(const Group& group, int32_t reduction, int32_t i) const {
     if (kept_[at(output(i).memory)]) return true;
     const auto& readers = uses(output(i)).readers;
     return std::any_of(readers.begin(), readers.end(), [&](int32_t reader) {
-      return std::find(group.begin(), group.end(), reader) == group.end();
+      return reader != reduction && std::find(group.begin(), group.end(), reader) == group.end();
     });
   }
 
-  // The group as one launch with these arrays (inputs, then outputs), if it can be one.
-  std::optional<FusedShape> fused_shape(const Group& group,
+  // The group as one launch with these arrays (inputs, then outputs), if it can be one. reduction:
+  // the launch that goes with it; -1: none.
+  std::optional<FusedShape> fused_shape(const Group& group, int32_t reduction,
                                         std::vector<RecordedArray>* arrays) const;
-  RecordedCall fused_call(const Group& group);
+  std::optional<FusedReduceShape> reduced_shape(const Group& group, int32_t reduction,
+                                                std::vector<RecordedArray>* arrays) const;
+  RecordedCall fused_call(const Group& group, int32_t reduction);
 
   Record& record_;
   const std::vector<bool>& kept_;
   std::vector<MemoryUses> uses_;
   std::vector<int32_t> group_of_;
   std::vector<Group> groups_;
+  std::vector<int32_t> reduction_of_;  // groups; -1: none
 };
 
 // Gives each step a block for its result, free again after its last reader.
@@ -193,25 +230,24 @@ void assign_blocks(FusedShape& s) {
   }
 }
 
-std::optional<FusedShape> Fusion::fused_shape(const Group& group,
+std::optional<FusedShape> Fusion::fused_shape(const Group& group, int32_t reduction,
                                               std::vector<RecordedArray>* arrays) const {
   if (group.size() > kMaxFusedSteps) return {};
-  const RecordedArray& result = output(group.back());
+  const int32_t last = group.back();
   FusedShape s{};
-  s.n = result.shape.product();
-  std::vector<RecordedArray> inputs, outputs{result};
+  s.n = output(last).shape.product();
+  const bool last_is_stored = is_stored(group, reduction, last);
+  std::vector<RecordedArray> inputs, outputs;
+  if (last_is_stored) outputs.push_back(output(last));
   for (const int32_t i : group) {
-    if (call(i).device != call(group.back()).device || output(i).shape.product() != s.n) return {};
+    if (call(i).device != call(last).device || output(i).shape.product() != s.n) return {};
     FusedStep step = step_of(call(i));
     for (int k = 0; k < step.operands; ++k) {
       const RecordedArray& x = call(i).arrays[at(k)];
       if (is_number(step, k)) continue;
       if (const int32_t maker = maker_in(group, x); maker >= 0) {
-        const RecordedArray& made = output(maker);
-        const bool same = x.offset == made.offset && x.dtype == made.dtype && is_dense(x);
-        if (!same || !lies_dense(step, k)) return {};
-        step.step[k] =
-            static_cast<int8_t>(std::find(group.begin(), group.end(), maker) - group.begin());
+        if (!is_all_of(x, output(maker)) || !lies_dense(step, k)) return {};
+        step.step[k] = number_in(group, maker);
         continue;
       }
       const auto known = std::find(inputs.begin(), inputs.end(), x);
@@ -219,9 +255,9 @@ std::optional<FusedShape> Fusion::fused_shape(const Group& group,
       if (known == inputs.end()) inputs.push_back(x);
       if (inputs.size() > kMaxFusedArrays) return {};
     }
-    if (i == group.back()) {
+    if (i == last && last_is_stored) {
       step.stored = 0;
-    } else if (is_stored(group, i)) {
+    } else if (is_stored(group, reduction, i)) {
       step.stored = static_cast<int8_t>(outputs.size());
       outputs.push_back(output(i));
     }
@@ -238,21 +274,48 @@ std::optional<FusedShape> Fusion::fused_shape(const Group& group,
   return s;
 }
 
-RecordedCall Fusion::fused_call(const Group& group) {
+std::optional<FusedReduceShape> Fusion::reduced_shape(const Group& group, int32_t reduction,
+                                                      std::vector<RecordedArray>* arrays) const {
+  const RecordedCall& reduce = call(reduction);
+  const RecordedArray& x = reduce.arrays[0];
+  const int32_t maker = maker_in(group, x);
+  const auto fused = fused_shape(group, reduction, arrays);
+  if (!fused || reduce.device != call(maker).device || x.shape.product() != fused->n ||
+      !is_all_of(x, output(maker)))
+    return {};
+  const FusedReduceShape s{*fused, reduce_shape(reduce), number_in(group, maker)};
+  if (!s.has_long_runs()) return {};
+  if (arrays) arrays->push_back(output(reduction));
+  return s;
+}
+
+template <class Shape>
+void set_shape(RecordedCall& call, const Op& op, const Shape& s) {
+  const auto* bytes = reinterpret_cast<const char*>(&s);
+  call.op = &op;
+  call.shape.assign(bytes, bytes + sizeof s);
+  call.same = same_shape<Shape>;
+}
+
+RecordedCall Fusion::fused_call(const Group& group, int32_t reduction) {
   const RecordedCall& last = call(group.back());
   RecordedCall fused{};
-  const FusedShape s = *fused_shape(group, &fused.arrays);
-  fused.op = &ops::fused;
-  const auto* bytes = reinterpret_cast<const char*>(&s);
-  fused.shape.assign(bytes, bytes + sizeof s);
-  fused.same = same_shape<FusedShape>;
+  FusedShape s;
+  if (reduction < 0) {
+    s = *fused_shape(group, -1, &fused.arrays);
+    set_shape(fused, ops::fused, s);
+  } else {
+    const FusedReduceShape reduced = *reduced_shape(group, reduction, &fused.arrays);
+    s = reduced.fused;
+    set_shape(fused, ops::fused_reduce, reduced);
+  }
   fused.device = last.device;
   fused.inputs = at(s.inputs);
   fused.line = last.line;
   fused.layer = last.layer;
   fused.number = call(group.front()).number;
   // An input that all steps read dense, one element at the time that the last step writes there.
-  for (int i = 0; i < s.inputs; ++i) {
+  for (int i = 0; i < s.inputs && s.step[s.steps - 1].stored == 0; ++i) {
     bool may = size_of(fused.arrays[at(i)].dtype) == size_of(output(group.back()).dtype);
     for (int j = 0; j < s.steps; ++j)
       for (int k = 0; k < s.step[j].operands; ++k)
@@ -260,6 +323,7 @@ RecordedCall Fusion::fused_call(const Group& group) {
     if (may) fused.may_alias |= uint64_t{1} << i;
   }
   for (const int32_t i : group) fused.parts.push_back(std::move(record_.calls[at(i)]));
+  if (reduction >= 0) fused.parts.push_back(std::move(record_.calls[at(reduction)]));
   return fused;
 }
 

@@ -133,11 +133,13 @@ bool reads_packs(const ReductionPlan& p, const T* x, int count) {
   return whole;
 }
 
+// shared: bytes of a block's shared memory that the reducer loads by.
 template <class R>
-void run_reduction(const ReductionPlan& p, const R& r, void* workspace, Stream stream) {
+void run_reduction(const ReductionPlan& p, const R& r, void* workspace, Stream stream,
+                   size_t shared = 0) {
   auto* partial = static_cast<typename R::State*>(workspace);
   const dim3 blocks = p.teams.blocks_for(p.outputs).x * static_cast<unsigned>(p.parts);
-  launch_grid<reduce_parts<R>>(blocks, kBlockThreads, 0, stream, p, r, partial);
+  launch_grid<reduce_parts<R>>(blocks, kBlockThreads, shared, stream, p, r, partial);
   if (p.parts == 1) return;
   const Teams warps{kWarpThreads, false};
   launch_grid<join_parts<R>>(warps.blocks_for(p.outputs), kBlockThreads, 0, stream, r, partial,

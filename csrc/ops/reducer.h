@@ -1,0 +1,252 @@
+// How a reduction is cut and put together: chunks of elements to states, states joined in order,
+// results written, wherever the elements come from. Host code only.
+//
+// Elements, where they come from, has
+//   bool by_columns()   outputs are read a tile at a time
+//   Reader(elements)    what a thread reads by:
+//     chunk(kernel, chunk, first, n, centre, state)
+//                       the states of outputs [first, first + n), n <= kReduceTile, over a chunk
+//     rows(f, first, n, divisor, y)
+//                       outputs [first, first + n) of whole rows, into y + first
+#pragma once
+#include <algorithm>
+
+#include "core/cpu_features.h"
+#include "core/parallel.h"
+#include "ops/map_operands.h"
+#include "ops/reduce.h"
+
+namespace dlx {
+
+DLX_EACH_ISA(extern const ReduceTable reduce_table;)
+DLX_EACH_ISA(extern const ReduceRowsTable reduce_rows_table;)
+
+// Calls run(offset, stride, done, count) as for_each_run does.
+template <class Run>
+void walk_runs(const ReduceDims& d, int64_t begin, int64_t count, const Run& run) {
+  for_each_run(d.ndim, d.extent, d.stride, begin, count, run);
+}
+
+namespace cpu {
+
+// Halves, as floats.
+inline void widen(DType half, const void* x, void* y, int64_t n) {
+  map_table().convert[static_cast<int>(half)][static_cast<int>(DType::float32)](x, y, n);
+}
+
+constexpr int64_t kReduceGrain = 32768;  // elements: 10-50 us
+
+// Elements of an output in a chunk.
+inline int64_t chunk_length(const ReduceShape& s, int64_t chunk) {
+  return std::min(kReduceChunk, s.count - chunk * kReduceChunk);
+}
+
+// What takes whole rows of one chunk to their results, where a dtype and a reduction have it.
+inline ReduceRowsTable::Rows rows_function(const ReduceShape& s) {
+  const bool floats = s.dtype == DType::float32 || s.dtype == DType::float64;
+  if (s.chunks() != 1 || !floats) return nullptr;
+  const ReduceRowsTable& by_rows = DLX_SELECT_ISA(reduce_rows_table);
+  const int t = s.dtype == DType::float64;
+  switch (s.kind) {
+    case Reduction::sum:
+    case Reduction::mean:
+      return by_rows.sum[t];
+    case Reduction::max:
+      return by_rows.max[t];
+    case Reduction::min:
+      return by_rows.min[t];
+    default:
+      return nullptr;
+  }
+}
+
+template <class Elements>
+class Reducer {
+ public:
+  Reducer(const ReduceShape& shape, const Elements& elements, void* y)
+      : s_(shape),
+        elements_(elements),
+        y_(static_cast<char*>(y)),
+        table_(DLX_SELECT_ISA(reduce_table)) {}
+
+  // Dense rows at once to their results, which are the bits of run().
+  void run_rows(ReduceRowsTable::Rows f) const {
+    const double divisor = s_.kind == Reduction::mean ? static_cast<double>(s_.count) : 1;
+    parallel_for(s_.outputs, grain(), [&](int64_t begin, int64_t end) {
+      Reader(elements_).rows(f, begin, end - begin, divisor, y_);
+    });
+  }
+
+  // By the states of chunks.
+  void run(void* workspace) const {
+    if (s_.chunks() == 1) {
+      one_chunk();
+    } else {
+      many_chunks(static_cast<ReduceState*>(workspace));
+    }
+  }
+
+ private:
+  using Reader = typename Elements::Reader;
+
+  static ReduceStep first_step(Reduction kind) {
+    switch (kind) {
+      case Reduction::max:
+        return ReduceStep::max;
+      case Reduction::min:
+        return ReduceStep::min;
+      case Reduction::argmax:
+        return ReduceStep::argmax;
+      case Reduction::argmin:
+        return ReduceStep::argmin;
+      default:
+        return ReduceStep::sum;
+    }
+  }
+
+  // Outputs in one piece of work.
+  int64_t grain() const {
+    const int64_t length = std::max<int64_t>(1, chunk_length(s_, 0));
+    const int64_t outputs = effective_grain(kReduceGrain) / length;
+    return std::max<int64_t>(outputs, elements_.by_columns() ? effective_grain(kReduceTile) : 1);
+  }
+
+  void reduce_chunk(Reader& reader, ReduceStep step, int64_t chunk, int64_t first, int64_t n,
+                    const double* centre, ReduceState* state) const {
+    const DType dtype = compute_dtype(s_.dtype);
+    const ReduceKernel& kernel = table_.kernel[static_cast<int>(step)][static_cast<int>(dtype)];
+    reader.chunk(kernel, chunk, first, n, centre, state);
+    if (s_.kind == Reduction::argmax || s_.kind == Reduction::argmin)
+      for (int64_t i = 0; i < n; ++i) state[i].index += chunk * kReduceChunk;
+  }
+
+  static void convert(DType from, DType to, const void* in, void* out, int64_t n) {
+    map_table().convert[static_cast<int>(from)][static_cast<int>(to)](in, out, n);
+  }
+
+  // a, which stands for earlier elements, takes in b.
+  void join(ReduceState& a, const ReduceState& b) const {
+    const bool real = is_floating(s_.dtype);
+    if (!is_extreme(s_.kind)) {
+      if (!real) {
+        a.integer = static_cast<int64_t>(static_cast<uint64_t>(a.integer) +
+                                         static_cast<uint64_t>(b.integer));
+        return;
+      }
+      const double total = a.real + b.real, part = total - a.real;  // TwoSum
+      a.error += b.error + ((a.real - (total - part)) + (b.real - part));
+      a.real = total;
+      return;
+    }
+    const bool largest = s_.kind == Reduction::max || s_.kind == Reduction::argmax;
+    const bool wins = real ? (largest ? b.real > a.real : b.real < a.real) ||
+                                 (b.real != b.real && a.real == a.real)
+                           : (largest ? b.integer > a.integer : b.integer < a.integer);
+    if (wins) a = b;
+  }
+
+  static double rounded(const ReduceState& state) {
+    const bool finite = state.real - state.real == 0;  // an infinite sum has no error worth adding
+    return finite ? state.real + state.error : state.real;
+  }
+
+  void means(const ReduceState* state, int64_t n, double* mean) const {
+    for (int64_t i = 0; i < n; ++i) mean[i] = rounded(state[i]) / static_cast<double>(s_.count);
+  }
+
+  // Writes outputs [first, first + n) from the states over all their elements.
+  void finish(const ReduceState* state, int64_t first, int64_t n) const {
+    const DType dtype = s_.output_dtype();
+    char* out = y_ + first * size_of(dtype);
+    double real[kReduceTile];
+    int64_t integer[kReduceTile];
+    if (s_.kind == Reduction::argmax || s_.kind == Reduction::argmin) {
+      for (int64_t i = 0; i < n; ++i) integer[i] = state[i].index;
+    } else if (!is_floating(s_.dtype)) {
+      for (int64_t i = 0; i < n; ++i) integer[i] = state[i].integer;
+    } else if (is_extreme(s_.kind)) {
+      for (int64_t i = 0; i < n; ++i) real[i] = state[i].real;
+    } else {
+      const double k = static_cast<double>(s_.count);
+      const double divisor = s_.kind == Reduction::sum    ? 1
+                             : s_.kind == Reduction::mean ? k
+                                                          : std::max(k - s_.correction, 0.0);
+      for (int64_t i = 0; i < n; ++i) real[i] = rounded(state[i]) / divisor;
+    }
+    if (is_floating(dtype)) {
+      convert(DType::float64, dtype, real, out, n);
+    } else {
+      convert(DType::int64, dtype, integer, out, n);
+    }
+  }
+
+  void one_chunk() const {
+    parallel_for(s_.outputs, grain(), [&](int64_t begin, int64_t end) {
+      Reader reader(elements_);
+      for (int64_t first = begin; first < end; first += kReduceTile) {
+        const int64_t n = std::min(kReduceTile, end - first);
+        ReduceState state[kReduceTile];
+        reduce_chunk(reader, first_step(s_.kind), 0, first, n, nullptr, state);
+        if (s_.kind == Reduction::var) {
+          double mean[kReduceTile];
+          means(state, n, mean);
+          reduce_chunk(reader, ReduceStep::squares, 0, first, n, mean, state);
+        }
+        finish(state, first, n);
+      }
+    });
+  }
+
+  // The states of every chunk of every output: (chunks, M).
+  void all_chunks(ReduceStep step, const double* centre, ReduceState* state) const {
+    parallel_for(s_.chunks() * s_.outputs, grain(), [&](int64_t begin, int64_t end) {
+      Reader reader(elements_);
+      while (begin < end) {
+        const int64_t chunk = begin / s_.outputs, first = begin % s_.outputs;
+        const int64_t n = std::min({kReduceTile, end - begin, s_.outputs - first});
+        reduce_chunk(reader, step, chunk, first, n, centre ? centre + first : nullptr,
+                     state + begin);
+        begin += n;
+      }
+    });
+  }
+
+  // body(states over all elements, first, n): the chunks joined in order.
+  template <class Body>
+  void join_chunks(const ReduceState* state, const Body& body) const {
+    const int64_t chunks = s_.chunks();
+    const int64_t grain = effective_grain(kReduceGrain) / std::max<int64_t>(1, chunks);
+    parallel_for(s_.outputs, std::max<int64_t>(1, grain), [&](int64_t begin, int64_t end) {
+      for (int64_t first = begin; first < end; first += kReduceTile) {
+        const int64_t n = std::min(kReduceTile, end - first);
+        ReduceState total[kReduceTile] = {};
+        if (chunks) std::copy_n(state + first, n, total);
+        for (int64_t c = 1; c < chunks; ++c)
+          for (int64_t i = 0; i < n; ++i) join(total[i], state[c * s_.outputs + first + i]);
+        body(total, first, n);
+      }
+    });
+  }
+
+  void many_chunks(ReduceState* state) const {
+    if (s_.chunks()) all_chunks(first_step(s_.kind), nullptr, state);
+    if (s_.kind == Reduction::var && s_.chunks()) {
+      auto* mean = reinterpret_cast<double*>(state + s_.chunks() * s_.outputs);
+      join_chunks(state, [&](const ReduceState* total, int64_t first, int64_t n) {
+        means(total, n, mean + first);
+      });
+      all_chunks(ReduceStep::squares, mean, state);
+    }
+    join_chunks(state, [&](const ReduceState* total, int64_t first, int64_t n) {
+      finish(total, first, n);
+    });
+  }
+
+  const ReduceShape& s_;
+  const Elements& elements_;
+  char* y_;
+  const ReduceTable& table_;
+};
+
+}  // namespace cpu
+}  // namespace dlx
