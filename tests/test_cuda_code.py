@@ -44,7 +44,8 @@ WIDE = [
 ]
 # Arrays that are indexed at run time, which stand in local memory, and why.
 LOCAL = {
-    r"pointwise3(Sin|Cos)E|random.*6NormalId|fused_elements": "CUDA's large angles have a table",
+    r"pointwise3(Sin|Cos)E|random.*6NormalId": "CUDA's large angles have a table",
+    r"fused_elements|4MadeI": "of any row, so of those: a function that is called",
 }
 
 

@@ -1,5 +1,5 @@
-"""Reductions that a replay joins to the pointwise launches before them: which ones are, and the same
-bits as apart."""
+"""Reductions that a replay joins to the pointwise launches before them: which ones are, and the
+same bits as apart."""
 
 from __future__ import annotations
 
@@ -239,12 +239,27 @@ def two_reductions(x):
 
 @pytest.mark.parametrize(
     "function, joined",
-    [(columns, 0), (short_runs, 0), (variance, 0), (transposed, 0), (part, 0)]
-    + [(place, 1), (two_reductions, 1)],
+    [(columns, 0), (short_runs, 0), (variance, 0), (place, 0), (transposed, 0), (part, 0)]
+    + [(two_reductions, 1)],
 )
 def test_what_stays_apart(function, joined, monkeypatch):
     labels = labels_of(function, lambda call: [numbers(call, 30, 40)], monkeypatch)
     assert sum(label.startswith("fused(") for label in labels) == joined
+
+
+def test_a_sum_behind_other_readers(monkeypatch):
+    """Where the pointwise launches are, before what reads their result as well: a bias gradient."""
+
+    def function(x, w):
+        y = dlx.tanh(x) * 2
+        product = w @ y
+        return product, y.sum(-1)
+
+    def make(call):
+        return [numbers(call, 40, 60), numbers(call + 10, 30, 40)]
+
+    labels = labels_of(function, make, monkeypatch)
+    assert labels == ["fused(tanh, multiply, sum)", "matmul"]
 
 
 def test_a_reader_of_the_sum_stands_behind_it(monkeypatch):

@@ -124,7 +124,11 @@ class Native:
         return self.twin.__module__.rpartition(".")[2] if self.twin else ""
 
 
-OF_PROGRAMS = {"fused", "fused_reduce", "batch_norm_apply"}  # no function runs them: dlx.jit makes them
+OF_PROGRAMS = {
+    "fused",
+    "fused_reduce",
+    "batch_norm_apply",
+}  # no function runs them: dlx.jit makes them
 
 
 def comment(text):

@@ -5,9 +5,11 @@
 #include "ops/reducer.h"
 
 namespace dlx {
-bool FusedReduceShape::has_long_runs() const {
+bool FusedReduceShape::is_worth_it() const {
   constexpr int64_t kFewest = 512;  // elements: fewer take longer than reading them again
-  if (reduce.kind == Reduction::var || fused.n == 0) return false;
+  const bool one_pass = reduce.kind == Reduction::sum || reduce.kind == Reduction::mean ||
+                        reduce.kind == Reduction::max || reduce.kind == Reduction::min;
+  if (!one_pass || fused.n == 0) return false;
   const ReduceDims& d = reduce.all;  // that of a whole x may have any stride: it is one element
   const int64_t run = d.extent[d.ndim - 1];
   return run == fused.n || (d.stride[d.ndim - 1] == 1 && run >= kFewest);

@@ -12,8 +12,8 @@ struct FusedReduceShape {
   ReduceShape reduce;  // of the result of step `reduced`, dense
   int32_t reduced;
 
-  // Whether the elements that are reduced together lie together, in runs that are worth it.
-  bool has_long_runs() const;
+  // A sum, mean, max or min of elements that lie together, in runs long enough.
+  bool is_worth_it() const;
   std::string text() const;  // "fused(relu_backward, sum)"
   Cost cost() const;
   bool operator==(const FusedReduceShape&) const = default;

@@ -66,8 +66,8 @@ bool is_all_of(const RecordedArray& x, const RecordedArray& made) {
 
 using Group = std::vector<int32_t>;  // pointwise launches, in order
 
-int8_t number_in(const Group& steps, int32_t launch) {
-  return static_cast<int8_t>(std::find(steps.begin(), steps.end(), launch) - steps.begin());
+int8_t number_in(const Group& group, int32_t launch) {
+  return static_cast<int8_t>(std::find(group.begin(), group.end(), launch) - group.begin());
 }
 
 class Fusion {
@@ -284,7 +284,7 @@ std::optional<FusedReduceShape> Fusion::reduced_shape(const Group& group, int32_
       !is_all_of(x, output(maker)))
     return {};
   const FusedReduceShape s{*fused, reduce_shape(reduce), number_in(group, maker)};
-  if (!s.has_long_runs()) return {};
+  if (!s.is_worth_it()) return {};
   if (arrays) arrays->push_back(output(reduction));
   return s;
 }
