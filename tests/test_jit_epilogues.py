@@ -127,6 +127,30 @@ def check_pool(x, options, dtype, monkeypatch):
     assert found == ["relu", "max_pool2d", "max_pool2d_backward + relu_backward"]
 
 
+def test_what_was_pooled_is_not_kept_for_the_gradient_of_relu(monkeypatch):
+    x, options = POOLS[0]
+    y = F.max_pool2d(dlx.zeros(x), **options).shape
+    make = lambda call: (odd_numbers(call, *x), odd_numbers(call + 10, *y))  # noqa: E731
+    _, jitted = results(gradient_of_pooled_relu(options), make, "strict", monkeypatch)
+    last = {block.maker: block.last for block in jitted.program._view().blocks}
+    assert last[0] == 1  # the result of relu, launch 0
+
+
+def test_two_gradients_meet_before_that_of_relu(monkeypatch):
+    def function(x, g, h):
+        x = x.detach()
+        x.requires_grad = True
+        y = dlx.relu(x)
+        a, b = F.max_pool2d(y, 2), F.max_pool2d(y, 3, stride=2)
+        ((a * g).sum() + (b * h).sum()).backward()
+        return x.grad
+
+    def make(call):
+        return [odd_numbers(call, 3, 2, n, n) for n in (11, 5, 5)]
+
+    assert "max_pool2d_backward + relu_backward" not in joined(function, make, monkeypatch)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("x", "options"), POOLS)
 def test_the_gradient_of_relu_after_that_of_max_pool2d(x, options, dtype, monkeypatch):

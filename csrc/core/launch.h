@@ -48,10 +48,9 @@ struct ErrorSlot;
 
 // What a program may make of a pointwise launch on the output of another one: part of that one.
 enum class Epilogue : uint8_t {
-  relu,  // y = y < 0 ? 0 : y
-  // r, of y's shape, comes as one more input, after the others:
-  add,           // y = y + r
-  relu_backward  // y = r <= 0 ? 0 : y
+  relu,          // y = y < 0 ? 0 : y
+  add,           // y = y + r; r, of y's shape, comes as one more input, after the others
+  relu_backward  // y = x <= 0 ? 0 : y for a pooled x, the maxima of which are one more input
 };
 
 // What the door, the profiler, the recorder and both devices need to know of an op. One constexpr

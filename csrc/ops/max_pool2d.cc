@@ -72,7 +72,7 @@ void max_pool2d_backward(Ctx&, const void* shape, void* const* buffers, void*) {
   const bool gather = places.bytes && table.gather_applies[t](w);
   const PoolPairsTable& by_two = DLX_SELECT_ISA(pool_pairs_table);
   const bool pairs = places.bytes && by_two.apply(w);
-  const void* relu = s.relu_backward ? buffers[2] : nullptr;
+  const void* y = s.relu_backward ? buffers[2] : nullptr;
   void* dx = buffers[2 + s.relu_backward];
   const int algorithm = backward.pick(pairs    ? kWritePairs
                                       : gather ? kGather
@@ -84,7 +84,7 @@ void max_pool2d_backward(Ctx&, const void* shape, void* const* buffers, void*) {
   const int64_t grain =
       pool_grain(w.columns.n, algorithm == kWritePairs ? kPairsGrain : kPoolGrain);
   parallel_for(w.planes * w.rows.n, grain,
-               [&](int64_t begin, int64_t end) { f(w, begin, end, buffers[0], places, relu, dx); });
+               [&](int64_t begin, int64_t end) { f(w, begin, end, buffers[0], places, y, dx); });
 }
 
 void max_pool2d_gather(Ctx&, const void* shape, void* const* buffers, void*) {

@@ -14,8 +14,10 @@ enum class Places : int32_t { none, indices, bytes };
 
 struct MaxPoolShape {
   PoolShape pool;
-  Places places;               // bytes are indices where a window is too large for them
-  bool relu_backward = false;  // epilogue of dx: the gradient of the relu that gave x, input 2
+  Places places;  // bytes are indices where a window is too large for them
+  // Of max_pool2d_backward: x came from a relu, whose gradient is taken, too. It follows from y,
+  // the maxima, one more input: an element that gets anything from dy is one of them.
+  bool relu_backward = false;
 
   int64_t places_bytes() const {
     return places == Places::none ? 0 : pool.y_size() * size_of(places_dtype());
@@ -47,7 +49,7 @@ inline constexpr Op max_pool2d_backward{
         [](const void* shape) {
           const auto& s = *static_cast<const MaxPoolShape*>(shape);
           const int64_t width = size_of(s.pool.dtype), n = s.pool.y_size();
-          return Cost{n, ((1 + s.relu_backward) * s.pool.x_size() + n) * width + s.places_bytes()};
+          return Cost{n, (s.pool.x_size() + (1 + s.relu_backward) * n) * width + s.places_bytes()};
         },
     .absorb =
         [](void* shape, Epilogue epilogue) {

@@ -198,22 +198,20 @@ void max_blocks(const PoolWindows& w, int64_t begin, int64_t end, const void* x,
 // Terms come in rising order of (p, q), wherever the rows are cut.
 template <class T>
 void max_scatter(const PoolWindows& w, int64_t begin, int64_t end, const void* dy,
-                 const MaxPlaces& places, const void* relu, void* dx) {
+                 const MaxPlaces& places, const void* y, void* dx) {
   const PoolAxis &rows = w.rows, &columns = w.columns;
   over_planes(rows.n, begin, end, [&](int64_t plane, int64_t first, int64_t last) {
     T* to = static_cast<T*>(dx) + (plane * rows.n + first) * columns.n;
     const int64_t origin = first * columns.n, size = (last - first) * columns.n;
     memset(to, 0, static_cast<size_t>(size) * sizeof(T));
-    const int64_t y = plane * rows.m * columns.m;
-    const int64_t stop = y + rows.last_over(last - 1) * columns.m;
-    for (int64_t i = y + rows.first_over(first) * columns.m; i < stop; ++i) {
+    const int64_t windows = plane * rows.m * columns.m;
+    const int64_t stop = windows + rows.last_over(last - 1) * columns.m;
+    for (int64_t i = windows + rows.first_over(first) * columns.m; i < stop; ++i) {
+      if (y && static_cast<const T*>(y)[i] <= 0) continue;
       const int64_t at = index_of(w, places, i) - origin;
       if (static_cast<uint64_t>(at) < static_cast<uint64_t>(size))
         to[at] += static_cast<const T*>(dy)[i];
     }
-    if (!relu) return;
-    const T* of_relu = static_cast<const T*>(relu) + (plane * rows.n + first) * columns.n;
-    for (int64_t i = 0; i < size; ++i) to[i] = of_relu[i] <= 0 ? T(0) : to[i];
   });
 }
 
@@ -224,10 +222,10 @@ bool gather_applies(const PoolWindows& w) {
          w.columns.m < (int64_t{1} << 30);
 }
 
-// Gradients and places of all windows.
+// Gradients and places of all windows, and where a relu was before them, the maxima.
 template <class T>
 struct Placed {
-  const T* dy;
+  const T *dy, *y;
   const uint8_t* bytes;
   int64_t n;
 };
@@ -244,7 +242,7 @@ struct Pattern {
 template <class T, class P, bool kSafe, bool kEdge>
 [[gnu::always_inline]] inline void gather_block(const PoolWindows& w, const Placed<T>& all,
                                                 int64_t j, int64_t from, int64_t top,
-                                                int64_t bottom, int64_t r, const T* relu, T* row) {
+                                                int64_t bottom, int64_t r, T* row) {
   using Int = typename Lanes<T>::Int;
   using IntVec = typename Lanes<T>::IntVec;
   constexpr int64_t V = Vec<T>::kWidth;
@@ -265,13 +263,13 @@ template <class T, class P, bool kSafe, bool kEdge>
         typename Vec<T>::Raw g;
         IntVec found;
         if (kSafe) {
-          g = Vec<T>::load(all.dy + i).raw;
+          g = through_relu(Vec<T>::load(all.dy + i), all.y ? all.y + i : nullptr, V).raw;
           found = load_bytes<T>(all.bytes + i);
         } else {
           alignas(64) T dy[V] = {};
           uint8_t bytes[V] = {};
           for (int64_t k = larger(0, -i); k < V && i + k < all.n; ++k)
-            dy[k] = all.dy[i + k], bytes[k] = all.bytes[i + k];
+            dy[k] = all.y && all.y[i + k] <= 0 ? T(0) : all.dy[i + k], bytes[k] = all.bytes[i + k];
           g = Vec<T>::load(dy).raw;
           found = load_bytes<T>(bytes);
         }
@@ -286,13 +284,12 @@ template <class T, class P, bool kSafe, bool kEdge>
       }
     }
   }
-  store_phases<T, kStride>(sum, row, j, columns.n, relu);
+  store_phases<T, kStride>(sum, row, j, columns.n);
 }
 
 // As max_scatter, the terms in the same order.
 template <class T, class P>
-void gather_rows(const PoolWindows& w, int64_t begin, int64_t end, const Placed<T>& all,
-                 const T* relu, T* dx) {
+void gather_rows(const PoolWindows& w, int64_t begin, int64_t end, const Placed<T>& all, T* dx) {
   constexpr int64_t V = Vec<T>::kWidth;
   const PoolAxis &rows = w.rows, &columns = w.columns;
   const int64_t lanes = (columns.n + P::kStride - 1) / P::kStride;
@@ -304,20 +301,18 @@ void gather_rows(const PoolWindows& w, int64_t begin, int64_t end, const Placed<
       while (top < rows.m && rows.end(top) <= h) ++top;
       bottom = larger(bottom, top);
       while (bottom < rows.m && rows.begin(bottom) <= h) ++bottom;
-      const int64_t at = (plane * rows.n + h) * columns.n;
-      const T* of_relu = relu ? relu + at : nullptr;
-      T* row = dx + at;
+      T* row = dx + (plane * rows.n + h) * columns.n;
       const int64_t r = h - rows.start(top), place = (plane * rows.m + top) * columns.m;
       const bool safe =
           place + left >= 0 && place + (bottom - top) * columns.m + lanes + right + V <= all.n;
       for (int64_t j = 0; j < lanes; j += V) {
         j = larger(0, smaller(j, lanes - V));
         if (!safe) {
-          gather_block<T, P, false, true>(w, all, j, place + j, top, bottom, r, of_relu, row);
+          gather_block<T, P, false, true>(w, all, j, place + j, top, bottom, r, row);
         } else if (j + left < 0 || j + right + V > columns.m) {
-          gather_block<T, P, true, true>(w, all, j, place + j, top, bottom, r, of_relu, row);
+          gather_block<T, P, true, true>(w, all, j, place + j, top, bottom, r, row);
         } else {
-          gather_block<T, P, true, false>(w, all, j, place + j, top, bottom, r, of_relu, row);
+          gather_block<T, P, true, false>(w, all, j, place + j, top, bottom, r, row);
         }
       }
     }
@@ -326,16 +321,17 @@ void gather_rows(const PoolWindows& w, int64_t begin, int64_t end, const Placed<
 
 template <class T>
 void max_gather(const PoolWindows& w, int64_t begin, int64_t end, const void* dy,
-                const MaxPlaces& places, const void* relu, void* dx) {
+                const MaxPlaces& places, const void* y, void* dx) {
   const PoolAxis& a = w.columns;
-  const Placed<T> all{static_cast<const T*>(dy), places.bytes, w.planes * w.rows.m * a.m};
+  const Placed<T> all{static_cast<const T*>(dy), static_cast<const T*>(y), places.bytes,
+                      w.planes * w.rows.m * a.m};
   const bool by_two = a.stride == 2, even = a.before % 2 == 0;
   const auto f = !by_two                 ? gather_rows<T, Pattern<1, 0, 0>>
                  : a.kernel == 2 && even ? gather_rows<T, Pattern<2, 2, 0>>
                  : a.kernel == 3 && even ? gather_rows<T, Pattern<2, 3, 0>>
                  : a.kernel == 3         ? gather_rows<T, Pattern<2, 3, 1>>
                                          : gather_rows<T, Pattern<2, 0, 0>>;
-  f(w, begin, end, all, static_cast<const T*>(relu), static_cast<T*>(dx));
+  f(w, begin, end, all, static_cast<T*>(dx));
 }
 
 }  // namespace

@@ -141,18 +141,13 @@ template <class T, class Body>
 
 // ------------------------------------------------------------------- gradients: elements as lanes
 
-// Lane i of phase f stands for element kStride (j + i) + f of a row of n: to their places, by the
-// gradient of a relu whose results are that row of `relu`, if any.
+// Lane i of phase f stands for element kStride (j + i) + f of a row of n: to their places.
 template <class T, int kStride>
 [[gnu::always_inline]] inline void store_phases(const typename Vec<T>::Raw* sum, T* row, int64_t j,
-                                                int64_t n, const T* relu) {
+                                                int64_t n) {
   constexpr int V = Vec<T>::kWidth;
-  const auto store = [&](typename Vec<T>::Raw v, int64_t first) {
-    const int count = static_cast<int>(smaller(V, n - first));
-    through_relu(Vec<T>{v}, relu ? relu + first : nullptr, count).store(row + first, count);
-  };
   if constexpr (kStride == 1) {
-    store(sum[0], j);
+    Vec<T>{sum[0]}.store(row + j, static_cast<int>(smaller(V, n - j)));
   } else {
     typename Lanes<T>::IntVec lower, upper;
 #pragma GCC unroll 16
@@ -160,8 +155,12 @@ template <class T, int kStride>
       lower[i] = i / 2 + i % 2 * V;
       upper[i] = V / 2 + i / 2 + i % 2 * V;
     }
-    store(__builtin_shuffle(sum[0], sum[1], lower), 2 * j);
-    if (2 * j + V < n) store(__builtin_shuffle(sum[0], sum[1], upper), 2 * j + V);
+    const int64_t rest = n - 2 * j;
+    Vec<T>{__builtin_shuffle(sum[0], sum[1], lower)}.store(row + 2 * j,
+                                                           static_cast<int>(smaller(V, rest)));
+    if (rest > V)
+      Vec<T>{__builtin_shuffle(sum[0], sum[1], upper)}.store(
+          row + 2 * j + V, static_cast<int>(smaller(V, rest - V)));
   }
 }
 

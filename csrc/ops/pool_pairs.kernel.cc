@@ -29,10 +29,10 @@ struct Pair {
     const int low = static_cast<int>(smaller(V, 2 * n)), high = 2 * n - low;
     return {Vec<T>::load(row, low).raw, Vec<T>::load(row + low, high).raw};
   }
-  [[gnu::always_inline]] void store(T* row, int n, const T* relu = nullptr) const {
+  [[gnu::always_inline]] void store(T* row, int n) const {
     const int low = static_cast<int>(smaller(V, 2 * n)), high = 2 * n - low;
-    through_relu(Vec<T>{a}, relu, low).store(row, low);
-    through_relu(Vec<T>{b}, relu ? relu + low : nullptr, high).store(row + low, high);
+    Vec<T>{a}.store(row, low);
+    Vec<T>{b}.store(row + low, high);
   }
   // The first and the second columns of windows that lie one after the other.
   [[gnu::always_inline]] Pair apart() const {
@@ -177,24 +177,23 @@ void max_pairs(const PoolWindows& w, int64_t begin, int64_t end, const void* x0,
 
 template <class T>
 void max_pairs_backward(const PoolWindows& w, int64_t begin, int64_t end, const void* dy0,
-                        const MaxPlaces& places, const void* relu0, void* dx0) {
+                        const MaxPlaces& places, const void* y0, void* dx0) {
   using Int = typename Lanes<T>::Int;
-  const T *dy = static_cast<const T*>(dy0), *relu = static_cast<const T*>(relu0);
-  T* dx = static_cast<T*>(dx0);
+  const T *dy = static_cast<const T*>(dy0), *y = static_cast<const T*>(y0);
   const auto write = [&](int64_t from, int64_t first, int64_t last, T* rows) {
     over_windows<T>(w.columns.m, [&](int64_t q, int n) {
-      const auto g = Vec<T>::load(dy + from + q, n).raw;
+      const T* of_relu = y ? y + from + q : nullptr;
+      const auto g = through_relu(Vec<T>::load(dy + from + q, n), of_relu, n).raw;
       const auto at = load_bytes<T>(places.bytes + from + q, n);
       const auto zero = Vec<T>::zero().raw;
       const auto put = [&](Int left, T* row) {
-        Pair<T>{at == left ? g : zero, at == left + 1 ? g : zero}.together().store(
-            row + 2 * q, n, relu ? relu + (row - dx) + 2 * q : nullptr);
+        Pair<T>{at == left ? g : zero, at == left + 1 ? g : zero}.together().store(row + 2 * q, n);
       };
       if (first == 0) put(0, rows);
       if (last == 2) put(2, rows + (1 - first) * w.columns.n);
     });
   };
-  over_gradients(w, begin, end, dx, write);
+  over_gradients(w, begin, end, static_cast<T*>(dx0), write);
 }
 
 }  // namespace

@@ -19,11 +19,11 @@ template <class Body>
   }
 }
 
-// As the pointwise launch relu_backward has it: gradients of n elements whose relu gave y, if any.
+// As the pointwise launch relu_backward has it: gradients of a relu's results y, if it is given.
 template <class T>
-[[gnu::always_inline]] inline Vec<T> through_relu(Vec<T> g, const T* y, int n) {
-  if (!y) return g;
-  return {Vec<T>::load(y, n).raw <= 0 ? typename Vec<T>::Raw{} : g.raw};
+[[gnu::always_inline]] inline Vec<T> through_relu(Vec<T> dy, const T* y, int n) {
+  if (!y) return dy;
+  return {Vec<T>::load(y, n).raw <= 0 ? typename Vec<T>::Raw{} : dy.raw};
 }
 
 }  // namespace dlx::DLX_ISA

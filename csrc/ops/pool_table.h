@@ -104,12 +104,12 @@ constexpr uint8_t kNoElement = 255;
 }
 
 // [0]: float32, [1]: float64. Rows [begin, end) are counted through all planes.
-// Forward: rows of y. Backward: rows of dx. Of the places both may be null. relu: null, or x, the
-// result of a relu: dx becomes 0 where it is not positive.
+// Forward: rows of y. Backward: rows of dx. Of the places both may be null. y: null, or where it is
+// not positive, dy counts as 0.
 using MaxForward = void (*)(const PoolWindows&, int64_t begin, int64_t end, const void* x, void* y,
                             const MaxPlaces&);
 using MaxBackward = void (*)(const PoolWindows&, int64_t begin, int64_t end, const void* dy,
-                             const MaxPlaces&, const void* relu, void* dx);
+                             const MaxPlaces&, const void* y, void* dx);
 using AvgForward = void (*)(const PoolWindows&, const PoolDivisor&, int64_t begin, int64_t end,
                             const void* x, void* y);
 using AvgBackward = void (*)(const PoolWindows&, const PoolDivisor&, int64_t begin, int64_t end,

@@ -1,9 +1,10 @@
 // What comes after a launch becomes part of it, where its op can: a product or convolution, relu;
 // batch norm, + residual, relu; the gradients of a pooling and of the relu before it.
-#include <cstring>
+#include <algorithm>
 #include <optional>
 
 #include "ops/map.h"
+#include "ops/max_pool2d.h"
 #include "program/passes.h"
 
 namespace dlx {
@@ -43,7 +44,6 @@ class Epilogues {
     const auto& map = *reinterpret_cast<const MapShape*>(next.shape.data());
     const std::optional<Epilogue> epilogue = epilogue_of(*next.op);
     if (!epilogue || map.scalars) return false;
-    const bool reads = epilogue != Epilogue::relu;  // another operand
 
     const RecordedArray x = next.arrays[0], y = next.arrays[next.inputs];
     const RecordedMemory& result = record_.memories[at(y.memory)];
@@ -54,26 +54,50 @@ class Epilogues {
     RecordedCall& maker = call(before);
     const bool same = before < i && maker.op->absorb && maker.arrays[maker.inputs] == x &&
                       y.shape == x.shape && y.strides == x.strides && y.dtype == x.dtype;
-    if (!same || (reads && !is_ready(next.arrays[1], x, before))) return false;
+    if (!same) return false;
+    std::optional<RecordedArray> operand;  // one more input
+    if (epilogue == Epilogue::add) operand = residual(next.arrays[1], x, before);
+    if (epilogue == Epilogue::relu_backward) operand = maxima(next.arrays[1], maker);
+    if (!operand && epilogue != Epilogue::relu) return false;
     if (!maker.op->absorb(maker.shape.data(), *epilogue)) return false;
 
     maker.arrays[maker.inputs] = y;
     uses(y).writers[0] = before;
-    if (reads) {
+    if (operand) {
       const auto place = static_cast<std::ptrdiff_t>(maker.inputs++);
-      maker.arrays.insert(maker.arrays.begin() + place, next.arrays[1]);
-      for (int32_t& reader : uses(next.arrays[1]).readers)
-        if (reader == i) reader = before;
+      maker.arrays.insert(maker.arrays.begin() + place, *operand);
+      std::erase(uses(next.arrays[1]).readers, i);
+      uses(*operand).readers.push_back(before);
     }
     return true;
   }
 
-  // The operand r lies as x does, and nobody writes it after launch `before`.
-  bool is_ready(const RecordedArray& r, const RecordedArray& x, int32_t before) {
-    if (!(r.shape == x.shape) || !(r.strides == x.strides) || r.dtype != x.dtype) return false;
-    for (const int32_t writer : uses(r).writers)
-      if (writer >= before) return false;
-    return r.memory != x.memory;
+  // r, if it lies as x does, and nobody writes it after launch `before`.
+  std::optional<RecordedArray> residual(const RecordedArray& r, const RecordedArray& x,
+                                        int32_t before) {
+    const bool alike = r.shape == x.shape && r.strides == x.strides && r.dtype == x.dtype;
+    if (!alike || r.memory == x.memory || !written_before(r, before)) return {};
+    return r;
+  }
+  bool written_before(const RecordedArray& a, int32_t i) {
+    const auto& writers = uses(a).writers;
+    return std::all_of(writers.begin(), writers.end(), [&](int32_t writer) { return writer < i; });
+  }
+
+  // Of the launch of max_pool2d whose places `backward` reads, if it pooled x, which is as it was.
+  std::optional<RecordedArray> maxima(const RecordedArray& x, const RecordedCall& backward) {
+    if (backward.op != &ops::max_pool2d_backward) return {};
+    const RecordedArray& places = backward.arrays[1];
+    if (uses(places).writers.size() != 1) return {};
+    const int32_t i = uses(places).writers[0];
+    const RecordedCall& pool = call(i);
+    if (pool.op != &ops::max_pool2d ||
+        !same_shape<MaxPoolShape>(pool.shape.data(), backward.shape.data()))
+      return {};
+    const RecordedArray& y = pool.arrays[1];
+    const bool found = pool.arrays[0] == x && pool.arrays[2] == places && written_before(x, i) &&
+                       uses(y).writers.size() == 1;
+    return found ? std::optional(y) : std::nullopt;
   }
 
   Record& record_;

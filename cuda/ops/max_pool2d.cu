@@ -27,11 +27,11 @@ __device__ inline int64_t element_at(const PoolAxis& a, int64_t i, int64_t j) {
 }
 
 // An element of dx asks the windows that hold it whether it was their maximum, in rising order, so
-// that the sum has the bits of the CPU's. No two threads add to one element. relu: null, or the
-// results of one, whose gradient comes next.
+// that the sum has the bits of the CPU's. No two threads add to one element. y: null, or the maxima
+// of a relu's results, whose gradient is taken, too.
 template <class T>
 __global__ void max_gradient(PoolWindows w, const T* __restrict__ dy, MaxPlaces places,
-                             const T* __restrict__ relu, T* __restrict__ dx) {
+                             const T* __restrict__ y, T* __restrict__ dx) {
   const PoolAxis &rows = w.rows, &columns = w.columns;
   for_each_item(size_of_x(w), [&](int64_t i) {
     const PoolPlace at(i, rows.n, columns.n);
@@ -48,10 +48,10 @@ __global__ void max_gradient(PoolWindows w, const T* __restrict__ dy, MaxPlaces 
         if (s < 0) continue;
         const bool was_it = places.bytes ? places.bytes[windows + q] == r * columns.extent() + s
                                          : places.indices[windows + q] == index;
-        if (was_it) sum += dy[windows + q];
+        if (was_it && !(y && y[windows + q] <= 0)) sum += dy[windows + q];
       }
     }
-    dx[i] = relu && relu[i] <= 0 ? T{} : sum;
+    dx[i] = sum;
   });
 }
 
