@@ -9,7 +9,7 @@ import pytest
 
 import dlx
 from _check import is_emulated
-from dlx import _core, models, nn, optim
+from dlx import models, nn, optim
 from dlx.nn import functional as F
 
 pytestmark = pytest.mark.on_its_device
@@ -37,11 +37,11 @@ class Training:
 
     def __init__(self, make, device, rows=16):
         dlx.seed(0)
-        self.steps = 2 if is_emulated(device) else 12  # after two that are not replayed
+        self.steps = 4 if is_emulated(device) else 14  # the first three are not replayed
         self.model = make(device)
         self.optimizer = optim.Adam(self.model.parameters(), lr=1e-3)
         images, labels = digits()
-        chosen = np.random.default_rng(0).integers(0, len(images), (self.steps + 2, rows))
+        chosen = np.random.default_rng(0).integers(0, len(images), (self.steps, rows))
         self.images, self.labels = images[chosen], labels[chosen]
         self.x = dlx.tensor(self.images[0], device=device)
         self.y = dlx.tensor(self.labels[0], device=device)
@@ -53,26 +53,13 @@ class Training:
         self.optimizer.step()
         return loss
 
-    def eager(self, first, last):
+    def run(self, first, last, step=None):
         losses = []
         for i in range(first, last):
             self.x[...] = dlx.tensor(self.images[i])
             self.y[...] = dlx.tensor(self.labels[i])
-            losses.append(self.step().item())
+            losses.append((step or self.step)().item())
         return losses
-
-    def record(self, i):
-        self.x[...] = dlx.tensor(self.images[i])
-        self.y[...] = dlx.tensor(self.labels[i])
-        with _core.record_program() as program:
-            self.step()
-        return program
-
-    def feeds(self, first, last):
-        return [
-            (self.x, dlx.tensor(self.images[first:last])),
-            (self.y, dlx.tensor(self.labels[first:last])),
-        ]
 
     def everything(self):
         """Bits of weights and running statistics, of Adam's state, and of the generator."""
@@ -90,9 +77,9 @@ def hash_after(threads, device, lever=contextlib.nullcontext):
     short = is_emulated(device)
     training = Training(lenet, device, rows=8 if short else 64)
     with lever():
-        losses = training.eager(0, 2 if short else 4)
+        losses = training.run(0, 2 if short else 4)
         with dlx.testing.forced_grain(1000):  # chunks that a small batch would not have
-            losses += training.eager(len(losses), len(losses) + 2)
+            losses += training.run(len(losses), len(losses) + 2)
     assert short or losses[-1] < losses[0] - 0.5
     return dlx.testing.weight_hash(training.model)
 
@@ -106,7 +93,7 @@ def test_without_fixed_chunks_the_hash_depends_on_the_threads():
     assert len({hash_after(threads, "cpu", lever) for threads in (1, 2)}) == 2
 
 
-# ---- the recorder
+# ---- dlx.jit
 
 
 def resnet(device):
@@ -132,9 +119,6 @@ class Reconstruction(Training):
         self.optimizer.step()
         return loss
 
-    def feeds(self, first, last):
-        return super().feeds(first, last)[:1]
-
 
 def autoencoder(device):
     return models.conv_autoencoder().to(device)
@@ -152,16 +136,15 @@ def autoencoder(device):
 )  # fmt: skip
 def test_replayed_steps_equal_eager_ones_in_every_bit(kind, make, launches, device):
     eager = kind(make, device)
-    eager.eager(0, eager.steps + 2)
-    expected = eager.everything()
+    losses = eager.run(0, eager.steps)
 
     recorded = kind(make, device)
-    recorded.eager(0, 1)
-    program = recorded.record(1)
-    assert launches <= set(program.launches)
-    assert recorded.everything() != expected
-    program.replay(recorded.steps, recorded.feeds(2, recorded.steps + 2))
-    assert recorded.everything() == expected
+    step = dlx.jit(recorded.step)
+    assert recorded.run(0, recorded.steps, step) == losses
+    assert recorded.everything() == eager.everything()
+    assert step.cache_info().replays == recorded.steps - 3
+    text = str(step.program)
+    assert all(f" {launch} " in text for launch in launches)
 
 
 def test_running_statistics_are_part_of_what_is_compared(device):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import dlx
-from dlx import _core, nn, optim
+from dlx import nn, optim
 from dlx.optim import schedules
 
 STEPS = 12
@@ -192,19 +192,3 @@ def test_groups_may_have_schedules_of_their_own(device):
         opt.step()
     assert a.tolist() == [0.0, 0.0] and b.tolist() == [-0.5, -0.5]
     assert "lr: constant(lr=0.5" in repr(opt)
-
-
-def test_a_replay_is_fed_with_the_rates(device):
-    """A recording holds no Python: its lr is a number, and a replay is told the rates."""
-    rate = schedules.step(0.1, factor=0.5, every=2)
-    eager, _ = stepped(device, rate, 8)
-    recorded, opt = stepped(device, rate(0), 1)
-    gradients = dlx.tensor(np.arange(3.0) + np.arange(8.0)[:, None], device=device)
-    recorded.grad = g = gradients[1].clone()
-    with _core.record_program() as program:
-        opt.step()
-    rates = dlx.tensor(np.array([[rate(t)] for t in range(2, 8)]), device=device)
-    program.replay(6, [(opt._lr, rates), (g, gradients[2:])])
-    assert np.array_equal(recorded.cpu().numpy(), eager.cpu().numpy())
-    opt.lr = rate
-    assert opt.lr == rate(8)

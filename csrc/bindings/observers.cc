@@ -1,11 +1,10 @@
-// Observers as Python sees them: dlx.profile()'s counters, dlx.debug.nan_trap, recorded programs.
+// Observers as Python sees them: dlx.profile()'s counters, dlx.debug.nan_trap.
 #include <pybind11/stl.h>
 
 #include "bindings/tensor_base.h"
 #include "bindings/whereabouts.h"
 #include "core/nan_trap.h"
 #include "core/profiler.h"
-#include "program/recorder.h"
 
 namespace dlx {
 namespace {
@@ -81,30 +80,6 @@ class PythonNanTrap {
   Ctx* ctx_ = nullptr;  // while it stands at the door
 };
 
-Program::Feed feed_of(size_t k, const py::handle& pair, int64_t steps) {
-  DLX_CHECK_AS(TypeError, py::isinstance<py::sequence>(pair) && py::len(pair) == 2, "replay: feed ",
-               k, " is not a pair (tensor, values)");
-  const py::object tensor = pair[py::int_(0)], stacked = pair[py::int_(1)];
-  DLX_CHECK_AS(TypeError, is_tensor(tensor.ptr()) && is_tensor(stacked.ptr()), "replay: feed ", k,
-               " is not a pair of Tensors");
-  const Array &x = array_of(tensor.ptr()), &values = array_of(stacked.ptr());
-  DLX_CHECK(x.shape.ndim < kMaxDims, "replay: feed ", k, " has ", kMaxDims,
-            " dimensions, and one more of steps is not possible; x=", x.shape);
-  Dims expected{steps};
-  for (int64_t extent : x.shape) expected.push_back(extent);
-  DLX_CHECK(values.shape == expected && values.dtype == x.dtype, "replay: feed ", k, " expects ",
-            x.dtype, " of shape ", expected, ", got ", values.dtype, " of shape ", values.shape);
-  return {x, dense(current_ctx(), values)};
-}
-
-void replay(Program& program, int64_t steps, const py::sequence& pairs) {
-  DLX_CHECK(steps >= 0, "replay: steps must be at least 0, got ", steps);
-  std::vector<Program::Feed> feeds;
-  for (size_t k = 0; k < pairs.size(); ++k) feeds.push_back(feed_of(k, pairs[k], steps));
-  const GilRelease release(true);
-  program.replay(steps, feeds);
-}
-
 }  // namespace
 
 void bind_observers(py::module_& m) {
@@ -118,22 +93,6 @@ void bind_observers(py::module_& m) {
       .def(py::init<bool, std::set<std::string>>())
       .def("start", &PythonNanTrap::start)
       .def("stop", &PythonNanTrap::stop);
-
-  py::class_<Program>(m, "Program", "The launches of one thread, recorded and replayed.")
-      .def("__enter__",
-           [](Program& program) {
-             program.start(current_ctx());
-             keep_alive(program, true);
-             return py::cast(&program, py::return_value_policy::reference);
-           })
-      .def("__exit__",
-           [](Program& program, const py::object& error, const py::object&, const py::object&) {
-             program.stop(error.is_none());
-             keep_alive(program, false);
-           })
-      .def("replay", replay)
-      .def_property_readonly("launches", &Program::launches);
-  m.def("record_program", [] { return std::make_unique<Program>(); });
 }
 
 }  // namespace dlx
