@@ -225,8 +225,9 @@ def mlp(library, functional):
     )
 
 
-def training_step(torch, batch, model):
-    """Forward, loss, backward, Adam. Each draws its own weights: losses are not compared."""
+def training_step(torch, batch, model, jit=None):
+    """Forward, loss, backward, Adam. Each draws its own weights: losses are not compared. jit: what
+    makes dlx's step a replayed one."""
     x, xt = random(torch, batch, 1, 28, 28)
     labels = np.arange(batch) % 10
 
@@ -240,7 +241,12 @@ def training_step(torch, batch, model):
 
     net = model(dlx, nn.functional).to(GPU)
     labels_here = dlx.tensor(labels, device=GPU)
-    calls = {"dlx": runner(dlx, net, optim.Adam(net.parameters(), lr=1e-3), x, labels_here)}
+    run = runner(dlx, net, optim.Adam(net.parameters(), lr=1e-3), x, labels_here)
+    if jit is not None:
+        run = jit(run)
+        for _ in range(5):  # one is eager, two are recorded, one loads kernels, one is captured
+            run()
+    calls = {"dlx": run}
     if torch is not None:
         theirs = model(torch, torch.nn.functional).to(GPU)
         step = torch.optim.Adam(theirs.parameters(), lr=1e-3)
@@ -273,6 +279,12 @@ ROWS = [
     Row("Adam, 64 parameters of 2^20", adam, (64, 2**20), (3, 100)),
     Row("training step MLP, batch 128", partial(training_step, model=mlp), (128,), (4,)),
     Row("training step LeNet, batch 128", partial(training_step, model=lenet), (128,), (4,)),
+    *(
+        Row(f"training step {name}, batch 128, replayed {how}",
+            partial(training_step, model=model, jit=jit), (128,), (4,))
+        for name, model in (("MLP", mlp), ("LeNet", lenet))
+        for how, jit in (("as a graph", dlx.jit), ("by launches", dlx.jit(cuda_graph=False)))
+    ),
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import dlx
 from _check import to_numpy, to_tensor
 from cases import CASES
 
-CALLS = 5  # the fourth is the first that is replayed
+CALLS = 6  # the fourth is the first that is replayed, a GPU's fifth the first as a graph
 
 
 @pytest.fixture(autouse=True, params=["strict", "nofuse"])
@@ -58,6 +58,9 @@ def assert_replayed(function, case, device, **options):
     found = calls_of(jitted, case, device, **options)
     assert next(count) == 3, jitted.cache_info()
     assert jitted.cache_info().replays == CALLS - 3
+    if device != "cpu" and "no kernel runs on a GPU" not in str(jitted.program):
+        assert jitted.memory["graph_replays"] == CALLS - 4
+        assert jitted.memory["graph_captures"] <= 2
     assert found == calls_of(function, case, device, **options)
 
 

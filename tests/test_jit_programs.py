@@ -12,7 +12,7 @@ import dlx
 from _random_programs import DIMS, State, function_of, inputs_of, programs
 
 IN_CI, ALL = 200, 2000
-CALLS = 5
+CALLS = 6  # the fourth is the first that is replayed, a GPU's fifth the first as a graph
 MODES = ("off", "nofuse", "on")
 SMALL = 4  # of DIMS, on a GPU: the emulated one takes its time
 

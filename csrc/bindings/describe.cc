@@ -16,7 +16,8 @@ py::tuple as_tuple(const DescribedArray& a) {
 
 // {calls: [(op, device, inputs, outputs, flops, bytes, line, layer)], each array (dtype, shape,
 // bytes, where, arena, place); blocks: [(arena, place, bytes, first, last, maker)]; arenas:
-// [(device, bytes)]; seconds: of each call, of all timed replays; replays: how many those are}
+// [(device, bytes)]; graph: how a GPU gets the launches, "" without one; seconds: of each call, of
+// all timed replays; replays: how many those are}
 py::dict describe(Replay& replay) {
   const Description all = replay.describe();
   py::list calls, blocks, arenas;
@@ -35,6 +36,7 @@ py::dict describe(Replay& replay) {
   dict["calls"] = calls;
   dict["blocks"] = blocks;
   dict["arenas"] = arenas;
+  dict["graph"] = all.graph;
   dict["seconds"] = py::cast(replay.timer().seconds);
   dict["replays"] = replay.timer().replays;
   return dict;

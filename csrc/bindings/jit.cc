@@ -53,8 +53,8 @@ void bind_jit(py::module_& m) {
       .def("settle", &Recording::settle)
       .def("difference", &Recording::difference);
   py::class_<Replay>(m, "Replay", "A recorded call that runs without Python.")
-      .def(py::init([](Recording& r, bool fuse, int64_t memory_limit) {
-        return std::make_unique<Replay>(r, StepOptions{fuse, memory_limit});
+      .def(py::init([](Recording& r, bool fuse, int64_t memory_limit, bool graph) {
+        return std::make_unique<Replay>(r, StepOptions{fuse, memory_limit, graph});
       }))
       .def("replay", replay)
       .def("misfit",
@@ -69,6 +69,10 @@ void bind_jit(py::module_& m) {
         numbers["arena_bytes"] = p.arena_bytes();
         numbers["unplanned_bytes"] = p.unplanned_bytes();
         numbers["result_bytes"] = p.result_bytes();
+        const StepGraph* graph = p.graph();
+        numbers["graph_bytes"] = graph ? graph->bytes() : 0;
+        numbers["graph_captures"] = graph ? graph->captures() : 0;
+        numbers["graph_replays"] = graph ? graph->replays() : 0;
         return numbers;
       });
 }

@@ -152,6 +152,7 @@ std::string Recording::finish(const std::vector<py::object>& returned) {
     if (t->grad && needs_grad(as_tensor(t->grad)))
       return refuse("a gradient is itself part of a graph (", t);
     add_slot(before.value, &t->array);
+    slots_.back().varies = k < arguments_ && !reached_[k];
     add_slot(before.grad, t->grad ? &as_tensor(t->grad)->array : nullptr);
     new_grads_.push_back(t->grad && (!before.grad_object || before.grad_object().ptr() != t->grad));
   }

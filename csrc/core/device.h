@@ -1,6 +1,7 @@
 // What the core knows of devices other than the CPU: memory and copies. cuda/core/backend.cc has
 // the functions where this build has CUDA.
 #pragma once
+#include <functional>
 #include <string>
 
 #include "core/allocator.h"
@@ -10,6 +11,7 @@
 namespace dlx {
 
 using DeviceEvent = void*;
+using DeviceGraph = void*;
 
 // Work is issued to the stream that is current for the thread. Whatever stream uses an array waits
 // for those that wrote it, and who writes it for those that read it: numbers do not depend on
@@ -37,6 +39,20 @@ struct DeviceStreams {
   bool (*is_done)(DeviceEvent);
   void (*synchronize_event)(DeviceEvent);
   double (*milliseconds)(DeviceEvent from, DeviceEvent to);
+};
+
+// Launches that a GPU does again as one.
+struct DeviceGraphs {
+  // What `issue` gives the current stream is kept instead of done. It launches kernels, copies on
+  // the device and fills, nothing else; memory that they use is there as long as the graph.
+  DeviceGraph (*capture)(Device, const std::function<void()>& issue);
+  void (*launch)(DeviceGraph, Device);    // on the current stream
+  void (*destroy)(DeviceGraph) noexcept;  // launches that are not done go on
+  void (*copy)(Device, void* to, const void* from, int64_t bytes);  // both there
+  int64_t report_bytes;  // where a launch that can fail reports; all 0: nothing was reported
+  // The next `count` of error_slot, at most so many, lie one behind the other. May tell errors.
+  void (*reserve_error_slots)(Device, int count);
+  int most_error_slots;
 };
 
 struct DeviceProperties {
@@ -71,6 +87,7 @@ struct DeviceBackend {
   void (*reset_peak)(Device);
   void (*empty_cache)(Device);
   DeviceStreams streams;
+  DeviceGraphs graphs;
 };
 
 const DeviceBackend* cuda_backend();  // null: this build has no CUDA
@@ -78,6 +95,9 @@ std::string reason_for_no_gpu();
 
 void* allocate_on(Device, int64_t bytes, const Array* owner = nullptr);
 void release_on(Device, void* block, int64_t bytes);
+
+// What `later`, a GPU, gets from now on comes after what `earlier`, another one, has got.
+void order_devices(Device earlier, Device later);
 
 // After a copy from pinned memory, which goes on by itself: nothing writes it meanwhile.
 void keep_for_copy(const Array& source, Device to);

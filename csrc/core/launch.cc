@@ -78,6 +78,8 @@ void launch_dense(Ctx& ctx, const Launch& call) {
       ctx, {call.op, call.shape, call.shape_bytes, inputs, call.outputs, call.same, call.origin});
 }
 
+}  // namespace
+
 bool launches_block() {
   static const bool block = [] {
     const char* set = std::getenv("DLX_LAUNCH_BLOCKING");
@@ -85,8 +87,6 @@ bool launches_block() {
   }();
   return block;
 }
-
-}  // namespace
 
 Ctx& current_ctx() {
   thread_local Ctx ctx;
@@ -131,6 +131,14 @@ void run_kernel(Ctx& ctx, const Op& op, const void* shape, size_t shape_bytes, v
     ctx.error.filled.store(false);
     throw std::out_of_range(op.explain(shape, ctx.error));
   }
+}
+
+void issue_kernel(Ctx& ctx, const Op& op, const void* shape, void* const* buffers, Device device,
+                  void* workspace, void* error_on_device) {
+  cuda_backend()->enter(device);
+  ctx.device = device;
+  ctx.error_on_device = error_on_device;
+  op.kernels[static_cast<int>(device.kind)](ctx, shape, buffers, workspace);
 }
 
 void launch_bytes(Ctx& ctx, const Launch& call) {

@@ -171,6 +171,12 @@ void launch(Ctx& ctx, const Op& op, const Shape& shape, std::initializer_list<co
 void run_kernel(Ctx&, const Op&, const void* shape, size_t shape_bytes, void* const* buffers,
                 Device);
 
+bool launches_block();  // DLX_LAUNCH_BLOCKING=1
+
+// A kernel of a GPU alone: its workspace and the place where it reports are the caller's.
+void issue_kernel(Ctx&, const Op&, const void* shape, void* const* buffers, Device, void* workspace,
+                  void* error_on_device);
+
 // The current stream of a GPU's memory waits for others that use it.
 void use_on_current_stream(Storage&, bool writes);
 

@@ -54,6 +54,7 @@ Description StepProgram::describe() const {
           {m.arena, m.place, record_.memories[i].bytes, m.first, m.last, makers[i]});
   }
   for (const Arena& a : arenas_) all.arenas.push_back({a.device, a.bytes});
+  if (graph_) all.graph = graph_->text();
   return all;
 }
 

@@ -42,6 +42,7 @@ struct Description {
   std::vector<DescribedCall> calls;
   std::vector<DescribedBlock> blocks;
   std::vector<DescribedArena> arenas;
+  std::string graph;  // how a GPU gets the launches; "": there is none
 };
 
 // Stands at the door during replays of one program, whose calls it times.

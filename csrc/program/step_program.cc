@@ -8,6 +8,7 @@
 #include "core/parallel.h"
 #include "program/arena.h"
 #include "program/passes.h"
+#include "program/run_call.h"
 
 namespace dlx {
 namespace {
@@ -57,6 +58,22 @@ StepProgram::StepProgram(Record record, std::vector<StepSlot> slots,
       const Cost c = call.op->cost(call.shape.data());
       cost_.flops += c.flops, cost_.bytes += c.bytes;
     }
+  if (options.graph) make_graph();
+}
+
+void StepProgram::make_graph() {
+  if (std::all_of(record_.memories.begin(), record_.memories.end(),
+                  [](const auto& m) { return m.device.kind == DeviceKind::cpu; }))
+    return;
+  std::vector<GraphedMemory> memories;
+  for (const Memory& m : memories_) {
+    const bool slot = m.kind == Kind::slot, result = m.kind == Kind::result;
+    memories.push_back({.may_move = slot || result,
+                        .varies = slot ? slots_[at(m.slot)].varies : result && m.recycled < 0,
+                        .is_read = slot,
+                        .written = m.written});
+  }
+  graph_ = std::make_unique<StepGraph>(record_, std::move(memories));
 }
 
 void StepProgram::shrink(const std::vector<bool>& kept, int64_t limit) {
@@ -263,6 +280,9 @@ Array StepProgram::value(const Bound& now, const RecordedArray& a) const {
 }
 
 void StepProgram::run(Ctx& ctx, const Bound& now) const {
+  if (graph_ && ctx.num_observers == 0 && !launches_block() &&
+      graph_->run(ctx, now.data, now.launched))
+    return;
   const KeepAwake awake;
   std::vector<void*> buffers;
   for (now.launched = 0; now.launched < record_.calls.size(); ++now.launched) {
@@ -273,7 +293,7 @@ void StepProgram::run(Ctx& ctx, const Bound& now) const {
       run_observed(ctx, now, call);
       continue;
     }
-    run_kernel(ctx, *call.op, call.shape.data(), call.shape.size(), buffers.data(), call.device);
+    run_call(ctx, record_, call, buffers.data());
   }
 }
 

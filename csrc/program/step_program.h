@@ -6,6 +6,7 @@
 
 #include "program/describe.h"
 #include "program/record.h"
+#include "program/step_graph.h"
 
 namespace dlx {
 
@@ -16,15 +17,17 @@ struct StepSlot {
   RecordedArray after;   // where the value is afterwards
   bool moves = false;    // to other memory, or another view of it; after.memory -1: to none
   Device device;
-  bool given = false;  // there is a value before
-  int32_t leaves =
-      -1;  // number of the launch before which that value is another, or goes; -1: none
+  bool given = false;   // there is a value before
+  bool varies = false;  // it is another one at every call: an argument
+  // Number of the launch before which that value is another, or goes; -1: none.
+  int32_t leaves = -1;
 };
 
 // What may be done to a record before it is replayed; the bits of results are the same with all.
 struct StepOptions {
   bool fuse = true;          // launches into one another, and run again what is cheap
   int64_t memory_limit = 0;  // bytes of arena and results; 0: none
+  bool graph = true;         // a GPU gets the launches once, where that is possible
 };
 
 class StepProgram {
@@ -61,6 +64,7 @@ class StepProgram {
   int64_t result_bytes() const { return result_bytes_; }  // outputs and moved slots, per replay
   int64_t unplanned_bytes() const { return unplanned_bytes_; }  // of what is in the arena
   Cost cost() const { return cost_; }
+  const StepGraph* graph() const { return graph_.get(); }  // null: it is not wanted
   void name_layers(std::vector<std::string> names) { record_.layers = std::move(names); }
   Description describe() const;
   std::unique_lock<std::mutex> hold() { return std::unique_lock(mutex_); }  // no replay meanwhile
@@ -85,6 +89,7 @@ class StepProgram {
   void share_in_place();
   void place_in_arenas();
   void make_constants();
+  void make_graph();
   void run_observed(Ctx&, const Bound&, const RecordedCall&) const;
   void run_observed(Ctx&, const Bound&, const RecordedCall&,
                     std::map<int32_t, Array>& within) const;
@@ -100,6 +105,7 @@ class StepProgram {
     Array memory;  // since the first replay
   };
   std::vector<Arena> arenas_;  // one for each device that the step computes on
+  std::unique_ptr<StepGraph> graph_;
   int64_t arena_bytes_ = 0, result_bytes_ = 0, unplanned_bytes_ = 0, dead_ = 0;
   Cost cost_;
   std::mutex mutex_;

@@ -4,6 +4,7 @@
 #include "cuda/core/allocator.h"
 #include "cuda/core/context.h"
 #include "cuda/core/error_slots.h"
+#include "cuda/core/graphs.h"
 #include "cuda/core/pinned.h"
 #include "cuda/core/uses.h"
 
@@ -93,6 +94,26 @@ constexpr DeviceStreams kStreams{
                        DeviceEvent to) { return milliseconds(as_event(from), as_event(to)); },
 };
 
+constexpr DeviceGraphs kGraphs{
+    .capture = [](Device d, const std::function<void()>& issue) -> DeviceGraph {
+      return capture(context_of(d).device, issue);
+    },
+    .launch = [](DeviceGraph g,
+                 Device d) { launch_graph(static_cast<Graph>(g), context_of(d).stream); },
+    .destroy =
+        [](DeviceGraph g) noexcept {
+          try {
+            destroy_graph(static_cast<Graph>(g));
+          } catch (const CudaError&) {  // a broken device, or the end of the process
+          }
+        },
+    .copy = [](Device d, void* to, const void* from,
+               int64_t bytes) { copy(context_of(d).stream, to, from, bytes, Copy::on_device); },
+    .report_bytes = sizeof(ErrorReport),
+    .reserve_error_slots = [](Device d, int count) { reserve_error_slots(context_of(d), count); },
+    .most_error_slots = kErrorSlots,
+};
+
 }  // namespace
 }  // namespace cuda
 
@@ -145,6 +166,7 @@ const DeviceBackend backend_of_cuda{
           cuda::empty_pinned_cache();
         },
     .streams = cuda::kStreams,
+    .graphs = cuda::kGraphs,
 };
 
 }  // namespace dlx

@@ -13,8 +13,6 @@
 namespace dlx::cuda {
 namespace {
 
-constexpr int kSlots = 256;  // launches that may fail, until the host looks by itself
-
 struct Launched {
   const Op* op;
   std::vector<char> shape;  // keeps its memory for the next launch
@@ -23,8 +21,8 @@ struct Launched {
 // The launches of one thread to one stream that nobody has looked at.
 struct Slots {
   Context* context;
-  ErrorReport* reports;  // (kSlots), of which the first `used` may have been written
-  std::vector<Launched> launched{kSlots};
+  ErrorReport* reports;  // (kErrorSlots), of which the first `used` may have been written
+  std::vector<Launched> launched{kErrorSlots};
   int used = 0;
 };
 using SlotsList = std::vector<std::unique_ptr<Slots>>;
@@ -70,9 +68,9 @@ Slots& slots_of(Context& c) {
   if (Slots* slots = find()) return *slots;
   auto slots = std::make_unique<Slots>();
   slots->context = &c;
-  slots->reports = static_cast<ErrorReport*>(device_malloc(kSlots * sizeof(ErrorReport)));
+  slots->reports = static_cast<ErrorReport*>(device_malloc(kErrorSlots * sizeof(ErrorReport)));
   DLX_CHECK_AS(OutOfMemory, slots->reports, "out of memory on cuda:", c.device);
-  fill(c.stream, slots->reports, 0, kSlots * sizeof(ErrorReport));
+  fill(c.stream, slots->reports, 0, kErrorSlots * sizeof(ErrorReport));
   mine.all.push_back(std::move(slots));
   return *mine.all.back();
 }
@@ -96,10 +94,14 @@ const Launched* look(Slots& s, ErrorReport* found) {
 
 }  // namespace
 
+void reserve_error_slots(Context& c, int count) {
+  if (slots_of(c).used + count > kErrorSlots)
+    tell_errors(c.device, message("after ", slots_of(c).used, " launches without a read"), &c);
+}
+
 ErrorReport* error_slot(Context& c, const Op& op, const void* shape, size_t shape_bytes) {
+  reserve_error_slots(c, 1);
   Slots& slots = slots_of(c);
-  if (slots.used == kSlots)
-    tell_errors(c.device, message("after ", kSlots, " launches without a read"), &c);
   Launched& launched = slots.launched[static_cast<size_t>(slots.used)];
   const auto* bytes = static_cast<const char*>(shape);
   launched.op = &op;

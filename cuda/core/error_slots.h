@@ -26,6 +26,12 @@ struct ErrorReport {
 // For one launch of op. Tells errors, after many launches without a read.
 ErrorReport* error_slot(Context&, const Op&, const void* shape, size_t shape_bytes);
 
+constexpr int kErrorSlots = 256;  // launches that may fail, until the host looks by itself
+
+// The next `count` slots of this thread for the stream lie one behind the other; tells errors where
+// there are not so many left. count: kErrorSlots at most.
+void reserve_error_slots(Context&, int count);
+
 // std::out_of_range where a launch of this thread on the device has failed, with what the op says
 // and `when` behind it. Waits for the launches that may fail; `only`: those of one stream.
 void tell_errors(int device, const std::string& when, const Context* only = nullptr);

@@ -32,7 +32,7 @@ _thread = threading.local()  # .recording: the function being recorded
 _one_recording = threading.Lock()
 
 
-def jit(function=None, *, memory_limit=None):
+def jit(function=None, *, memory_limit=None, cuda_graph=True):
     """Record `function` while it runs, then replay it natively: `@dlx.jit` or `dlx.jit(f)`.
 
     function: a function, method or Module that computes with Tensors: a training step with
@@ -55,6 +55,9 @@ def jit(function=None, *, memory_limit=None):
     norm) are. Where it does not fit, the step runs eagerly, and a RuntimeWarning says how much it
     takes at least.
 
+    cuda_graph: on a GPU, False gives it the launches of a replay one by one, not as the graph that
+    it has got once: the same bits, and a way to measure what the graph saves.
+
     `DLX_JIT=off` runs everything eagerly, `strict` makes every such fallback a RuntimeError,
     `nofuse` leaves every launch as it was recorded: the same bits, and slower.
 
@@ -62,12 +65,13 @@ def jit(function=None, *, memory_limit=None):
     """
     limit = _bytes_of(memory_limit)
     if function is None:
-        return lambda function: jit(function, memory_limit=memory_limit)
+        return lambda function: jit(function, memory_limit=memory_limit, cuda_graph=cuda_graph)
     if not callable(function):
         raise TypeError(f"jit: expected a function or Module, got {type(function).__name__}")
     if isinstance(function, Jitted):
-        return Jitted(function.__wrapped__, limit) if limit else function
-    return Jitted(function, limit)
+        as_it_is = not limit and cuda_graph
+        return function if as_it_is else Jitted(function.__wrapped__, limit, cuda_graph)
+    return Jitted(function, limit, cuda_graph)
 
 
 def _bytes_of(limit):
@@ -101,9 +105,10 @@ class Jitted(_core.JittedBase):
 
     _keeps_records = False  # for check_again
 
-    def __init__(self, function, memory_limit=0):
+    def __init__(self, function, memory_limit=0, cuda_graph=True):
         self.__wrapped__ = function
         self._memory_limit = memory_limit
+        self._cuda_graph = bool(cuda_graph)
         self.__doc__ = function.__doc__
         self.__name__ = getattr(function, "__name__", type(function).__name__)
         self.__module__ = getattr(function, "__module__", None)
@@ -153,7 +158,8 @@ class Jitted(_core.JittedBase):
     def memory(self) -> dict[str, int]:
         """Of the latest recorded step: launches, dead_launches, and bytes: arena_bytes of what
         lives inside of it, unplanned_bytes that this would take with a place for each,
-        result_bytes of what it returns or leaves behind."""
+        result_bytes of what it returns or leaves behind. On a GPU graph_captures and
+        graph_replays as CUDA graphs, and graph_bytes of the memory that is theirs alone."""
         return self.program.memory
 
     def _call_in_python(self, *args, **kwargs):
@@ -265,8 +271,8 @@ class _Entry:
         if difference is None:
             recording, reach, result = latest
             try:
-                fuse, limit = jitted._mode != "nofuse", jitted._memory_limit
-                self.program = _core.Replay(recording, fuse, limit), reach, result
+                options = jitted._mode != "nofuse", jitted._memory_limit, jitted._cuda_graph
+                self.program = _core.Replay(recording, *options), reach, result
             except RuntimeError as error:
                 self.refuse(jitted, str(error))
                 return value

@@ -23,7 +23,10 @@ class Program:
 
     def __init__(self, native):
         self._native = native
-        self.memory = native.numbers()
+
+    @property
+    def memory(self):
+        return self._native.numbers()
 
     def __len__(self):
         return self.memory["launches"]
@@ -63,6 +66,7 @@ class View:
         ]
         self.blocks = [Block(*block) for block in data["blocks"]]
         self.arenas = data["arenas"]
+        self.graph = data["graph"]
         replays = data["replays"]
         self.seconds = [s / replays for s in data["seconds"]] if replays else None
         self.live = [self._live_bytes(arena) for arena in range(len(self.arenas))]
@@ -167,3 +171,5 @@ def _text(view):
             f"{call.op}  # {source_of(call)}"
         )
     yield view.summary()
+    if view.graph:
+        yield view.graph
