@@ -166,3 +166,16 @@ def test_the_gradient_of_relu_by_each_algorithm(algorithm, level, monkeypatch):
             for dtype in ("float32", "float64"):
                 check_pool(*case, dtype, monkeypatch)
     assert taken[0] > 0
+
+
+def test_the_nan_trap_names_the_convolution_and_relu_keeps_its_nan(monkeypatch):
+    monkeypatch.setenv("DLX_JIT", "strict")
+    f = dlx.jit(lambda x, w: dlx.relu(dlx.conv2d(x, w)))
+    w = dlx.tensor(np.array([1, -1], np.float32).reshape(1, 2, 1, 1))
+    for _ in range(4):
+        f(dlx.ones((1, 2, 3, 3)), w)
+    assert ops_of(f.program) == ["conv2d + relu"]
+    infinite = dlx.full((1, 2, 3, 3), np.inf)
+    assert np.isnan(f(infinite, w).cpu().numpy()).all()
+    with dlx.debug.nan_trap(), pytest.raises(FloatingPointError, match=r"conv2d.*made 9 NaN"):
+        f(infinite, w)
