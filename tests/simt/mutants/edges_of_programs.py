@@ -31,6 +31,38 @@ for function, shapes, _ in CASES:
     BEYOND.append(joined(function, list(enumerate(shapes))))
 
 
+def reduced(kind, axis):
+    """With a reduction of what they make, of numbers, integers and bools; stored, and not."""
+
+    def step(x, y):
+        z = x * y - 1
+        return kind(z, axis=axis), z, kind(x + y, axis=axis)
+
+    def count(x, y):
+        return (x > y).sum(axis)
+
+    def replayed(device):
+        found = []
+        for dtype in DTYPES:
+            if kind is dlx.mean and dtype == "int32":
+                continue  # of floats only
+            for function in (step, count):
+                with dlx.device(device):
+                    jitted = dlx.jit(function)
+                    for call in range(4):
+                        y = jitted(*[numbers(call + i, 5, 2049, dtype=dtype) * 9 for i in range(2)])
+                found += [t.astype("float64") for t in (y if isinstance(y, tuple) else (y,))]
+        return found
+
+    replayed.__name__ = f"reduced_{kind.__name__}_{axis}"
+    return replayed
+
+
+for kind in (dlx.sum, dlx.mean, dlx.max, dlx.min):
+    for axis in (None, -1):
+        BEYOND.append(reduced(kind, axis))
+
+
 def normalised(dtype, shape):
     """Batch norm that adds and clips, again in backward, and on running statistics."""
 
