@@ -51,14 +51,19 @@ void copy_plane(const ConvCopy& c, const T* plane, T* to) {
   LaneRange<T> lanes[kRowVectors];
   for (int64_t i = 0; i * V < c.width; ++i)
     lanes[i] = LaneRange<T>(clamp(cols.begin - i * V, 0, V), clamp(cols.end - i * V, 0, V));
-  int64_t left = c.plane();
-  for (int64_t j = 0; j < c.rows; ++j, to += c.width, left -= c.width) {
-    const int64_t h = c.row(j);
-    const bool outside = h < 0 || h >= c.H;
-    const T* row = plane + h * c.W + c.first_col;
-    for (int64_t i = 0; i * V < c.width; ++i)
-      (outside ? Vec<T>::zero() : lanes[i].load(row + i * V))
-          .store(to + i * V, static_cast<int>(min(V, left - i * V)));
+  const int64_t width = c.width, W = c.W, H = c.H, row_step = c.row_step;  // stores spare them
+  const T* first = plane + c.first_col;
+  const int64_t whole = width % V == 0 ? c.rows : c.rows - ceil_div(V - 1, width);
+  for (int64_t j = 0; j < c.rows; ++j, to += width) {
+    const int64_t h = c.row_taps == 1 ? c.first_row + j * row_step : c.row(j);
+    const bool outside = h < 0 || h >= H;
+    for (int64_t i = 0; i < width; i += V) {
+      const Vec<T> v = outside ? Vec<T>::zero() : lanes[i / V].load(first + h * W + i);
+      if (j < whole)
+        v.store(to + i);
+      else
+        v.store(to + i, static_cast<int>(min(V, (c.rows - j) * width - i)));
+    }
   }
 }
 

@@ -18,7 +18,6 @@ constexpr int64_t kTasks = 24;           // enough for the threads of a small ma
 constexpr int64_t kPieceFlops = 500000;  // least of a piece: 10 us, and
 constexpr int64_t kPiecePixels = 1024;
 constexpr int64_t kSumGrain = 16384;  // elements
-constexpr int64_t kCopy = 6;
 
 struct Plan {
   ConvImages images;
@@ -40,10 +39,7 @@ Plan make_plan(const Conv2dShape& s) {
   d.source.offset = plan.offsets.data();
   if (d.source.row == d.source.V) d.source.V *= d.source.U, d.source.U = 1;
   d.dy_image = s.K * s.P * s.Q, d.dy_group = d.M * s.P * s.Q;
-  // Rows of pixels side by side fill all lanes, but an element copied takes the time of kCopy
-  // products.
-  const int64_t V = d.source.V, width = conv_table().width[s.dtype == DType::float64];
-  d.packs = d.M * d.D * (round_up(V, width) - V) > kCopy * (d.M + d.D) * V;
+  d.packs = d.M > 4;  // else copying takes as long as the products
   plan.rows = even_split(d.M, kConvDotRows, 4);
   plan.cols = even_split(d.D, kConvDotCols, 6);
   plan.row_blocks = ceil_div(d.M, plan.rows);
@@ -84,7 +80,7 @@ int algorithm_for(const Conv2dShape& s) {
   if (K >= width && C >= 6 && (chosen == kDots || fuller || (s.R * s.S == 1 && K < C)))
     chosen = kLanesOfDy;
   if (chosen == kDots && fills(K) && C * s.R * s.S >= kLeastElements) chosen = kLanesOfDy;
-  if (chosen != kDots && fills(K) && images_weight_pays(s)) chosen = kImages;
+  if (images_weight_pays(s)) chosen = kImages;
   if (winograd && winograd_weight_ratio(s) < kWinogradPays) chosen = kWinograd4;
   if (depthwise) chosen = kDepthwise;
   if (matmul) chosen = kMatmul;

@@ -20,11 +20,13 @@ constexpr int64_t kPieces = 16;             // enough for the threads of a small
 constexpr int64_t kPiecePixels = 384;       // least of a piece, and
 constexpr double kPieceFlops = 4e5;         // 3 us
 constexpr int64_t kSumGrain = 8192;         // vectors: 5 us
+constexpr int64_t kLeastElements = 8;       // of x at a pixel: sums enough to hide an fma's latency
 
 struct Plan {
   ImagesWeight product;  // of a strip and group
   ConvImages elements;   // x of a strip
   ConvOuterSums sums;
+  bool pairs;
   int64_t strip, piece;             // images
   int64_t lanes_bytes, copy_bytes;  // of a worker
   int64_t sums_bytes;
@@ -48,7 +50,10 @@ Plan make_plan(const Conv2dShape& s) {
   plan.strip = std::clamp<int64_t>(kStripPixels / pixels, 1, s.N);
   elements.per_pass = plan.strip;
   ImagesWeight& p = plan.product;
-  p.K = K, p.plane = pixels, p.vectors = ceil_div(K, width), p.pitch = plan.strip * pixels;
+  // A pair of neighbours beside one another where channels leave half of the lanes empty.
+  plan.pairs = s.dtype == DType::float32 && 2 * K <= width && s.stride_w == 1 && s.Q % 2 == 0;
+  p.K = K, p.plane = plan.pairs ? pixels / 2 : pixels, p.vectors = ceil_div(K, width);
+  p.pitch = plan.strip * p.plane;
   p.taps = s.dil_w == 1 && (s.S == 3 || s.S == 4 || s.S == 5 || s.S == 7) ? s.S : 1;
   p.offsets = C * taps / p.taps;
   const auto flops = static_cast<double>(s.flops());
@@ -71,7 +76,7 @@ void make_tables(const Conv2dShape& s, Plan& plan) {
   plan.pixel.reserve(static_cast<size_t>(plan.product.pitch));
   for (int64_t n = 0; n < plan.strip; ++n)
     for (int64_t u = 0; u < s.P; ++u)
-      for (int64_t v = 0; v < s.Q; ++v)
+      for (int64_t v = 0; v < s.Q; v += plan.pairs ? 2 : 1)
         plan.pixel.push_back(n * plan.elements.image() + u * s.stride_h * copy.width +
                              v * s.stride_w);
   for (int64_t c = 0; c < s.C / s.groups; ++c)
@@ -87,7 +92,10 @@ bool images_weight_applies(const Conv2dShape& s) { return !conv2d_samples(s); }
 
 bool images_weight_pays(const Conv2dShape& s) {
   const Plan plan = make_plan(s);
-  return plan.product.taps > 1 && plan.sums.pieces >= 4 &&
+  const int64_t width = conv_table().width[s.dtype == DType::float64];
+  const int64_t used = plan.product.K * (plan.pairs ? 2 : 1), C = plan.sums.C;
+  return 4 * used >= 3 * plan.product.vectors * width && C * plan.sums.taps >= kLeastElements &&
+         plan.product.taps > 1 && plan.sums.pieces >= 4 &&
          plan.lanes_bytes + plan.strip * plan.elements.image() * size_of(s.dtype) <= kStripBytes &&
          plan.sums_bytes / plan.sums.pieces <= kSumsBytes;
 }
@@ -101,15 +109,16 @@ void run_images_weight(const Conv2dShape& s, const void* x, const void* dy, void
                        void* workspace) {
   const ImagesWeightTable& table = DLX_SELECT_ISA(images_weight_table);
   const int type = s.dtype == DType::float64;
-  const int64_t size = size_of(s.dtype);
+  const int64_t size = size_of(s.dtype), width = conv_table().width[type];
   Plan plan = make_plan(s);
   make_tables(s, plan);
   const ImagesWeight& p = plan.product;
   const ConvCopy& copy = plan.elements.copy;
   char* sums = static_cast<char*>(workspace);
   char* scratch = sums + plan.sums_bytes;
-  const int64_t of_group = plan.sums.piece / s.groups;
-  const int64_t x_image = s.C * s.H * s.W, dy_image = s.K * s.P * s.Q;
+  const int64_t of_piece = plan.sums.piece, of_group = of_piece / s.groups;
+  const int64_t x_image = s.C * s.H * s.W, dy_image = s.K * s.P * s.Q / (plan.pairs ? 2 : 1);
+  const auto multiply = plan.pairs ? table.multiply_pairs : table.multiply[type];
   parallel_workers(plan.sums.pieces, 1, [&](int64_t begin, int64_t end, int worker) {
     char* lanes = scratch + worker * (plan.lanes_bytes + plan.copy_bytes);
     char* copies = lanes + plan.lanes_bytes;
@@ -123,17 +132,16 @@ void run_images_weight(const Conv2dShape& s, const void* x, const void* dy, void
           elements = copies;
         }
         for (int64_t g = 0; g < s.groups; ++g) {
-          table.lanes[type](p, count,
-                            static_cast<const char*>(dy) + (n * s.K + g * p.K) * p.plane * size,
-                            dy_image, lanes);
-          table.multiply[type](p, count * p.plane, elements + g * plan.sums.C * copy.plane() * size,
-                               lanes, n == first, sums + (piece * s.groups + g) * of_group * size);
+          const char* of_dy = static_cast<const char*>(dy) + (n * s.K + g * p.K) * s.P * s.Q * size;
+          table.lanes[plan.pairs ? 1 : type](p, count, of_dy, dy_image, lanes);
+          multiply(p, count * p.plane, elements + g * plan.sums.C * copy.plane() * size, lanes,
+                   n == first, sums + (piece * s.groups + g) * of_group * size);
         }
       }
+      if (plan.pairs) table.add_pairs(of_piece / width, p.K, sums + piece * of_piece * size);
     }
   });
-  const int64_t vectors = plan.sums.piece / conv_table().width[type];
-  parallel_for(vectors, effective_grain(kSumGrain / (plan.sums.pieces + 4)),
+  parallel_for(of_piece / width, effective_grain(kSumGrain / (plan.sums.pieces + 4)),
                [&](int64_t begin, int64_t end) {
                  conv_table().outer_total[type](plan.sums, sums, begin, end, dw);
                });

@@ -6,7 +6,8 @@
 namespace dlx {
 
 bool images_weight_applies(const Conv2dShape&);
-// Whether a strip stays in the caches, and the sums of all pieces are few beside their products.
+// Whether lanes are filled, a strip stays in the caches, and the sums of all pieces are few beside
+// their products.
 bool images_weight_pays(const Conv2dShape&);
 
 int64_t images_weight_workspace(const Conv2dShape&);

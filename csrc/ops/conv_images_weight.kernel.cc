@@ -37,8 +37,29 @@ void lanes(const ImagesWeight& s, int64_t count, const void* dy, int64_t dy_imag
                         static_cast<T*>(to) + (v * s.pitch + n * s.plane) * W);
 }
 
+// All lanes x[0], or x[0] and x[1] in turn.
+template <class T, bool PAIRS>
+[[gnu::always_inline]] inline Vec<T> factor_at(const T* x) {
+  if constexpr (PAIRS) {
+    [[maybe_unused]] double pair;
+    memcpy(&pair, x, sizeof pair);
+    // Not Vec's: its subtraction of zero could change bits that are no double.
+#if defined(__AVX512F__)
+    return {_mm512_castpd_ps(_mm512_set1_pd(pair))};
+#elif defined(__AVX2__)
+    return {_mm256_castpd_ps(_mm256_set1_pd(pair))};
+#else
+    Vec<T> factor;
+    for (int i = 0; i < Vec<T>::kWidth; ++i) factor.raw[i] = x[i % 2];
+    return factor;
+#endif
+  } else {
+    return Vec<T>::broadcast(*x);
+  }
+}
+
 // sums (OFFSETS, TAPS, COLS vectors), rows `row` apart; vectors of a pixel s.pitch W apart
-template <class T, int TAPS, int COLS, int OFFSETS>
+template <class T, bool PAIRS, int TAPS, int COLS, int OFFSETS>
 void tile(const ImagesWeight& s, const int64_t* offset, const int64_t* pixel, int64_t count,
           const T* elements, const T* vectors, bool first, T* sums, int64_t row) {
   constexpr int W = Vec<T>::kWidth;
@@ -60,7 +81,7 @@ void tile(const ImagesWeight& s, const int64_t* offset, const int64_t* pixel, in
     for (int m = 0; m < OFFSETS; ++m)
 #pragma GCC unroll 7
       for (int t = 0; t < TAPS; ++t) {
-        const Vec<T> factor = Vec<T>::broadcast(from[m][at + t]);
+        const Vec<T> factor = factor_at<T, PAIRS>(from[m] + at + t);
 #pragma GCC unroll 3
         for (int c = 0; c < COLS; ++c) sum[m][t][c] = fma(factor, v[c], sum[m][t][c]);
       }
@@ -80,53 +101,66 @@ template <class T>
 using Tile = void (*)(const ImagesWeight&, const int64_t*, const int64_t*, int64_t, const T*,
                       const T*, bool, T*, int64_t);
 
-template <class T, int TAPS, int COLS, int OFFSETS = most_offsets(TAPS, COLS)>
+template <class T, bool PAIRS, int TAPS, int COLS, int OFFSETS = most_offsets(TAPS, COLS)>
 Tile<T> tile_of(int64_t offsets) {
   if constexpr (OFFSETS > 1)
-    if (offsets < OFFSETS) return tile_of<T, TAPS, COLS, OFFSETS - 1>(offsets);
-  return tile<T, TAPS, COLS, OFFSETS>;
+    if (offsets < OFFSETS) return tile_of<T, PAIRS, TAPS, COLS, OFFSETS - 1>(offsets);
+  return tile<T, PAIRS, TAPS, COLS, OFFSETS>;
 }
-template <class T, int TAPS>
+// Pairs are of few channels: one vector.
+constexpr int most_cols(bool pairs, int taps) {
+  int cols = pairs ? 1 : 3;
+  while (most_offsets(taps, cols) == 0) --cols;
+  return cols;
+}
+template <class T, bool PAIRS, int TAPS>
 Tile<T> tile_of(int64_t cols, int64_t offsets) {
-  if constexpr (most_offsets(TAPS, 3) > 0)
-    if (cols == 3) return tile_of<T, TAPS, 3>(offsets);
-  if constexpr (most_offsets(TAPS, 2) > 0)
-    if (cols == 2) return tile_of<T, TAPS, 2>(offsets);
-  return tile_of<T, TAPS, 1>(offsets);
+  constexpr int kMost = most_cols(PAIRS, TAPS);
+  if constexpr (kMost >= 3)
+    if (cols == 3) return tile_of<T, PAIRS, TAPS, 3>(offsets);
+  if constexpr (kMost >= 2)
+    if (cols == 2) return tile_of<T, PAIRS, TAPS, 2>(offsets);
+  return tile_of<T, PAIRS, TAPS, 1>(offsets);
 }
 
-template <class T, int TAPS>
+template <class T, bool PAIRS, int TAPS>
 void tiles(const ImagesWeight& s, int64_t count, const T* elements, const T* lanes, bool first,
            T* sums) {
   constexpr int64_t W = Vec<T>::kWidth;
-  int64_t most_cols = s.vectors % 3 == 0 ? 3 : 2;
-  while (most_offsets(TAPS, static_cast<int>(most_cols)) == 0) --most_cols;
+  constexpr int64_t kMost = most_cols(PAIRS, TAPS);
+  const int64_t most_together = s.vectors % 3 == 0 ? kMost : min(kMost, 2);
   const int64_t row = s.vectors * W;
   for (int64_t c = 0, cols; c < s.vectors; c += cols) {
-    cols = min(most_cols, s.vectors - c);
+    cols = min(most_together, s.vectors - c);
     const int64_t most = most_offsets(TAPS, static_cast<int>(cols));
     const int64_t height = ceil_div(s.offsets, ceil_div(s.offsets, most));
     const int64_t together = ceil_div(count, ceil_div(count * cols, kVectors));
     for (int64_t p = 0; p < count; p += together)
       for (int64_t m = 0, offsets; m < s.offsets; m += offsets) {
         offsets = min(height, s.offsets - m);
-        tile_of<T, TAPS>(cols, offsets)(s, s.offset + m, s.pixel + p, min(together, count - p),
-                                        elements, lanes + (c * s.pitch + p) * W, first && p == 0,
-                                        sums + m * TAPS * row + c * W, row);
+        tile_of<T, PAIRS, TAPS>(cols, offsets)(
+            s, s.offset + m, s.pixel + p, min(together, count - p), elements,
+            lanes + (c * s.pitch + p) * W, first && p == 0, sums + m * TAPS * row + c * W, row);
       }
   }
 }
 
-template <class T>
+template <class T, bool PAIRS>
 void multiply(const ImagesWeight& s, int64_t count, const void* elements, const void* lanes,
               bool first, void* sums) {
-  const auto run = s.taps == 3   ? tiles<T, 3>
-                   : s.taps == 4 ? tiles<T, 4>
-                   : s.taps == 5 ? tiles<T, 5>
-                   : s.taps == 7 ? tiles<T, 7>
-                                 : tiles<T, 1>;
+  const auto run = s.taps == 3   ? tiles<T, PAIRS, 3>
+                   : s.taps == 4 ? tiles<T, PAIRS, 4>
+                   : s.taps == 5 ? tiles<T, PAIRS, 5>
+                   : s.taps == 7 ? tiles<T, PAIRS, 7>
+                                 : tiles<T, PAIRS, 1>;
   run(s, count, static_cast<const T*>(elements), static_cast<const T*>(lanes), first,
       static_cast<T*>(sums));
+}
+
+void add_pairs(int64_t rows, int64_t K, void* sums) {
+  float* y = static_cast<float*>(sums);
+  for (int64_t i = 0; i < rows; ++i, y += Vec<float>::kWidth)
+    for (int64_t k = 0; k < K; ++k) y[k] = y[2 * k] + y[2 * k + 1];
 }
 
 }  // namespace
@@ -134,7 +168,9 @@ void multiply(const ImagesWeight& s, int64_t count, const void* elements, const 
 extern const ImagesWeightTable images_weight_table;
 const ImagesWeightTable images_weight_table = {
     {lanes<float>, lanes<double>},
-    {multiply<float>, multiply<double>},
+    {multiply<float, false>, multiply<double, false>},
+    multiply<float, true>,
+    add_pairs,
 };
 
 }  // namespace dlx::DLX_ISA

@@ -7,6 +7,9 @@ namespace dlx {
 
 // sums[m, t, k] = sum over pixels p of elements[pixel[p] + offset[m] + t] times dy[p, k]: k are all
 // channels of dy of a group, (m, t) an element of the kernel of one of its channels.
+//
+// Few channels in pairs: p counts pairs of neighbours of float32, whose elements are neighbours,
+// too. The kernels take a pair for an element of 64 bits: `lanes[1]`, `multiply_pairs`.
 struct ImagesWeight {
   int64_t K, plane;       // channels of dy, pixels of one image
   int64_t vectors;        // of channels
@@ -23,6 +26,10 @@ struct ImagesWeightTable {
   // sums (offsets, taps, vectors, W) += or, if `first`, =, of `count` pixels
   void (*multiply[2])(const ImagesWeight&, int64_t count, const void* elements, const void* lanes,
                       bool first, void* sums);
+  void (*multiply_pairs)(const ImagesWeight&, int64_t count, const void* elements,
+                         const void* lanes, bool first, void* sums);
+  // sums (rows, W) of pairs in turn: each channel's two added, in its place
+  void (*add_pairs)(int64_t rows, int64_t K, void* sums);
 };
 
 }  // namespace dlx

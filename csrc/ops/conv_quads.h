@@ -71,7 +71,8 @@ void planes_to_vectors(const T* x, int64_t plane, int64_t channels, int64_t coun
   if (channels < W) memset(y, 0, static_cast<size_t>(count * W) * sizeof(T));
   if (channels < 4 || count < 4) {
     for (int64_t j = 0; j < count; ++j)
-      for (int64_t c = 0; c < channels && c < W; ++c) y[j * W + c] = x[c * plane + j];
+      for (int64_t c = 0; c < channels && c < W; ++c)
+        memcpy(y + j * W + c, x + c * plane + j, sizeof(T));  // x may be pairs of a smaller type
     return;
   }
   for (int64_t i = 0; i < count; i += 4) {
