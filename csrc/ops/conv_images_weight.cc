@@ -15,7 +15,7 @@ namespace {
 
 constexpr int64_t kStripPixels = 192;       // enough to pay for adding to the sums
 constexpr int64_t kStripBytes = 512 << 10;  // of its copies: a quarter of L2
-constexpr int64_t kSumsBytes = 512 << 10;   // of a piece
+constexpr int64_t kSumsBytes = 128 << 10;   // of a piece: each strip adds to them
 constexpr int64_t kPieces = 16;             // enough for the threads of a small machine
 constexpr int64_t kPiecePixels = 384;       // least of a piece, and
 constexpr double kPieceFlops = 4e5;         // 3 us
