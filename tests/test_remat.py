@@ -269,6 +269,30 @@ def test_lazy_layers(device):
     both(run)
 
 
+def test_lazy_layers_in_a_function(device):
+    calls = []
+
+    def run(remat):
+        dlx.seed(2)
+        model = nn.Sequential(nn.LazyLinear(8), nn.Dropout(0.5), nn.LazyLinear(2)).to(device)
+
+        def inner(x):
+            calls.append(remat)
+            return model(x) * 2
+
+        function = remat(lambda x: remat(inner)(dlx.sin(x)))
+        x = drawn(4, 5, device=device)
+        gradients = []
+        for _ in range(3):
+            function(x).sum().backward()
+            gradients += [p.grad for p in model.parameters()]
+        return gradients
+
+    both(run)
+    # The first call is kept; later ones run again for each of the two functions around it.
+    assert calls.count(dlx.remat) == 1 + 3 + 3 and len(calls) == 7 + 3
+
+
 def test_a_module_stays_itself(device):
     model = network(dlx.remat, device)
     assert list(model.state_dict()) == list(network(lambda m: m, device).state_dict())

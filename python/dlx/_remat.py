@@ -29,7 +29,8 @@ def remat(function):
     recomputes its forward, so that it may stand in a Sequential. Of each call, from forward to
     backward, only arguments, results and what else the function reads stay in memory; backward
     computes the rest again, a call at a time. Results, gradients of any order, buffers and the
-    generator are those without remat, in every bit: what the second run writes is undone.
+    generator are those without remat, in every bit: what the second run writes is undone. A call in
+    which lazy layers get their parameters is kept as a whole.
 
     The function has to do the same again. Raises RuntimeError in backward where the second run
     launches other ops or reads Tensors that have been written in between, and in forward where it
@@ -73,14 +74,19 @@ class Remat:
 
     def __call__(self, *args, **kwargs):
         function = self.__wrapped__
-        if not _core.recording() or _is_lazy(function):
+        if not _core.recording():
             return function(*args, **kwargs)
+        from dlx.nn.lazy import Lazy
+
         tensors, outputs = [], []
         call = _Call(function, _taken((args, kwargs), tensors), self.__name__)
         inputs = [_core.as_it_is(x) for x in tensors]
-        start = _core.next_node_sequence()
+        start, layers_made = _core.next_node_sequence(), Lazy.layers_made
         with call.first_run():
-            result = _taken(function(*args, **kwargs), outputs)
+            value = function(*args, **kwargs)
+        if Lazy.layers_made != layers_made:
+            return value  # that happens once: its graph is kept
+        result = _taken(value, outputs)
         call.check_writes(start)
         inside = [_is_inside(y, start) for y in outputs]
         made = [y for y, is_inside in zip(outputs, inside) if is_inside]
@@ -225,13 +231,6 @@ def _edges_out(nodes, start):
             else:
                 stack.append(edge[0])
     return list(places)
-
-
-def _is_lazy(function):
-    """Whether layers have yet to be made: that happens once."""
-    if not isinstance(function, _Forward):
-        return False
-    return any(hasattr(module, "_lazy_shapes") for module in function.module.modules())
 
 
 class _Place:

@@ -18,6 +18,7 @@ class Lazy(Module):
     """
 
     _becomes: type[Module]
+    layers_made = 0  # in this process
 
     def _declare(self, shapes, device, dtype):
         """shapes: parameter name -> shape, with None for a size that is still unknown."""
@@ -36,6 +37,7 @@ class Lazy(Module):
         for name, shape in shapes.items():
             setattr(self, name, Parameter(dlx.empty(shape, **options)))
         del self._lazy_shapes, self._lazy_options
+        Lazy.layers_made += 1
         self.__class__ = self._becomes
 
     def forward(self, x):
