@@ -5,7 +5,8 @@
 First calls: fresh processes, jit and eager in turns. Each times its first steps one by one and then
 a steady eager step (the median of later ones), of the rows of `dlx bench`. The first three calls of
 dlx.jit (one eager, two recorded) stand beside the first four eager steps, which also warm up the
-allocator and the caches, and beside four steady ones.
+allocator and the caches, and beside four steady ones; in time, and in processor time of all
+threads, which other work on the machine disturbs less.
 
 Memory: bytes of the arena and of what a step returns or leaves behind (`step.memory`), of ResNet-20
 with a batch of 64; PyTorch's are the peak of what its allocator holds during the same step, less
@@ -30,9 +31,9 @@ step = ROWS[sys.argv[1]](dlx)
 eager, data = step.func, step.args
 call = dlx.jit(eager) if sys.argv[2] == "jit" else eager
 def seconds(f):
-    start = time.perf_counter()
+    start, processor = time.perf_counter(), time.process_time()
     f(*data)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - processor
 first = [seconds(call) for _ in range(4)]
 steady = [seconds(eager) for _ in range(10)]
 print(json.dumps([first, steady]))
@@ -40,36 +41,30 @@ print(json.dumps([first, steady]))
 
 
 def measured(row, kind):
-    """(seconds of the first four calls, the median of ten eager ones after them)"""
+    """Of the first four calls, and of ten eager ones after them: (seconds, processor seconds)"""
     command = [sys.executable, "-c", FIRST_CALLS, row, kind]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr)
-    first, steady = json.loads(done.stdout)
-    return first, statistics.median(steady)
+    return json.loads(done.stdout)
 
 
 def first_calls(name, processes):
-    jit, eager, steady = [], [], []
-    for _ in range(processes):
-        first, after = measured(ROWS[name], "jit")
-        jit.append(first)
-        steady.append(after)
-        first, after = measured(ROWS[name], "eager")
-        eager.append(first)
-        steady.append(after)
-    steady = statistics.median(steady)
-    three = statistics.median(sum(first[:3]) for first in jit)
-    four = statistics.median(sum(first) for first in eager)
-    each = [statistics.median(first[i] for first in jit) for i in range(4)]
+    turns = [[measured(ROWS[name], kind) for kind in ("jit", "eager")] for _ in range(processes)]
     print(f"{name}: medians of {processes} fresh processes each, ms")
-    print(f"  dlx.jit, calls 1 to 4: {', '.join(f'{1e3 * s:.2f}' for s in each)}")
-    print(f"  eager, a steady step: {1e3 * steady:.2f}")
-    print(
-        f"  first three calls of dlx.jit: {1e3 * three:.2f}; first four eager steps: "
-        f"{1e3 * four:.2f} ({three / four:.2f} of them); four steady eager steps: "
-        f"{4e3 * steady:.2f} ({three / steady:.2f} steps)"
-    )
+    for which, text in enumerate(("time", "processor time")):
+        jit, eager = ([[c[which] for c in turn[k][0]] for turn in turns] for k in (0, 1))
+        after = [[c[which] for c in run[1]] for turn in turns for run in turn]
+        steady = statistics.median(statistics.median(run) for run in after)
+        three = statistics.median(sum(first[:3]) for first in jit)
+        four = statistics.median(sum(first) for first in eager)
+        each = [statistics.median(first[i] for first in jit) for i in range(4)]
+        print(f"  {text}: calls 1 to 4 {', '.join(f'{1e3 * s:.2f}' for s in each)}; ", end="")
+        print(f"a steady eager step {1e3 * steady:.2f}")
+        print(
+            f"    the first three calls take {1e3 * three:.2f}: {three / steady:.2f} steady steps,"
+        )
+        print(f"    and {three / four:.2f} of the first four eager ones ({1e3 * four:.2f})")
 
 
 def memory(name):

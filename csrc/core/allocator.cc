@@ -11,6 +11,7 @@
 #include <mutex>
 #include <new>
 
+#include "core/cached_memory.h"
 #include "core/test_hooks.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -238,6 +239,11 @@ void reset_peak() {
 void empty_cache() {
   const std::lock_guard lock(cache.mutex);
   cache.trim(0);
+}
+
+void give_back_cached(int64_t bytes) {
+  const std::lock_guard lock(cache.mutex);
+  cache.trim(std::max<int64_t>(cache.stats.cached_bytes - bytes, 0));
 }
 
 }  // namespace dlx

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <deque>
 
+#include "core/cached_memory.h"
 #include "core/check.h"
 #include "core/parallel.h"
 #include "program/arena.h"
@@ -228,7 +229,11 @@ StepProgram::Bound StepProgram::bind(Ctx& ctx, const std::vector<Array*>& slots)
   Bound now{std::unique_lock(mutex_, std::try_to_lock), {}, {}};
   if (!now.lock) return now;
   for (Arena& a : arenas_)
-    if (!a.memory.storage) a.memory = empty({a.bytes}, DType::uint8, a.device);
+    if (!a.memory.storage) {
+      // It takes the place of what the eager calls used: its pages cost less than new ones.
+      if (a.device == Device{}) give_back_cached(a.bytes);
+      a.memory = empty({a.bytes}, DType::uint8, a.device);
+    }
   now.storages.resize(memories_.size());
   now.data.resize(memories_.size());
   for (size_t i = 0; i < memories_.size(); ++i) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/allocator.h"
+#include "core/cached_memory.h"
 #include "core/test_hooks.h"
 
 using namespace dlx;
@@ -118,6 +119,17 @@ void test_peak() {
   reset_peak();
   EXPECT(memory_stats().peak_bytes == base + 8 * kMiB);
   release(b, 8 * kMiB);
+}
+
+void test_cached_memory_goes_back_in_part() {
+  empty_cache();
+  void* blocks[] = {allocate(4 * kMiB), allocate(8 * kMiB)};
+  release(blocks[0], 4 * kMiB);
+  release(blocks[1], 8 * kMiB);
+  give_back_cached(3 * kMiB);  // that of the class that was unused for longer
+  EXPECT(memory_stats().cached_bytes == 8 * kMiB);
+  give_back_cached(100 * kMiB);
+  EXPECT(memory_stats().cached_bytes == 0);
 }
 
 // A step that ends with all memory released leaves as much memory in use as it found.
@@ -250,6 +262,7 @@ int main(int argc, char** argv) {
 #endif
   test_peak();
   test_cached_memory_is_bounded();
+  test_cached_memory_goes_back_in_part();
   test_out_of_memory_says_how_much();
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   if (forks) test_cache_is_emptied_before_giving_up();
