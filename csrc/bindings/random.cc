@@ -30,7 +30,6 @@ class Turn {
     shared_.unlock();
     wait_for(alone_);
     if (array.device() == device) return;  // another thread was faster
-    notify_cell_moves(current_ctx(), array);
     array = moved(current_ctx(), array, device);
   }
   Array& array;

@@ -88,8 +88,6 @@ void check_writable(const TensorObject* cell, const char* op) {
 void rebind(TensorObject* cell, TensorObject* value, const char* op) {
   check_writable(cell, op);
   note_write(cell);
-  if (cell->array.storage.get() != value->array.storage.get())
-    notify_cell_moves(current_ctx(), cell->array);
   // The old value goes last: letting go of borrowed memory runs code of others.
   const Array before = std::exchange(cell->array, value->array);
   if (cell->requires_grad) return;  // under no_grad a leaf stays the same leaf
@@ -212,7 +210,6 @@ int set_grad(PyObject* self, PyObject* value, void*) {
     const DType dtype = as_tensor(value)->array.dtype;
     DLX_CHECK_AS(TypeError, dtype == t->array.dtype, "grad: expected ", t->array.dtype, ", got ",
                  dtype);
-    if (t->grad) notify_cell_moves(current_ctx(), as_tensor(t->grad)->array);
     return value;
   });
   if (!done) return -1;

@@ -64,13 +64,6 @@ void StorageRef::destroy(Storage* s) {
   dlx::release(s, sizeof(Storage));
 }
 
-void pin(Storage* s) { s->owners.fetch_add(Storage::kPin + 1, std::memory_order_relaxed); }
-
-void unpin(Storage* s) {
-  constexpr int64_t kOne = Storage::kPin + 1;
-  if (s->owners.fetch_sub(kOne, std::memory_order_acq_rel) == kOne) StorageRef::destroy(s);
-}
-
 bool Array::is_dense() const {
   int64_t expected = 1;
   for (int i = shape.ndim - 1; i >= 0; --i) {
@@ -81,7 +74,9 @@ bool Array::is_dense() const {
   return true;
 }
 
-bool Array::is_writable() const { return !storage->read_only && storage->cells() == 1; }
+bool Array::is_writable() const {
+  return !storage->read_only && storage->owners.load(std::memory_order_acquire) == 1;
+}
 
 Array Array::meta() const {
   Array m;

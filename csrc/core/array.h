@@ -68,13 +68,7 @@ struct Storage {
   std::atomic<DeviceStream*> stream{nullptr};
   void (*release)(Storage*) = nullptr;  // null: the caching allocator's
   void* owner = nullptr;                // what release() lets go of, for borrowed memory
-  std::atomic<int64_t> owners{0};       // kPin of each pin above: one word, so one moment
-
-  static constexpr int64_t kPin = int64_t{1} << 32;
-  int64_t cells() const {  // owners that may look at the values
-    const int64_t now = owners.load(std::memory_order_acquire);
-    return now % kPin - now / kPin;
-  }
+  std::atomic<int64_t> owners{0};
 };
 
 class StorageRef {
@@ -102,9 +96,6 @@ class StorageRef {
   }
   Storage* storage_ = nullptr;
 };
-
-void pin(Storage*);
-void unpin(Storage*);
 
 // While one lives, it knows which storages have died since it was made.
 class StorageWatch {

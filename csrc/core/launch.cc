@@ -181,17 +181,11 @@ Array dense(Ctx& ctx, const Array& a) { return a.is_dense() ? a : copy_of(ctx, a
 
 void own(Ctx& ctx, Array& a) {
   if (a.is_writable() && a.is_dense()) return;
-  notify_cell_moves(ctx, a);
   a = copy_of(ctx, a);
 }
 
 void notify_host_read(Ctx& ctx, const Array& a) {
   for (int i = 0; i < ctx.num_observers; ++i) ctx.observers[i]->host_read(a);
-}
-
-void notify_cell_moves(Ctx& ctx, const Array& from) {
-  if (!from.storage) return;  // a value that was not kept
-  for (int i = 0; i < ctx.num_observers; ++i) ctx.observers[i]->cell_moves(from);
 }
 
 }  // namespace dlx

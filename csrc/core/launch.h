@@ -119,8 +119,6 @@ class Observer {
   // Whether launches that a replay has joined into one run apart, so that each is seen.
   virtual bool wants_parts() const { return false; }
   virtual void host_read(const Array&) {}  // Python looks at a value
-  virtual void cell_moves(const Array&) {
-  }  // a cell that had this value gets another or a copy of it
 };
 
 constexpr int kMaxObservers = 4;
@@ -184,8 +182,6 @@ Array copy_of(Ctx&, const Array& a);  // dense row-major, by the op `copy`
 Array dense(Ctx&, const Array& a);    // `a` itself where it is dense row-major, else a copy
 // Makes a cell's array the only owner of its (dense) memory, copying when it is shared or borrowed.
 void own(Ctx&, Array& a);
-// Tell the observers: before Python reads a's memory, before a cell leaves the memory of `from`.
-void notify_host_read(Ctx&, const Array& a);
-void notify_cell_moves(Ctx&, const Array& from);
+void notify_host_read(Ctx&, const Array& a);  // tells the observers, before Python reads a's memory
 
 }  // namespace dlx
