@@ -29,15 +29,6 @@ void release_on(Device device, void* block, int64_t bytes) {
   cuda_backend()->release(device, block);
 }
 
-void order_devices(Device earlier, Device later) {
-  const DeviceStreams& streams = cuda_backend()->streams;
-  DeviceStream* const first = streams.current(earlier);
-  const DeviceEvent done = streams.new_event(first, false);
-  streams.record(done, first);
-  streams.wait(streams.current(later), done);
-  streams.delete_event(done);
-}
-
 void keep_for_copy(const Array& source, Device to) {
   if (is_pinned(source) && to.kind != DeviceKind::cpu)
     cuda_backend()->keep_for_copy(cuda_backend()->streams.current(to), source.storage);

@@ -96,9 +96,6 @@ std::string reason_for_no_gpu();
 void* allocate_on(Device, int64_t bytes, const Array* owner = nullptr);
 void release_on(Device, void* block, int64_t bytes);
 
-// What `later`, a GPU, gets from now on comes after what `earlier`, another one, has got.
-void order_devices(Device earlier, Device later);
-
 // After a copy from pinned memory, which goes on by itself: nothing writes it meanwhile.
 void keep_for_copy(const Array& source, Device to);
 Array moved(Ctx&, const Array& a, Device to);  // `a` itself where it is there, else a dense copy

@@ -167,8 +167,18 @@ void launch_bytes(Ctx& ctx, const Launch& call) {
 void use_on_current_stream(Storage& s, bool writes) {
   if (s.device.kind != DeviceKind::cpu) use(cuda_backend()->streams.current(s.device), s, writes);
 }
+
+void order_devices(Device earlier, Device later) {
+  const DeviceStreams& streams = cuda_backend()->streams;
+  DeviceStream* const first = streams.current(earlier);
+  const DeviceEvent done = streams.new_event(first, false);
+  streams.record(done, first);
+  streams.wait(streams.current(later), done);
+  streams.delete_event(done);
+}
 #else
 void use_on_current_stream(Storage&, bool) {}
+void order_devices(Device, Device) {}
 #endif
 
 Array copy_of(Ctx& ctx, const Array& a) {

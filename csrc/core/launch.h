@@ -177,6 +177,8 @@ void issue_kernel(Ctx&, const Op&, const void* shape, void* const* buffers, Devi
 
 // The current stream of a GPU's memory waits for others that use it.
 void use_on_current_stream(Storage&, bool writes);
+// What `later`, a GPU, gets from now on comes after what `earlier`, another one, has got.
+void order_devices(Device earlier, Device later);
 
 Array copy_of(Ctx&, const Array& a);  // dense row-major, by the op `copy`
 Array dense(Ctx&, const Array& a);    // `a` itself where it is dense row-major, else a copy
