@@ -92,6 +92,18 @@ def test_what_only_the_reduction_reads(shape, axes, kind, dtype, threads, monkey
     assert labels == [f"fused(multiply, subtract, {kind})"]
 
 
+@pytest.mark.parametrize("dtype", DTYPES + ["uint8", "int32", "int64"])
+@pytest.mark.parametrize("kind", ["sum", "max"])
+@pytest.mark.parametrize("shape", [(300,), (2, 20000)], ids=["one_part", "many_parts"])
+def test_integers_and_long_reductions(shape, kind, dtype, monkeypatch):
+    def make(call):
+        x = np.random.default_rng(call).integers(0, 9, size=shape)
+        return [dlx.tensor(x.astype(np.float32)).astype(dtype)]
+
+    labels = labels_of(lambda x: KINDS[kind](x * x, axis=-1), make, monkeypatch)
+    assert labels == [f"fused(multiply, {kind})"]
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
