@@ -27,6 +27,7 @@ USERS = {
     "max_pool2d_backward": ("max_pool",),
     "matmul": ("matmul", "linear"),
     "copy": ("permute",),
+    "copy_blocks": ("permute",),
     "reduce": ("sum", "mean", "max", "min"),
     "scatter_add": ("scatter_add", "take"),
 }

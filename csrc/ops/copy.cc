@@ -33,6 +33,11 @@ namespace cpu {
 namespace {
 
 constexpr int64_t kCopyGrain = 32768;  // elements: 10-100 us of memory traffic
+// Transposes of large arrays: whoever starts on a chunk finds nothing of it fetched ahead.
+constexpr int64_t kMostGrain = 131072, kChunks = 32;
+// Bytes of x and y. More than kNear do not all stay in the cache of a core; of more than kFar lines
+// of y are worth asking for, too.
+constexpr int64_t kNear = int64_t{1} << 19, kFar = int64_t{16} << 20;
 
 // One innermost row: y[i * y_step] = x[i * x_step].
 template <class T>
@@ -59,6 +64,7 @@ void copy_elements(const CopyShape& s, const T* x, T* y, int64_t begin, int64_t 
 }
 
 Choice choice("copy", {"plain", "tiled"});
+Choice ways("copy_blocks", {"near", "ahead", "far", "streamed"});
 
 // A copy between arrays whose dense axes differ: blocks of (y's axis, x's axis) are transposed.
 struct Tiles {
@@ -107,6 +113,22 @@ struct Tiles {
   }
 };
 
+// bytes: of x and y.
+TransposeWay way_of(const CopyShape& s, const Tiles& tiles, int64_t bytes) {
+  // Rows of y that lie apart go past the caches sooner: reading their lines first, from all over y,
+  // costs more. Pieces of fewer bytes than kPiece are mostly borders. Of kFew rows the hardware
+  // fetches the next lines.
+  constexpr int64_t kPiece = 256, kFew = 16;
+  const bool streams = s.y_stride[tiles.depth_axis] == tiles.width
+                           ? pays_to_stream(bytes)
+                           : pays_to_stream(4 * bytes) && tiles.width * s.element_bytes >= kPiece;
+  const auto way = streams                                 ? TransposeWay::streamed
+                   : bytes <= kNear || tiles.width <= kFew ? TransposeWay::near
+                   : bytes > kFar                          ? TransposeWay::far
+                                                           : TransposeWay::ahead;
+  return static_cast<TransposeWay>(ways.pick(static_cast<int>(way), 0b1111));
+}
+
 void copy_tiles(const CopyShape& s, const Tiles& tiles, const char* x, char* y) {
   const TransposeTable& table = DLX_SELECT_ISA(transpose_table);
   const int size = s.element_bytes == 1   ? 0
@@ -115,16 +137,12 @@ void copy_tiles(const CopyShape& s, const Tiles& tiles, const char* x, char* y) 
                                           : 3;
   int64_t n = 2 * s.element_bytes;
   for (int i = 0; i < s.ndim; ++i) n *= s.extent[i];
-  // Rows of y that lie apart go past the caches sooner: reading their lines first, from all over y,
-  // costs more. Pieces of fewer bytes than kPiece are mostly borders.
-  constexpr int64_t kPiece = 256;
   const int w = tiles.width_axis, d = tiles.depth_axis;
-  const bool streams = s.y_stride[d] == tiles.width
-                           ? pays_to_stream(n)
-                           : pays_to_stream(4 * n) && tiles.width * s.element_bytes >= kPiece;
-  const TransposeFunction transpose = streams ? table.stream[size] : table.block[size];
+  const TransposeWay way = way_of(s, tiles, n);
+  const TransposeFunction transpose = table.functions[static_cast<int>(way)].of[size];
   const int64_t block = tiles.width * tiles.depth;
-  const int64_t grain = std::max<int64_t>(kCopyGrain / block, 1);
+  const int64_t elements = std::clamp(n / 2 / s.element_bytes / kChunks, kCopyGrain, kMostGrain);
+  const int64_t grain = std::max<int64_t>(elements / block, 1);
   parallel_for(tiles.blocks, effective_grain(grain), [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
       int64_t rest = b;
@@ -142,7 +160,7 @@ void copy_tiles(const CopyShape& s, const Tiles& tiles, const char* x, char* y) 
       transpose(x + from * s.element_bytes, s.x_stride[w], y + to * s.element_bytes, s.y_stride[d],
                 std::min(tiles.width, s.extent[w] - i), std::min(tiles.depth, s.extent[d] - p));
     }
-    if (streams) table.end_stream();
+    if (way == TransposeWay::streamed) table.end_stream();
   });
 }
 

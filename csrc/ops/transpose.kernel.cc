@@ -6,8 +6,11 @@
 namespace dlx::DLX_ISA {
 namespace {
 
+using Way = TransposeWay;
+
 #if defined(__AVX512F__)
-// transpose_8x4 of sixteen rows, in four lanes.
+// transpose_8x4 of sixteen rows, in four lanes. kStreams: past the caches, whole lines of y.
+template <bool kStreams>
 inline void transpose_16x4(const float* src, int64_t src_row, float* dst, int64_t ld) {
   typedef float Quad __attribute__((vector_size(16)));
   typedef float Eight __attribute__((vector_size(32)));
@@ -34,40 +37,55 @@ inline void transpose_16x4(const float* src, int64_t src_row, float* dst, int64_
   r[1] = high(lo02, lo13);
   r[2] = low(hi02, hi13);
   r[3] = high(hi02, hi13);
-  for (int p = 0; p < 4; ++p) memcpy(dst + p * ld, &r[p], sizeof(Sixteen));
+  for (int p = 0; p < 4; ++p) {
+    if constexpr (kStreams) {
+      _mm512_stream_ps(dst + p * ld, r[p]);
+    } else {
+      memcpy(dst + p * ld, &r[p], sizeof(Sixteen));
+    }
+  }
 }
 #endif
 
 // kRows rows of x by 4 columns. Elements of 4 and 8 bytes pass as floating numbers: no shuffle
 // reads them.
-template <int kRows, class T>
+template <int kRows, Way kWay, class T>
 inline void transpose_tile(const T* x, int64_t x_row, T* y, int64_t y_row) {
   if constexpr (kRows == 4) {
     transpose_4x4(x, x_row, y, y_row);
 #if defined(__AVX512F__)
   } else if constexpr (kRows == 16 && sizeof(T) == 4) {
-    transpose_16x4(x, x_row, y, y_row);
+    transpose_16x4<kWay == Way::streamed>(x, x_row, y, y_row);
 #endif
   } else if constexpr (kRows == 8 && sizeof(T) == 4 && kVecBytes >= 32) {
     transpose_8x4(x, x_row, y, y_row);
   } else {
-    transpose_tile<kRows / 2>(x, x_row, y, y_row);
-    transpose_tile<kRows / 2>(x + kRows / 2 * x_row, x_row, y + kRows / 2, y_row);
+    transpose_tile<kRows / 2, kWay>(x, x_row, y, y_row);
+    transpose_tile<kRows / 2, kWay>(x + kRows / 2 * x_row, x_row, y + kRows / 2, y_row);
   }
 }
 
 // Tiles of kRows rows by a line of each: a line of x is read whole, and with 64 bytes of rows one
-// of y written whole. width >= kRows, depth >= 4; the last tiles reach back over those before.
-template <int kRows, class T>
+// of y written whole; side by side along y, whose rows fill up one after the other. Rows of x are
+// too many for the hardware to fetch ahead. width >= kRows, depth >= 4; the last tiles reach back
+// over those before.
+template <int kRows, Way kWay, class T>
 void transpose_tiles(const T* x, int64_t x_row, T* y, int64_t y_row, int64_t width, int64_t depth) {
   constexpr int64_t kLine = 64 / sizeof(T);
-  for (int64_t i = 0; i < width; i += kRows) {
-    const int64_t row = i + kRows <= width ? i : width - kRows;
-    for (int64_t p = 0; p < depth; p += kLine) {
-      const int64_t end = p + kLine < depth ? p + kLine : depth;
+  for (int64_t p = 0; p < depth; p += kLine) {
+    const int64_t end = p + kLine < depth ? p + kLine : depth;
+    for (int64_t i = 0; i < width; i += kRows) {
+      const int64_t row = i + kRows <= width ? i : width - kRows;
+      if constexpr (kWay != Way::near) {
+        for (int64_t r = row; r < row + kRows; ++r) __builtin_prefetch(x + r * x_row + p + kLine);
+      }
+      if constexpr (kWay == Way::far) {
+        for (int64_t q = p; q < end; ++q) __builtin_prefetch(y + (q + kLine) * y_row + row, 1);
+      }
       for (int64_t q = p; q < end; q += 4) {
         const int64_t column = q + 4 <= depth ? q : depth - 4;
-        transpose_tile<kRows>(x + row * x_row + column, x_row, y + column * y_row + row, y_row);
+        transpose_tile<kRows, kWay>(x + row * x_row + column, x_row, y + column * y_row + row,
+                                    y_row);
       }
     }
   }
@@ -87,7 +105,7 @@ void transpose_shallow(const T* x, int64_t x_row, T* y, int64_t y_row, int64_t w
   }
 }
 
-template <class T>
+template <Way kWay, class T>
 void transpose_elements(const T* x, int64_t x_row, T* y, int64_t y_row, int64_t width,
                         int64_t depth) {
   if (width == 1) return transpose_narrow<1>(x, x_row, y, y_row, depth);
@@ -98,9 +116,9 @@ void transpose_elements(const T* x, int64_t x_row, T* y, int64_t y_row, int64_t 
   if (depth == 3) return transpose_shallow<3>(x, x_row, y, y_row, width);
   if constexpr (sizeof(T) >= 4) {
     constexpr int kLine = 64 / sizeof(T);
-    if (width >= kLine) return transpose_tiles<kLine>(x, x_row, y, y_row, width, depth);
-    if (kLine > 8 && width >= 8) return transpose_tiles<8>(x, x_row, y, y_row, width, depth);
-    return transpose_tiles<4>(x, x_row, y, y_row, width, depth);
+    if (width >= kLine) return transpose_tiles<kLine, kWay>(x, x_row, y, y_row, width, depth);
+    if (kLine > 8 && width >= 8) return transpose_tiles<8, kWay>(x, x_row, y, y_row, width, depth);
+    return transpose_tiles<4, kWay>(x, x_row, y, y_row, width, depth);
   }
   constexpr int64_t kColumns = 16;
   for (int64_t p = 0; p < depth; p += kColumns) {
@@ -111,28 +129,35 @@ void transpose_elements(const T* x, int64_t x_row, T* y, int64_t y_row, int64_t 
   }
 }
 
-template <class T>
-void transpose(const void* x, int64_t x_row, void* y, int64_t y_row, int64_t width, int64_t depth) {
-  transpose_elements(static_cast<const T*>(x), x_row, static_cast<T*>(y), y_row, width, depth);
-}
-
-template <class T>
-void transpose_past_caches(const void* x, int64_t x_row, void* y, int64_t y_row, int64_t width,
-                           int64_t depth) {
+template <Way kWay, class T>
+void transpose(const void* x0, int64_t x_row, void* y0, int64_t y_row, int64_t width,
+               int64_t depth) {
+  const T* x = static_cast<const T*>(x0);
+  T* y = static_cast<T*>(y0);
+  if constexpr (kWay != Way::streamed)
+    return transpose_elements<kWay>(x, x_row, y, y_row, width, depth);
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    const bool lines = (reinterpret_cast<uintptr_t>(y) | sizeof(T) * y_row) % 64 == 0;
+    if (lines && width % 16 == 0 && depth >= 4)
+      return transpose_tiles<16, Way::streamed>(x, x_row, y, y_row, width, depth);
+  }
+#endif
   alignas(64) T block[kTransposeBlock];
-  transpose_elements(static_cast<const T*>(x), x_row, block, width, width, depth);
+  transpose_elements<Way::ahead>(x, x_row, block, width, width, depth);
   const int64_t row_bytes = width * static_cast<int64_t>(sizeof(T));
   if (y_row == width) return stream_bytes(block, y, depth * row_bytes);
-  for (int64_t p = 0; p < depth; ++p)
-    stream_bytes(block + p * width, static_cast<T*>(y) + p * y_row, row_bytes);
+  for (int64_t p = 0; p < depth; ++p) stream_bytes(block + p * width, y + p * y_row, row_bytes);
 }
+
+template <Way kWay>
+constexpr TransposeFunctions functions{transpose<kWay, uint8_t>, transpose<kWay, uint16_t>,
+                                       transpose<kWay, float>, transpose<kWay, double>};
 
 }  // namespace
 
 const TransposeTable transpose_table = {
-    {transpose<uint8_t>, transpose<uint16_t>, transpose<float>, transpose<double>},
-    {transpose_past_caches<uint8_t>, transpose_past_caches<uint16_t>, transpose_past_caches<float>,
-     transpose_past_caches<double>},
+    {functions<Way::near>, functions<Way::ahead>, functions<Way::far>, functions<Way::streamed>},
     end_stream};
 
 }  // namespace dlx::DLX_ISA
