@@ -2,20 +2,28 @@
 #pragma once
 #include <pybind11/pybind11.h>
 
-#include <tuple>
 #include <vector>
 
 namespace dlx {
 
 namespace py = pybind11;
 
-// Items of dicts, lists and cells that were these objects, or equal numbers and strings.
+// Whether equal values are as good as the same one: numbers, strings, dtypes, tuples of them.
+bool is_simple(PyObject*);
+
+// Items of dicts, lists and cells that were these objects, or equal simple values.
 class Guards {
  public:
-  // (container, key, value, by_value): key None: the contents of a closure's cell, or the length
-  // of a dict or list; value: NotImplemented for an item that is not there.
-  using Item = std::tuple<py::object, py::object, py::object, bool>;
-  explicit Guards(const std::vector<Item>&);
+  // key None: the contents of a closure's cell, or the length of a dict or list; expected:
+  // NotImplemented for an item that is not there.
+  void add(py::object container, py::object key, py::object expected, py::object name);
+  // The length of a dict or list and `items`, {key: value}, of it, each named by (name, form, key).
+  // Gives the items through which more can be reached: [(value, its name)].
+  py::list add_items(const py::object& container, const py::dict& items, const py::object& name,
+                     const py::object& form, const py::object& form_of_size);
+
+  // What add() was told, or (name, form, key).
+  py::object name(size_t number) const;
 
   // The number of the first that holds no more; -1 if all hold.
   int64_t broken() const;
@@ -35,6 +43,7 @@ class Guards {
     bool by_value;
     Py_ssize_t number;  // list_item: its index; sizes: the size
     py::object container, key, expected;
+    py::object name, form;  // form: of (name, form, key), null where `name` says it all
   };
   static bool holds(const Guard&);
 

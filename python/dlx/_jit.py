@@ -16,7 +16,8 @@ from collections import OrderedDict, namedtuple
 from contextlib import nullcontext
 
 from dlx import _core, _device
-from dlx._jit_reach import Reach, is_simple
+from dlx._core import is_simple
+from dlx._jit_reach import Reach
 from dlx._jit_result import Result
 from dlx._jit_view import Program
 

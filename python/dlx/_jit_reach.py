@@ -7,30 +7,19 @@ import functools
 import sys
 from array import array
 from collections import deque
+from itertools import islice
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 
 from dlx import _core, random
-from dlx._device import Device
-from dlx._dtype import DType
+from dlx._core import is_simple
 
-__all__ = ["Reach", "is_simple"]
+__all__ = ["Reach"]
 
-_SIMPLE = (int, float, complex, str, bytes, type(None), DType, Device, slice, range)
-_SIMPLE_TYPES = frozenset((*_SIMPLE, bool))
 _MOST_ITEMS = 256  # of one dict or list that are looked at
 _MOST_OBJECTS = 50_000
 _MOST_BYTES = 1 << 20  # of a NumPy array that is compared at each call
 _ITEM, _SIZE = "[{!r}]", "the number of items"  # forms of names
 _MISSING = NotImplemented  # the guard's word for an item that is not there
-
-
-def is_simple(value):
-    """Whether equal values are as good as the same one."""
-    if type(value) in _SIMPLE_TYPES:
-        return True
-    if isinstance(value, (tuple, frozenset)):
-        return all(map(is_simple, value))
-    return isinstance(value, _SIMPLE)
 
 
 class Reach:
@@ -47,7 +36,7 @@ class Reach:
         self.tensors, self.arguments, self.optimizers = [], [], []
         self._watched = []  # (object, what shows its state, the state, name)
         self._large_array = None
-        self._guards, self._names = [], []
+        self.guards = _core.Guards()
         self._seen, self._classes = {}, set()
         self._own = {id(t): i for i, t in enumerate(arguments)}
         self._visit(random._cell, "the generator")
@@ -59,7 +48,6 @@ class Reach:
             for tensor in optimizer._tensors():
                 self._visit(tensor, "optimizer state")
         self._seen = self._classes = None  # the guards hold what they need
-        self.guards = _core.Guards(self._guards)
         self._randomness = _states_of_other_generators()
 
     # Walking
@@ -122,17 +110,9 @@ class Reach:
             self._visit_class(type(value))
 
     def _visit_items(self, container, items, name, form=".{}"):
-        self._guard(container, None, len(container), (name, _SIZE, None))
-        for number, (key, value) in enumerate(items.items()):
-            if number == _MOST_ITEMS:
-                break
-            simple = type(value) in _SIMPLE_TYPES or is_simple(value)
-            below = (name, form, key)  # few are ever read
-            if key != "_plan_version":
-                self._guards.append((container, key, value, simple))
-                self._names.append(below)
-            if not simple:
-                self._queue.append((value, below))
+        if len(items) > _MOST_ITEMS:
+            items = dict(islice(items.items(), _MOST_ITEMS))
+        self._queue += self.guards.add_items(container, items, name, form, _SIZE)
 
     def _visit_array(self, value, name):
         if value.nbytes > _MOST_BYTES:
@@ -146,7 +126,7 @@ class Reach:
             for slot in (slots,) if isinstance(slots, str) else slots:
                 if hasattr(value, slot) and not slot.startswith("__"):
                     below, found = (name, ".{}", slot), getattr(value, slot)
-                    self._guard(value, slot, found, below)
+                    self.guards.add(value, slot, found, below)
                     self._queue.append((found, below))
 
     def _visit_class(self, cls):
@@ -163,7 +143,7 @@ class Reach:
                 if name.startswith("__") and not is_function:
                     continue
                 if getattr(base, name, _MISSING) is value:
-                    self._guard(base, name, value, below)
+                    self.guards.add(base, name, value, below)
                 if is_function or inner is value:
                     self._queue.append((inner, below))
 
@@ -176,7 +156,7 @@ class Reach:
                 value = cell.cell_contents
             except ValueError:  # empty: not yet assigned
                 continue
-            self._guard(cell, 0, value, name)
+            self.guards.add(cell, 0, value, name)
             self._queue.append((value, name))
         if inside:
             return
@@ -191,7 +171,7 @@ class Reach:
                     break
                 value, where = container[name], ".".join(path[: depth + 1])
                 if not isinstance(value, ModuleType):
-                    self._guard(container, name, value, where)
+                    self.guards.add(container, name, value, where)
                     self._queue.append((value, where))
                     break
                 if _is_library(value.__name__) or value.__name__.partition(".")[0] == "numpy":
@@ -200,10 +180,6 @@ class Reach:
 
     def _watch(self, value, state_of, name):
         self._watched.append((value, state_of, state_of(value), name))
-
-    def _guard(self, container, key, value, name):
-        self._guards.append((container, key, value, is_simple(value)))
-        self._names.append(name)
 
     # Judging
 
@@ -222,11 +198,14 @@ class Reach:
         self._randomness = _states_of_other_generators()
         return True
 
+    def _name_of(self, guard):
+        return _text_of(self.guards.name(guard))
+
     def changed(self):
         """What is no longer as it was, or None; the optimizers are prepared for their step."""
         broken = self.guards.broken()
         if broken >= 0:
-            return _text_of(self._names[broken])
+            return self._name_of(broken)
         for value, state_of, before, name in self._watched:
             if state_of(value) != before:
                 return _text_of(name)
@@ -243,31 +222,32 @@ class Reach:
         would find nothing and prepare nothing again; None where guards cannot tell."""
         if self._watched:
             return None
-        items = []
+        quick = _core.Guards()
         for optimizer, _ in self.optimizers:
             groups = optimizer.param_groups
             if not _is_library(type(optimizer).__module__) or optimizer._has_schedule():
                 return None
             own = vars(optimizer)
             for name in ("_plan_version", "param_groups", "_hypers", "_rates", "_decays"):
-                items.append((own, name, own[name], False))
-            items.append((groups, None, len(groups), True))
+                quick.add(own, name, own[name], name)
+            quick.add(groups, None, len(groups), "groups")
             for number, group in enumerate(groups):
-                items += [(groups, number, group, False), (group, None, len(group), True)]
+                quick.add(groups, number, group, "group")
+                quick.add(group, None, len(group), "group")
                 for name, value in group.items():
                     if name == "params":
                         continue
                     if not is_simple(value):
                         return None
-                    items.append((group, name, value, True))
-        return _core.Guards(items)
+                    quick.add(group, name, value, name)
+        return quick
 
     def changed_by_call(self):
         """A refusal where the call itself changed what it can reach."""
         broken = self.guards.broken()
         if broken >= 0:
             return (
-                f"it changes {_text_of(self._names[broken])}, which a replay would not: keep "
+                f"it changes {self._name_of(broken)}, which a replay would not: keep "
                 "it in a Tensor, or change it outside"
             )
         for value, state_of, before, name in self._watched:
@@ -302,7 +282,7 @@ class Reach:
         if ids[0] != ids[1] or sorted(self.arguments) != sorted(later.arguments):
             return "the Tensors that it can reach"
         broken = self.guards.broken()
-        return _text_of(self._names[broken]) if broken >= 0 else None
+        return self._name_of(broken) if broken >= 0 else None
 
 
 def _text_of(name):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dlx import _core
-from dlx._jit_reach import is_simple
+from dlx._core import is_simple
 
 __all__ = ["Result"]
 
