@@ -16,7 +16,7 @@ from collections import OrderedDict, namedtuple
 from contextlib import nullcontext
 
 from dlx import _core, _device
-from dlx._core import is_simple
+from dlx._jit_kind import kind_of, others
 from dlx._jit_reach import Reach
 from dlx._jit_result import Result
 from dlx._jit_view import Program
@@ -170,8 +170,8 @@ class Jitted(_core.JittedBase):
             return self.__wrapped__(*args, **kwargs)
         tensors = []
         kind = (
-            _kind_of(args, tensors, "argument"),
-            _kind_of(kwargs, tensors, "argument") if kwargs else None,
+            kind_of(args, tensors, "argument"),
+            kind_of(kwargs, tensors, "argument") if kwargs else None,
             _core.recording(),
             _device.default_device().code,
             _core.exact_precision(),
@@ -300,7 +300,7 @@ class _Entry:
         function = jitted.__wrapped__
         jitted._records += 1
         self.records += 1
-        roots = [function, *_others(args), *_others(kwargs)]
+        roots = [function, *others(args), *others(kwargs)]
         before = self.latest or self.replayed
         known = self.latest and self.latest[1]
         reach = known if known and known.serves(roots, tensors) else Reach(roots, tensors)
@@ -353,55 +353,3 @@ def _difference(before, now):
     if before[2].template != now[2].template:
         return "what it returns"
     return before[0].difference(now[0]) or None
-
-
-def _others(value):
-    """What is no Tensor among arguments, in whatever tuples, lists and dicts."""
-    if isinstance(value, (list, tuple, dict)):
-        items = value.values() if isinstance(value, dict) else value
-        return [other for item in items for other in _others(item)]
-    return [] if isinstance(value, _core.TensorBase) else [value]
-
-
-def _kind_of(value, tensors, name):
-    """A hashable description of an argument; its Tensors are appended to `tensors`."""
-    if isinstance(value, _core.TensorBase):
-        for i, other in enumerate(tensors):
-            if other is value:
-                return ("again", i)
-        tensors.append(value)
-        strides = None if value._is_dense else value._strides
-        flags = (value.requires_grad, value.is_leaf, value.grad is None)
-        return (value.shape, value.dtype, value._device_code, strides, flags)
-    if isinstance(value, dict):
-        items = tuple((k, _kind_of(v, tensors, f"{name}[{k!r}]")) for k, v in value.items())
-        return (type(value), items)
-    if isinstance(value, (list, tuple)):
-        parts = [_kind_of(v, tensors, f"{name}[{i}]") for i, v in enumerate(value)]
-        return (type(value), tuple(parts))
-    if type(value) is float:
-        return (float, value.hex())  # 0.0 and -0.0 are equal, and not the same
-    try:
-        hash(value)
-    except TypeError:
-        raise TypeError(
-            f"jit: {name} is a {type(value).__name__}, which is not hashable: make it a Tensor, "
-            "or close over it"
-        ) from None
-    return (type(value), value if is_simple(value) else _Same(value))
-
-
-class _Same:
-    """Equal to itself alone: an object of a user's class may count others as equal that have other
-    Tensors in them."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value):
-        self.value = value
-
-    def __eq__(self, other):
-        return type(other) is _Same and self.value is other.value
-
-    def __hash__(self):
-        return id(self.value)
