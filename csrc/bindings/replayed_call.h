@@ -7,7 +7,7 @@
 
 namespace dlx {
 
-// An argument of one kind of call, as _kind_of in python/dlx/_jit.py tells kinds apart.
+// An argument of one kind of call, as kind_of in python/dlx/_jit_kind.py tells kinds apart.
 class ArgumentKind {
  public:
   // Whether this class can tell; `tensors` are those seen until now, and gets the new ones.
