@@ -34,7 +34,7 @@ class KeepThreads {
 };
 
 // While one lives workers that had work wait longer for more before they sleep: for a series of
-// launches that is known to go on, such as a replay.
+// launches that is known to go on, such as a replay or a call that is recorded.
 class KeepAwake {
  public:
   KeepAwake();
