@@ -4,6 +4,7 @@
 #include "gemm/ukernel.h"
 #include "ops/conv_kernels.h"
 #include "ops/conv_table.h"
+#include "ops/conv_tile.h"
 #include "ops/lane_range.h"
 
 namespace dlx::DLX_ISA {
@@ -206,42 +207,71 @@ void gather(const Panel& panel, const T* images, const int64_t* offset, int64_t 
       gather_run(panel.runs[r], images, offset + d, min(kRows, depth - d), b + d * kTiles<T>.nr);
 }
 
-// Panels (depth, nr) one behind the other of `width` pixels of one run: each row of the images is
-// read in one piece, which the hardware fetches ahead.
+// Where a tile's rows go: of each (channel, up), whose phases lie side by side.
 template <class T>
-void gather_strip(const T* x, const int64_t* offset, int64_t depth, int64_t width, T* panels) {
+struct TileRows {
+  T *out[kTiles<T>.mr], start[kTiles<T>.mr];
+  int64_t count, m = 0, up = 0;
+
+  // The next rows.
+  void advance(const ConvProduct& s, int64_t rows, const T* bias, T* y) {
+    count = rows / s.phases_across;
+    for (int64_t i = 0; i < count; ++i) {
+      out[i] = y + m * s.out_channel + up * s.out_up;
+      start[i] = bias ? bias[m] : T(0);
+      if (++up == s.phases_up) up = 0, ++m;
+    }
+  }
+};
+
+// Asks for what `scatter` will write.
+template <class T>
+void ask_for(const ConvProduct& s, const Panel& panel, const TileRows<T>& rows) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  for (int r = 0; r < panel.count; ++r)
+    for (int64_t j = 0; j < panel.runs[r].count * s.out_col; j += kLine)
+      for (int64_t i = 0; i < rows.count; ++i)
+        __builtin_prefetch(rows.out[i] + panel.runs[r].out + j, 1);
+}
+
+// Rows of a tile, two by two, as conv_tile leaves pairs.
+template <class T>
+void pair_rows(T* tile, int64_t rows) {
   constexpr int W = Vec<T>::kWidth, NR = kTiles<T>.nr;
-  for (int64_t d = 0; d < depth; ++d, panels += NR) {
-    const T* from = x + offset[d];
-    T* to = panels;
-    int64_t j = 0;
-    for (; j + NR <= width; j += NR, to += depth * NR) {
-      Vec<T>::load(from + j).store(to);
-      Vec<T>::load(from + j + W).store(to + W);
-    }
-    for (int64_t v = 0; j + v < width; v += W) {
-      const int rest = static_cast<int>(min(W, width - j - v));
-      Vec<T>::load(from + j + v, rest).store(to + v);
-    }
+  for (int64_t i = 0; i < rows; i += 2, tile += 2 * NR) {
+    const Vec<T> a[] = {Vec<T>::load(tile), Vec<T>::load(tile + W)};
+    const Vec<T> b[] = {Vec<T>::load(tile + NR), Vec<T>::load(tile + NR + W)};
+    store_pairs(a, b, tile);
   }
 }
 
-// A tile (rows, nr) to the pixels of its runs, whose rows lie out_channel apart.
+// A tile (rows, nr), pairs where two phases lie side by side, to the pixels of its runs.
 template <class T>
-void scatter(const ConvProduct& s, const Panel& panel, const T* tile, int64_t rows, const T* bias,
-             bool accumulate, bool relu, T* out) {
-  constexpr int NR = kTiles<T>.nr;
-  for (int64_t i = 0; i < rows; ++i, tile += NR, out += s.out_channel) {
-    const T start = bias ? bias[i] : T(0);
-    for (int r = 0; r < panel.count; ++r) {
-      const Run& run = panel.runs[r];
-      T* y = out + run.out;
-      for (int64_t j = 0; j < run.count; ++j) {
-        T& to = y[j * s.out_col];
-        to = (accumulate ? to : start) + tile[run.lane + j];
-        if (relu && to < 0) to = 0;
+void scatter(const ConvProduct& s, const Panel& panel, const T* tile, const TileRows<T>& rows,
+             bool accumulate, bool relu) {
+  constexpr int64_t W = Vec<T>::kWidth, NR = kTiles<T>.nr;
+  const int64_t across = s.phases_across, row = across * NR;
+  const bool together = s.out_col == across && across <= 2;
+  for (int r = 0; r < panel.count; ++r) {
+    const Run& run = panel.runs[r];
+    for (int64_t j = 0; together && j < across * run.count; j += W) {
+      const T* from = tile + across * run.lane + j;
+      const int n = static_cast<int>(min(W, across * run.count - j));
+      for (int64_t i = 0; i < rows.count; ++i, from += row) {
+        T* y = rows.out[i] + run.out + j;
+        const Vec<T> first = accumulate ? Vec<T>::load(y, n) : Vec<T>::broadcast(rows.start[i]);
+        relu_if(relu, first + Vec<T>::load(from)).store(y, n);
       }
     }
+    if (together) continue;
+    const T* from = tile + run.lane;
+    for (int64_t i = 0; i < rows.count; ++i)
+      for (int64_t c = 0; c < across; ++c, from += NR)
+        for (int64_t j = 0; j < run.count; ++j) {
+          T& to = rows.out[i][run.out + j * s.out_col + c];
+          to = (accumulate ? to : rows.start[i]) + from[j];
+          if (relu && to < 0) to = 0;
+        }
   }
 }
 
@@ -251,48 +281,62 @@ void multiply(const ConvProduct& s, const ConvBlock& block, const void* images, 
   constexpr int MR = kTiles<T>.mr, NR = kTiles<T>.nr;
   const T* x = static_cast<const T*>(images) + block.group * s.source.group;
   const T* a = static_cast<const T*>(packed) + block.group * s.packed_group;
-  const T* start = bias ? static_cast<const T*>(bias) + block.group * s.M : nullptr;
+  const int64_t channels = s.M / (s.phases_up * s.phases_across);
+  const T* start = bias ? static_cast<const T*>(bias) + block.group * channels : nullptr;
   T* out = static_cast<T*>(result) + block.group * s.out_group;
-  T* strip = static_cast<T*>(panel_memory);
-  const int64_t panels = ceil_div(s.M, s.mr);
-  const bool flat = s.out_col == 1 && s.out_row == s.source.V;
-  alignas(64) T tile[MR * NR];
+  T* b = static_cast<T*>(panel_memory);
+  const int64_t panels = ceil_div(s.M, s.mr), tiles = ceil_div(block.m1 - block.m0, s.mr);
+  const bool pairs = s.phases_across == 2;
+  const bool side_by_side = s.out_col == 1 && s.phases_up == 1;
+  const bool flat = side_by_side && s.out_row == s.source.V;
+  const bool dense = s.source.row == s.source.V;  // rows of pixels side by side in the images
+  const int64_t row = dense ? s.source.U * s.source.V : s.source.V;
+  alignas(64) T tile[(MR + 1) * NR];  // read up to a vector further
   Panel runs;
   for (int64_t p = 0; p == 0 || p < s.D; p += s.kc) {
     const int64_t depth = min(s.kc, s.D - p), *offset = s.source.offset + p;
-    const bool relu = s.relu && p + depth == s.D;  // else there are more terms to come
-    int64_t gathered = block.j0;
-    T* b = strip;
-    for (int64_t j = block.j0; j < block.j1; j += NR, b += depth * NR) {
-      const int64_t width = min(NR, block.j1 - j), wide = min(s.strip, block.j1 - j);
+    const int64_t share = ceil_div(depth, tiles);
+    const bool last = p + depth == s.D;  // else there are more terms to come
+    for (int64_t j = block.j0; j < block.j1; j += NR) {
+      const int64_t width = min(NR, block.j1 - j);
       find_runs<T>(s, j, width, runs);
-      if (j >= gathered) {
-        b = strip;
-        gathered = j + width;
-        if (wide > NR && j % s.source.V + wide <= s.source.V) {
-          gather_strip(x + runs.runs[0].source, offset, depth, wide, b);
-          gathered = j + wide;
-        } else {
-          if (width < NR) memset(b, 0, static_cast<size_t>(depth * NR) * sizeof(T));
-          gather(runs, x, offset, depth, b);
-        }
+      const bool whole = runs.one_image && (flat || (side_by_side && runs.count == 1));
+      const bool in_place = width == NR && (runs.count == 1 || (dense && runs.one_image));
+      const T* from = x + runs.runs[0].source;
+      const bool goes_on = in_place && j % row + 2 * NR <= row;
+      if (!in_place) {
+        if (width < NR) memset(b, 0, static_cast<size_t>(depth * NR) * sizeof(T));
+        gather(runs, x, offset, depth, b);
       }
-      const bool whole = runs.one_image && (flat || (s.out_col == 1 && runs.count == 1));
-      for (int64_t i = block.m0; i < block.m1; i += s.mr) {
+      TileRows<T> to;
+      to.m = block.m0 / s.phases_across / s.phases_up;
+      to.up = block.m0 / s.phases_across % s.phases_up;
+      for (int64_t i = block.m0, ahead = 0; i < block.m1; i += s.mr, ahead += share) {
         const int64_t rows = min(s.mr, s.M - i);
-        const T* a_panel = a + p * panels * MR + i / s.mr * depth * MR;
-        T* y = out + i * s.out_channel;
         if (!whole) {
-          micro_kernel<T>(rows, width, depth, a_panel, b, tile, NR, false);
-          scatter(s, runs, tile, rows, start ? start + i : nullptr, p > 0, relu, y);
-          continue;
+          to.advance(s, rows, start, out);
+          ask_for(s, runs, to);
         }
-        y += runs.runs[0].out;
-        if (start && p == 0)
-          for (int64_t m = 0; m < rows; ++m)
-            for (int64_t v = 0; v < width; ++v) y[m * s.out_channel + v] = start[i + m];
-        micro_kernel<T>(rows, width, depth, a_panel, b, y, s.out_channel, p > 0 || start);
-        finish_block<T>(y, s.out_channel, rows, width, nullptr, relu);
+        const T* a_panel = a + p * panels * MR + i / s.mr * depth * MR;
+        T* y = whole ? out + i * s.out_channel + runs.runs[0].out : tile;
+        const int64_t y_row = whole ? s.out_channel : NR;
+        if (in_place) {
+          const ConvRows<T> next = {from + NR, offset + ahead,
+                                    goes_on ? clamp(depth - ahead, 0, share) : 0};
+          (i == block.m0 ? conv_tile_of<T, true>(rows) : conv_tile_of<T, false>(rows))(
+              a_panel, {from, offset, depth}, b,
+              whole ? ConvFinish<T>{start ? start + i : nullptr, p > 0, s.relu && last, false}
+                    : ConvFinish<T>{nullptr, false, false, pairs},
+              y, y_row, next);
+        } else {
+          if (whole && start && p == 0)
+            for (int64_t m = 0; m < rows; ++m)
+              for (int64_t v = 0; v < width; ++v) y[m * y_row + v] = start[i + m];
+          micro_kernel<T>(rows, width, depth, a_panel, b, y, y_row, whole && (p > 0 || start));
+          if (whole) finish_block<T>(y, y_row, rows, width, nullptr, s.relu && last);
+          if (pairs) pair_rows(tile, rows);
+        }
+        if (!whole) scatter(s, runs, tile, to, p > 0, s.relu && last);
       }
     }
   }

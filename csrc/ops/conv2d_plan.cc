@@ -12,10 +12,10 @@ Choice conv_choice("conv2d", {"panels", "direct", "winograd2", "winograd4", "cha
 
 namespace {
 
-constexpr int64_t kPassBytes = 4 << 20;     // of copied images: what two cores keep in L2
-constexpr double kTaskFlops = 1.5e6;        // 15 us on one AVX-512 core
-constexpr int64_t kStripBytes = 256 << 10;  // of a strip of panels: an eighth of L2
-constexpr int64_t kStripTasks = 24;         // enough for the threads of a small machine
+constexpr int64_t kPassBytes = 4 << 20;  // of copied images: what two cores keep in L2
+constexpr double kTaskFlops = 1.5e6;     // 15 us on one AVX-512 core
+constexpr int64_t kTaskPanels = 32;      // a task's first pixels are not asked for ahead
+constexpr int64_t kTasks = 24;           // enough for the threads of a small machine
 
 // The rows that conv2d sees, and the columns of each phase of its stride.
 int64_t all_rows(const Conv2dShape& s) { return (s.P - 1) * s.stride_h + (s.R - 1) * s.dil_h + 1; }
@@ -47,9 +47,10 @@ void set_tiles(ConvPlan& plan, ConvPhase& phase) {
   const int64_t size = size_of(plan.dtype);
   ConvProduct& c = phase.product;
   // Panels of even height: none of a few rows, which could not hide the latency of an fma.
-  const int64_t most = plan.direct ? conv_table().direct_rows : t.mr;
+  const int64_t across = c.phases_across;  // stay in one tile
+  const int64_t most = plan.direct ? conv_table().direct_rows : t.mr / across * across;
   const int64_t panels = ceil_div(c.M, most);
-  c.mr = ceil_div(c.M, panels);
+  c.mr = round_up(ceil_div(c.M, panels), across);
   c.height = plan.direct ? c.mr : t.mr;
   const int64_t depth = std::max<int64_t>(c.D, 1);
   // Results a stride apart are written one by one: rather once from a panel that leaves L1.
@@ -58,11 +59,7 @@ void set_tiles(ConvPlan& plan, ConvPhase& phase) {
   c.packed_group = panels * c.height * c.D;
   phase.packed_first = plan.packed_bytes;
   plan.packed_bytes += round_up(plan.groups * c.packed_group * size, 64);
-  // Long rows of pixels are gathered several panels at a time: rather few long pieces of memory.
-  const int64_t in_l2 = kStripBytes / (c.kc * t.nr * size);
-  c.strip = t.nr * std::clamp<int64_t>(std::min(in_l2, c.source.V / t.nr / 4), 1, 16);
-  if (!plan.direct)
-    plan.panel_bytes = std::max(plan.panel_bytes, round_up(c.kc * c.strip * size, 64));
+  if (!plan.direct) plan.panel_bytes = std::max(plan.panel_bytes, round_up(c.kc * t.nr * size, 64));
 }
 
 // Tasks, once it is known whether the plan is direct: (group, pixels, rows of the result).
@@ -76,7 +73,8 @@ void set_tasks(const ConvPlan& plan, ConvPhase& phase) {
                        static_cast<double>(plan.direct ? c.source.V : 1);
   const int64_t count = plan.images.per_pass * c.source.U * (plan.direct ? 1 : c.source.V);
   auto wanted = static_cast<int64_t>(std::min(kTaskFlops / flops, 1e9)) + 1;
-  if (!plan.direct) wanted = std::max(wanted, std::min(c.strip, count / kStripTasks));
+  if (!plan.direct)
+    wanted = std::max(wanted, std::min({kTaskPanels * t.nr, c.source.V, count / kTasks}));
   phase.task_pixels = even_split(count, effective_grain(wanted), plan.direct ? 1 : t.nr);
 }
 
@@ -131,6 +129,12 @@ void phases_extent(const std::vector<StridePhase>& phases, int64_t* first, int64
 }
 
 bool conv2d_samples(const Conv2dShape& s) { return samples_rows(s) || samples_cols(s); }
+
+bool conv2d_tiles_images(const Conv2dShape& s) {
+  const bool rows = s.R == s.stride_h && s.H == s.P * s.R && (s.dil_h == 1 || s.R == 1);
+  const bool cols = s.S == s.stride_w && s.W == s.Q * s.S && (s.dil_w == 1 || s.S == 1);
+  return rows && cols && s.pad_top == 0 && s.pad_left == 0 && s.S <= kConvPhases;
+}
 
 ConvImages conv2d_images(const Conv2dShape& s, bool with_slack) {
   ConvImages images{};
@@ -201,6 +205,32 @@ ConvPlan plan_conv2d(const Conv2dShape& s) {
   return plan;
 }
 
+// All phases as one product, whose rows lie as those of w.
+ConvPlan plan_tiled_images(const Conv2dShape& s) {
+  ConvPlan plan{};
+  plan.dtype = s.dtype;
+  plan.N = s.N, plan.groups = s.groups, plan.out_image = s.C * s.H * s.W;
+  const int64_t K = s.K / s.groups, M = s.C / s.groups * s.R * s.S, plane = s.P * s.Q;
+  plan.images.channels = s.K, plan.images.per_pass = s.N;
+  plan.images.copy.H = s.P, plan.images.copy.W = s.Q;
+  for (int64_t k = 0; k < K; ++k) plan.offsets.push_back(k * plane);
+  for (int64_t k = 0; k < K; ++k) plan.offsets.push_back(k * M);
+  ConvPhase phase{};
+  ConvProduct& c = phase.product;
+  c.M = M, c.D = K;
+  c.source = {s.P, s.Q, s.K * plane, K * plane, s.Q, 1, plan.offsets.data()};
+  c.out_image = plan.out_image, c.out_channel = s.H * s.W;
+  c.out_group = s.C / s.groups * c.out_channel;
+  c.out_row = s.R * s.W, c.out_col = s.S;
+  c.phases_up = s.R, c.phases_across = s.S, c.out_up = s.W;
+  c.relu = s.relu;
+  phase.weights = {K * M, 1, plan.offsets.data() + K};
+  set_tiles(plan, phase);
+  set_tasks(plan, phase);
+  plan.phases.push_back(phase);
+  return plan;
+}
+
 ConvPlan plan_conv_transpose2d(const Conv2dShape& s) {
   ConvPlan plan{};
   plan.dtype = s.dtype;
@@ -212,7 +242,10 @@ ConvPlan plan_conv_transpose2d(const Conv2dShape& s) {
   ConvProduct first{};
   first.M = M, first.D = ceil_div(K * taps, s.stride_h * s.stride_w);
   first.source.V = cols[0].count;
-  plan.direct = conv_algorithm(first, s.dtype, taps > 1, cols.size() <= kConvPhases) == kConvDirect;
+  const bool tiled = conv2d_tiles_images(s);
+  plan.direct =
+      conv_algorithm(first, s.dtype, taps > 1 && !tiled, cols.size() <= kConvPhases) == kConvDirect;
+  if (tiled && taps > 1 && !plan.direct) return plan_tiled_images(s);
   ConvImages& images = plan.images;
   ConvCopy& copy = images.copy;
   images.channels = s.K;

@@ -99,6 +99,10 @@ std::vector<StridePhase> stride_phases(int64_t stride, int64_t dil, int64_t taps
 // The rows (or columns) of dy that the phases see: [*first, *first + *count), at least one.
 void phases_extent(const std::vector<StridePhase>&, int64_t* first, int64_t* count);
 
+// Whether all phases of conv_transpose2d see the same pixels, each through one tap: kernels as long
+// as their stride, side by side.
+bool conv2d_tiles_images(const Conv2dShape&);
+
 const ConvTable& conv_table();  // of the instruction set in force
 
 // body(begin, end, worker)

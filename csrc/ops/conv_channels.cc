@@ -110,7 +110,8 @@ std::optional<ConvChannelsPlan> plan_channels_conv_transpose2d(const Conv2dShape
   ConvProduct first{};
   first.M = plan.M, first.D = ceil_div(plan.C * taps, s.stride_h * s.stride_w);
   first.source.U = rows[0].count, first.source.V = cols[0].count;
-  const ConvAlgorithm algorithm = conv_algorithm(first, s.dtype, taps > 1, true);
+  const ConvAlgorithm algorithm =
+      conv_algorithm(first, s.dtype, taps > 1 && !conv2d_tiles_images(s), true);
   plan.direct = algorithm == kConvDirect && cols.size() == 1;
   if (algorithm != kConvChannels && !plan.direct) return {};
   ConvLanes& copy = plan.rows;

@@ -37,12 +37,14 @@ struct ConvProduct {
   ConvSource source;
   int64_t M, D;
   int64_t kc;                                                   // depth of a packed block
-  int64_t strip;                                                // pixels gathered at once
   int64_t mr;                                                   // rows of a packed panel of a,
   int64_t height;                                               // to which it is padded
   int64_t out_image, out_group, out_channel, out_row, out_col;  // strides of the result
   int64_t packed_group;                                         // elements of a group's packed a
   bool relu;
+  // Rows of a may be (channel, up, across): phases of a stride that see the same pixels, whose
+  // results lie out_up apart and side by side. For `multiply` only.
+  int64_t phases_up = 1, phases_across = 1, out_up = 0;
 };
 
 // a[group, m, d] = w[group a_group + m a_row + offset[d]]
@@ -104,7 +106,7 @@ struct ConvTable {
   // panels [begin, end) of all groups: ceil(M / mr) each
   void (*pack[2])(const ConvProduct&, const ConvWeights&, const void* w, int64_t begin, int64_t end,
                   void* packed);
-  // Pixels [j0, j1) of rows [m0, m1), m0 a multiple of mr; panel: (strip, kc) of scratch
+  // Pixels [j0, j1) of rows [m0, m1), m0 a multiple of mr; panel: (kc, nr) of scratch
   void (*multiply[2])(const ConvProduct&, const ConvBlock&, const void* images, const void* packed,
                       const void* bias, void* panel, void* out);
   // The same straight from the images, which end in kConvSlack bytes: rows [j0, j1) of pixels,

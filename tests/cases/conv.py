@@ -51,6 +51,9 @@ CASES = [
     conv2d((2, 2, 9, 11), (3, 2, 3, 2), padding=(1, 3), dilation=(3, 2), stride=(2, 3)),
     conv2d((2, 5, 4, 6), (3, 5, 1, 1)),
     conv2d((3, 6, 4, 5), (9, 2, 1, 1), groups=3),
+    # Read where they lie: whole panels, and some that end with an image.
+    conv2d((3, 40, 7, 15), (17, 40, 1, 1), name="pointwise"),
+    conv2d((2, 400, 9, 9), (20, 400, 1, 1), b=False, name="pointwise"),
     conv2d((2, 5, 5, 7), (3, 5, 1, 1), stride=2),
     conv2d((2, 5, 3, 3), (3, 5, 1, 1), padding=1, stride=2),
     conv2d((0, 3, 5, 5), (2, 3, 3, 3), padding=1),
@@ -116,6 +119,11 @@ CASES = [
     transposed((4, 32, 14, 14), (32, 24, 4, 4), stride=2, padding=1, name="threads"),
     transposed((2, 6, 7), (6, 2, 4), stride=2, padding=1),
     transposed((6, 7), (6, 2, 3), dilation=2, groups=2, name="single"),
+    transposed((3, 8, 9, 15), (8, 7, 2, 2), stride=2, name="tiles_images"),
+    transposed((2, 6, 5, 9), (6, 10, 3, 3), stride=3, groups=2, name="tiles_images"),
+    transposed((2, 800, 5, 12), (800, 9, 2, 2), stride=2, name="tiles_images"),
+    transposed((2, 4, 7, 6), (4, 5, 1, 4), stride=(1, 4), b=False, name="tiles_images"),
+    transposed((2, 4, 70), (4, 5, 2), stride=2, name="tiles_images"),
     # 2 * 2 * 3 * (2*3) * 2 * (2*2) flops of products and 48 of b; x, w, b, y: 36 + 24 + 2 + 48.
     transposed((2, 3, 2, 3), (3, 2, 2, 2), flops=624, bytes=440, name="cost"),
     # 2 * 2 * 3 * 5 * 2 * 2 flops of products and 24 of b; x, w, b, y: 30 + 12 + 2 + 24.
