@@ -11,8 +11,9 @@ from _levels import LEVELS, at_level, has
 from dlx import _core
 
 HALF_ULP = {"bfloat16": 2.0**-8, "float16": 2.0**-11}
-# Around the tile of pairs (14x32), its tasks of 84 rows, and the depth of a block (1024); around
-# the panels of tiles (32x32, 512 deep), their stripes of columns and blocks of depth (2048).
+# Around the tile of pairs (14x32), 8 panels of its rows, the depth of a block (768) and its columns
+# (512); around the panels of tiles (32x32, 512 deep), their stripes of columns and blocks of depth
+# (2048).
 SIZES = [
     (1, 1, 1),
     (1, 70, 33),
@@ -26,6 +27,8 @@ SIZES = [
     (34, 300, 2081),
     (16, 16, 32),
     (31, 17, 63),
+    (113, 40, 770),
+    (15, 1061, 1541),
 ]
 
 
@@ -93,6 +96,14 @@ def test_gradients_of_a_layer_are_rounded_once(dtype, level):
     y.backward(g)
     check(x.grad, dtype, to_numpy(g), to_numpy(w))
     check(w.grad, dtype, to_numpy(g).T, to_numpy(x))
+
+
+def test_a_bias_is_added_before_rounding(level):
+    rng = np.random.default_rng(2)
+    x, w, b = (drawn(rng, "bfloat16", s, False)[0] for s in ((30, 1600), (70, 1600), (70,)))
+    y = dlx.nn.functional.linear(x, w, b)
+    columns, rows = np.c_[to_numpy(x), np.ones(30)], np.c_[to_numpy(w), to_numpy(b)]
+    check(y, "bfloat16", columns, rows.T)
 
 
 def test_nan_and_infinity_reach_their_elements_alone(level):

@@ -16,48 +16,13 @@
 namespace dlx {
 namespace {
 
-// The order of the sums follows from kc, hence from k, never from the threads.
 GemmPlan make_plan(const GemmShape& shape) {
   if (shape.dtype != DType::float32 && shape.dtype != DType::float64) {
     throw std::invalid_argument(std::string("gemm: expects float32 or float64, got ") +
                                 name_of(shape.dtype));
   }
-  const GemmTiles t = kGemmTiles[static_cast<int>(current_isa())][static_cast<int>(shape.dtype)];
-  GemmPlan plan{};
-  plan.shape = shape;
-  plan.shape.fold_batch_into_rows();
-  const GemmShape& s = plan.shape;
-  plan.batches = s.batches();
-  if (plan.batches == 0 || s.m == 0 || s.n == 0 || s.k == 0) return plan;
-
-  const bool by_threads = hooks::split_by_threads.load(std::memory_order_relaxed);  // tests only
-  const int64_t share = by_threads ? ceil_div(s.k, num_threads()) : s.k;
-  plan.kc = even_split(s.k, std::min<int64_t>(t.kc, share), 4);
-  // A task for each thread, or more where they would be very large. Who computes an element does
-  // not change it.
-  int64_t row_cuts = ceil_div(s.m, kGemmMaxRows), col_cuts = ceil_div(s.n, kGemmMaxCols);
-  while (plan.batches * row_cuts * col_cuts < num_threads()) {
-    const int64_t rows = s.m / row_cuts, cols = s.n / col_cuts;
-    // Every task packs its rows of A and its columns of B: the longer side is cut, unless whole
-    // panels of columns would not share out evenly.
-    const bool even = 2 * round_up(ceil_div(cols, 2), t.nr) * 7 <= 8 * cols;
-    if (cols >= rows && (even || cols >= 2 * kGemmMinCols)) {
-      ++col_cuts;
-    } else if (rows >= 2 * t.mr) {
-      ++row_cuts;
-    } else {
-      break;
-    }
-  }
-  plan.rows = even_split(s.m, ceil_div(s.m, row_cuts), 1);
-  plan.cols = even_split(s.n, ceil_div(s.n, col_cuts), t.nr);
-  plan.block = even_split(plan.cols, kGemmL2Bytes / (plan.kc * size_of(s.dtype)), t.nr);
-  const double flops = 2.0 * static_cast<double>(plan.rows * plan.cols) * static_cast<double>(s.k);
-  plan.grain = static_cast<int64_t>(kGemmChunkFlops / flops) + 1;
-  plan.group = s.a_row == 1 ? kGemmGroupPanels : 1;
-  const int64_t panels = plan.cols > plan.block ? ceil_div(plan.rows, t.mr) : plan.group;
-  plan.private_bytes = round_up((plan.block + panels * t.mr) * plan.kc * size_of(s.dtype), 64);
-  return plan;
+  return make_gemm_plan(shape,
+                        kGemmTiles[static_cast<int>(current_isa())][static_cast<int>(shape.dtype)]);
 }
 
 bool is_empty(const GemmPlan& plan) {
@@ -96,6 +61,49 @@ void gemm_of_halves(const GemmShape& shape, const void* a, const void* b, void* 
 }
 
 }  // namespace
+
+GemmPlan make_gemm_plan(const GemmShape& shape, const GemmTiles& t, int64_t step) {
+  GemmPlan plan{};
+  plan.shape = shape;
+  plan.shape.fold_batch_into_rows();
+  const GemmShape& s = plan.shape;
+  plan.batches = s.batches();
+  if (plan.batches == 0 || s.m == 0 || s.n == 0 || s.k == 0) return plan;
+
+  const bool by_threads = hooks::split_by_threads.load(std::memory_order_relaxed);  // tests only
+  plan.steps = ceil_div(s.k, step);
+  const int64_t share = by_threads ? ceil_div(plan.steps, num_threads()) : plan.steps;
+  plan.kc = even_split(plan.steps, std::min<int64_t>(t.kc, share), 4);
+  // A task for each thread, or more where they would be very large. Who computes an element does
+  // not change it.
+  int64_t row_cuts = ceil_div(s.m, kGemmMaxRows), col_cuts = ceil_div(s.n, kGemmMaxCols);
+  while (plan.batches * row_cuts * col_cuts < num_threads()) {
+    const int64_t rows = s.m / row_cuts, cols = s.n / col_cuts;
+    // Every task packs its rows of A and its columns of B: the longer side is cut, unless whole
+    // panels of columns would not share out evenly.
+    const bool even = 2 * round_up(ceil_div(cols, 2), t.nr) * 7 <= 8 * cols;
+    if (cols >= rows && (even || cols >= 2 * kGemmMinCols)) {
+      ++col_cuts;
+    } else if (rows >= 2 * t.mr) {
+      ++row_cuts;
+    } else {
+      break;
+    }
+  }
+  plan.rows = even_split(s.m, ceil_div(s.m, row_cuts), 1);
+  plan.cols = even_split(s.n, ceil_div(s.n, col_cuts), t.nr);
+  const int64_t size = size_of(s.dtype) * step;
+  plan.block = even_split(plan.cols, kGemmL2Bytes / (plan.kc * size), t.nr);
+  const double flops = 2.0 * static_cast<double>(plan.rows * plan.cols) * static_cast<double>(s.k);
+  plan.grain = static_cast<int64_t>(kGemmChunkFlops / flops) + 1;
+  plan.group = s.a_row == 1 ? kGemmGroupPanels : 1;
+  const int64_t panels = plan.cols > plan.block ? ceil_div(plan.rows, t.mr) : plan.group;
+  if (size_of(s.dtype) < 4 && plan.kc < plan.steps)
+    plan.sums_bytes = round_up(round_up(plan.rows, t.mr) * plan.cols * 4, 64);
+  plan.private_bytes =
+      plan.sums_bytes + round_up((plan.block + panels * t.mr) * plan.kc * size, 64);
+  return plan;
+}
 
 int64_t gemm_workspace(const GemmShape& shape) {
   if (is_half(shape)) {

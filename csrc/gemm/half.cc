@@ -14,10 +14,6 @@ namespace {
 enum Algorithm { widen_both, pairs, tiles };
 Choice choice("half_matmul", {"widen", "pairs", "tiles"});
 
-// Depth of a block: 512 pairs, whose panels of B (64 KB) stream from the L2 cache.
-constexpr int64_t kPairDepth = 1024;
-// Columns of a stripe: 4 MB of B at full depth.
-constexpr int64_t kPairStripe = 2048;
 // Elements of a chunk of conversions.
 constexpr int64_t kWidenGrain = 1 << 16;
 
@@ -54,22 +50,6 @@ TilePlan make_tile_plan(const GemmShape& s) {
   plan.b_bytes = plan.cols * plan.depth * 2;
   plan.sums_bytes = plan.depth < s.k ? bytes(row_panels * 32 * plan.cols) : 0;
   plan.scratch_bytes = kTilePanelBytes + (plan.sums_bytes ? 0 : bytes(32 * plan.task_cols));
-  return plan;
-}
-
-PairPlan make_pair_plan(const GemmShape& s) {
-  PairPlan plan{};
-  plan.shape = s;
-  plan.batches = 1;
-  for (int d = 0; d < s.batch_ndim; ++d) plan.batches *= s.batch[d];
-  plan.depth = even_split(s.k, kPairDepth, 2);
-  plan.cols = even_split(s.n, kPairStripe, kPairCols);
-  const double flops = 2.0 * static_cast<double>(std::min(s.m, kPairTaskRows)) * kPairCols *
-                       static_cast<double>(plan.depth);
-  plan.grain = static_cast<int64_t>(kPairChunkFlops / flops) + 1;
-  plan.a_bytes = round_up(round_up(s.m, kPairRows) * round_up(plan.depth, 2) * 2, 64);
-  plan.b_bytes = round_up(plan.cols * round_up(plan.depth, 2) * 2, 64);
-  plan.c_bytes = plan.depth < s.k ? bytes(s.m * plan.cols) : 0;
   return plan;
 }
 
@@ -148,10 +128,7 @@ void widen(const GemmShape& s, const int64_t* batch, const int64_t* wide_batch, 
 
 int64_t half_workspace(const GemmShape& s) {
   const Algorithm algorithm = choose(s);
-  if (algorithm == pairs) {
-    const PairPlan plan = make_pair_plan(s);
-    return plan.a_bytes + plan.b_bytes + plan.c_bytes;
-  }
+  if (algorithm == pairs) return num_threads() * make_gemm_plan(s, kPairTiles, 2).private_bytes;
   if (algorithm == tiles) {
     const TilePlan plan = make_tile_plan(s);
     return plan.b_bytes + plan.sums_bytes + num_threads() * plan.scratch_bytes;
@@ -164,7 +141,8 @@ void half_gemm(const GemmShape& s, const void* a, const void* b, void* c, const 
                void* workspace) {
   const HalfKernels& kernels = DLX_SELECT_ISA(half_kernels);
   const Algorithm algorithm = choose(s);
-  if (algorithm == pairs) return kernels.pairs(make_pair_plan(s), a, b, c, bias, workspace);
+  if (algorithm == pairs)
+    return DLX_SELECT_ISA(pair_gemm)(make_gemm_plan(s, kPairTiles, 2), a, b, c, bias, workspace);
   if (algorithm == tiles)
     return DLX_SELECT_ISA(tile_gemm)(make_tile_plan(s), a, b, c, bias, workspace);
   const Widened w = make_widened(s);

@@ -28,6 +28,9 @@ constexpr GemmTiles kGemmTiles[kNumIsas][2] = {
 };
 // clang-format on
 
+// bfloat16 on VDPBF16PS: a step of k multiplies pairs, which take the place of floats.
+constexpr GemmTiles kPairTiles = {14, 32, 384, 0};
+
 // Bytes of packed B that a task reads for each of its panels of A: less than half of an L2 cache of
 // 2 MB, as A and C pass through it, too.
 constexpr int64_t kGemmL2Bytes = 768 << 10;
