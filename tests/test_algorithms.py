@@ -25,6 +25,8 @@ USERS = {
     "conv2d_backward_weight": ("conv", "Conv"),
     "max_pool2d": ("max_pool",),
     "max_pool2d_backward": ("max_pool",),
+    "pool_reads": ("avg_pool", "max_pool"),
+    "pool_result": ("avg_pool", "max_pool"),
     "matmul": ("matmul", "linear"),
     "copy": ("permute",),
     "copy_blocks": ("permute",),

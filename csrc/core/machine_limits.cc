@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <new>
 
@@ -46,6 +47,16 @@ struct Free {
 };
 using Buffer = std::unique_ptr<char, Free>;
 
+// Of the cache that the first core shares with some others; 0 where it is not known. sysconf() adds
+// up those of a whole socket of AMD's.
+int64_t last_cache_bytes() {
+  std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index3/size");
+  int64_t size = 0;
+  char unit = 0;
+  if (file >> size >> unit && unit == 'K') return size << 10;
+  return sysconf(_SC_LEVEL3_CACHE_SIZE);
+}
+
 // Not from allocate(): this memory goes back to the system.
 Buffer zeros(int64_t bytes) {
   Buffer p(static_cast<char*>(std::aligned_alloc(2 * kMiB, bytes)));
@@ -59,7 +70,7 @@ Buffer zeros(int64_t bytes) {
 
 int64_t cache_bytes() {
   static const int64_t bytes = [] {
-    const int64_t reported = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    const int64_t reported = last_cache_bytes();
     return reported > 0 ? std::min(reported, 64 * kMiB) : 32 * kMiB;
   }();
   return bytes;

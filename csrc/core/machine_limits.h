@@ -18,8 +18,8 @@ struct MachineLimits {
 MachineLimits measure_machine_limits();  // takes a third of a second
 const MachineLimits& machine_limits();   // measured at the first call
 
-// What a core keeps of what it touched: the last cache, at most 64 MiB, for virtual machines report
-// the cache of a whole socket.
+// What a core keeps of what it touched: the last cache, at most 64 MiB, for virtual machines may
+// report the cache of a whole socket.
 int64_t cache_bytes();
 // Whether results should go past the caches: an op that touches so many bytes leaves nothing of its
 // result in them that is worth what it costs to read the memory which is overwritten.

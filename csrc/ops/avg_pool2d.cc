@@ -3,6 +3,7 @@
 #include "core/choice.h"
 #include "core/cpu_features.h"
 #include "core/parallel.h"
+#include "ops/pool_traffic.h"
 
 namespace dlx {
 
@@ -30,12 +31,14 @@ void avg_pool2d(Ctx&, const void* shape, void* const* buffers, void*) {
   if (s.y_size() == 0) return;
   const int t = s.dtype == DType::float64;
   const bool pairs = takes_pairs(forward, w);
-  const auto f = pairs ? DLX_SELECT_ISA(pool_pairs_table).avg[t]
+  const int64_t width = size_of(s.dtype);
+  const PoolTraffic traffic((s.x_size() + s.y_size()) * width, w.columns.m * width);
+  const auto f = pairs ? DLX_SELECT_ISA(pool_pairs_table).avg[traffic.far][t]
                        : DLX_SELECT_ISA(avg_pool_table).avg_pool2d[t];
   const int64_t grain = pool_grain(w.columns.m * s.taps(), pairs ? kPairsGrain : kPoolGrain);
-  parallel_for(w.planes * w.rows.m, grain, [&](int64_t begin, int64_t end) {
-    f(w, s.divisor, begin, end, buffers[0], buffers[1]);
-  });
+  traffic.write_rows(
+      w.planes * w.rows.m, grain, buffers[1],
+      [&](int64_t begin, int64_t end, void* y) { f(w, s.divisor, begin, end, buffers[0], y); });
 }
 
 void avg_pool2d_backward(Ctx&, const void* shape, void* const* buffers, void*) {
@@ -43,12 +46,14 @@ void avg_pool2d_backward(Ctx&, const void* shape, void* const* buffers, void*) {
   const PoolWindows& w = s.windows;
   const int t = s.dtype == DType::float64;
   const bool pairs = takes_pairs(backward, w);
+  const int64_t width = size_of(s.dtype);
+  const PoolTraffic traffic((s.x_size() + s.y_size()) * width, w.columns.n * width);
   const auto f = pairs ? DLX_SELECT_ISA(pool_pairs_table).avg_backward[t]
                        : DLX_SELECT_ISA(avg_pool_table).avg_pool2d_backward[t];
   const int64_t grain = pool_grain(2 * w.columns.n, pairs ? kPairsGrain : kPoolGrain);
-  parallel_for(w.planes * w.rows.n, grain, [&](int64_t begin, int64_t end) {
-    f(w, s.divisor, begin, end, buffers[0], buffers[1]);
-  });
+  traffic.write_rows(
+      w.planes * w.rows.n, grain, buffers[1],
+      [&](int64_t begin, int64_t end, void* dx) { f(w, s.divisor, begin, end, buffers[0], dx); });
 }
 
 }  // namespace cpu

@@ -3,6 +3,7 @@
 #include "core/choice.h"
 #include "core/cpu_features.h"
 #include "core/parallel.h"
+#include "ops/pool_traffic.h"
 
 namespace dlx {
 
@@ -49,18 +50,20 @@ void max_pool2d(Ctx&, const void* shape, void* const* buffers, void*) {
   const bool blocks = table.blocks_apply[t](w);
   const PoolPairsTable& by_two = DLX_SELECT_ISA(pool_pairs_table);
   const bool pairs = !places.indices && by_two.apply(w);
+  const int64_t width = size_of(s.pool.dtype);
+  const PoolTraffic traffic((s.pool.x_size() + s.pool.y_size()) * width, w.columns.m * width);
   const int algorithm = forward.pick(pairs    ? kPairs
                                      : blocks ? kBlocks
                                               : kWindows,
                                      1 << kWindows | blocks << kBlocks | pairs << kPairs);
-  const auto f = algorithm == kPairs    ? by_two.max[t]
+  const auto f = algorithm == kPairs    ? by_two.max[traffic.far][t]
                  : algorithm == kBlocks ? table.blocks[t]
                                         : table.windows[t];
   const int64_t grain =
       pool_grain(w.columns.m * s.pool.taps(), algorithm == kPairs ? kPairsGrain : kPoolGrain);
-  parallel_for(w.planes * w.rows.m, grain, [&](int64_t begin, int64_t end) {
-    f(w, begin, end, buffers[0], buffers[1], places);
-  });
+  traffic.write_rows(
+      w.planes * w.rows.m, grain, buffers[1],
+      [&](int64_t begin, int64_t end, void* y) { f(w, begin, end, buffers[0], y, places); });
 }
 
 void max_pool2d_backward(Ctx&, const void* shape, void* const* buffers, void*) {
@@ -73,7 +76,8 @@ void max_pool2d_backward(Ctx&, const void* shape, void* const* buffers, void*) {
   const PoolPairsTable& by_two = DLX_SELECT_ISA(pool_pairs_table);
   const bool pairs = places.bytes && by_two.apply(w);
   const void* y = s.relu_backward ? buffers[2] : nullptr;
-  void* dx = buffers[2 + s.relu_backward];
+  const int64_t width = size_of(s.pool.dtype);
+  const PoolTraffic traffic((s.pool.x_size() + s.pool.y_size()) * width, w.columns.n * width);
   const int algorithm = backward.pick(pairs    ? kWritePairs
                                       : gather ? kGather
                                                : kScatter,
@@ -83,8 +87,9 @@ void max_pool2d_backward(Ctx&, const void* shape, void* const* buffers, void*) {
                                           : table.scatter[t];
   const int64_t grain =
       pool_grain(w.columns.n, algorithm == kWritePairs ? kPairsGrain : kPoolGrain);
-  parallel_for(w.planes * w.rows.n, grain,
-               [&](int64_t begin, int64_t end) { f(w, begin, end, buffers[0], places, y, dx); });
+  traffic.write_rows(
+      w.planes * w.rows.n, grain, buffers[2 + s.relu_backward],
+      [&](int64_t begin, int64_t end, void* dx) { f(w, begin, end, buffers[0], places, y, dx); });
 }
 
 void max_pool2d_gather(Ctx&, const void* shape, void* const* buffers, void*) {

@@ -46,6 +46,17 @@ struct Pair {
   }
 };
 
+// Far: the lines of a pair of vectors are asked for kAhead bytes before they are read. Rows come in
+// pairs and are short: the hardware stays too close behind.
+template <bool kFar, class T>
+[[gnu::always_inline]] inline void ask_for(const T* p) {
+  constexpr int64_t kAhead = 4096, kLine = 64;
+  if constexpr (kFar) {
+    const char* next = reinterpret_cast<const char*>(p) + kAhead;
+    for (int64_t i = 0; i < 2 * kVecBytes; i += kLine) __builtin_prefetch(next + i);
+  }
+}
+
 // body(q, n) for n windows from q on: whole vectors, the last of which reaches back.
 template <class T, class Body>
 [[gnu::always_inline]] inline void over_windows(int64_t m, const Body& body) {
@@ -98,7 +109,7 @@ template <class T, class F>
   }
 }
 
-template <class T>
+template <bool kFar, class T>
 void avg_pairs(const PoolWindows& w, const PoolDivisor& d, int64_t begin, int64_t end,
                const void* x0, void* y0) {
   const T* x = static_cast<const T*>(x0);
@@ -107,8 +118,10 @@ void avg_pairs(const PoolWindows& w, const PoolDivisor& d, int64_t begin, int64_
   with_divisor<T>(w, d, [&](const auto& divided) {
     over_rows(w, begin, end, [&](int64_t from, int64_t to) {
       over_windows<T>(w.columns.m, [&](int64_t q, int n) {
+        ask_for<kFar>(x + from + 2 * q);
         Pair<T> sum = Pair<T>::load(x + from + 2 * q, n);
         if (below) {
+          ask_for<kFar>(x + from + below + 2 * q);
           const Pair<T> other = Pair<T>::load(x + from + below + 2 * q, n);
           sum.a += other.a, sum.b += other.b;
         }
@@ -159,7 +172,7 @@ template <class T>
                            {columns.b, none + static_cast<Int>(first + 1)});
 }
 
-template <class T>
+template <bool kFar, class T>
 void max_pairs(const PoolWindows& w, int64_t begin, int64_t end, const void* x0, void* y0,
                const MaxPlaces& places) {
   const T* x = static_cast<const T*>(x0);
@@ -167,8 +180,12 @@ void max_pairs(const PoolWindows& w, int64_t begin, int64_t end, const void* x0,
   const int64_t below = (w.rows.kernel - 1) * w.columns.n;
   over_rows(w, begin, end, [&](int64_t from, int64_t to) {
     over_windows<T>(w.columns.m, [&](int64_t q, int n) {
+      ask_for<kFar>(x + from + 2 * q);
       BestColumn<T> best = best_of_row(x + from + 2 * q, n, 0);
-      if (below) best = BestColumn<T>::of(best, best_of_row(x + from + below + 2 * q, n, 2));
+      if (below) {
+        ask_for<kFar>(x + from + below + 2 * q);
+        best = BestColumn<T>::of(best, best_of_row(x + from + below + 2 * q, n, 2));
+      }
       Vec<T>{best.value}.store(y + to + q, n);
       if (places.bytes) store_bytes<T>(best.at, places.bytes + to + q, n);
     });
@@ -201,9 +218,11 @@ void max_pairs_backward(const PoolWindows& w, int64_t begin, int64_t end, const 
 extern const PoolPairsTable pool_pairs_table;
 const PoolPairsTable pool_pairs_table = {
     pairs_apply,
-    {avg_pairs<float>, avg_pairs<double>},
+    {{avg_pairs<false, float>, avg_pairs<false, double>},
+     {avg_pairs<true, float>, avg_pairs<true, double>}},
     {avg_pairs_backward<float>, avg_pairs_backward<double>},
-    {max_pairs<float>, max_pairs<double>},
+    {{max_pairs<false, float>, max_pairs<false, double>},
+     {max_pairs<true, float>, max_pairs<true, double>}},
     {max_pairs_backward<float>, max_pairs_backward<double>},
 };
 

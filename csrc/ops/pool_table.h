@@ -128,12 +128,13 @@ struct AvgPoolTable {
   AvgBackward avg_pool2d_backward[2];
 };
 
-// For windows of two columns beside one another, over one row or two.
+// For windows of two columns beside one another, over one row or two. [1][]: x is far away, beyond
+// the caches of a core.
 struct PoolPairsTable {
   bool (*apply)(const PoolWindows&);
-  AvgForward avg[2];
+  AvgForward avg[2][2];
   AvgBackward avg_backward[2];
-  MaxForward max[2];            // places as bytes, or none
+  MaxForward max[2][2];         // places as bytes, or none
   MaxBackward max_backward[2];  // from bytes only
 };
 
