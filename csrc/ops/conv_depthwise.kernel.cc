@@ -1,6 +1,7 @@
 // Convolution of each channel by itself: a vector of a row, loaded once for each column of the
 // kernel, meets all the rows of the result that see it.
 #include "gemm/epilogue.h"
+#include "ops/conv_depthwise_rows.h"
 #include "ops/conv_depthwise_table.h"
 #include "ops/conv_kernels.h"
 
@@ -52,16 +53,6 @@ struct Steps {
 template <int COL>
 int64_t col_step(const Steps& step) {
   return COL ? COL : step.x_col;
-}
-
-// Puts v into a register: the compiler would rather load it anew for every use.
-template <class T>
-[[gnu::always_inline]] inline void hold(Vec<T>& v) {
-#if defined(__SSE2__)
-  asm("" : "+v"(v.raw));
-#else
-  asm("" : "+w"(v.raw));
-#endif
 }
 
 // ROWS rows of Q pixels.
@@ -185,8 +176,23 @@ void multiply_taps(const DepthwiseShape& s, int64_t begin, int64_t end, const T*
 }
 
 template <class T>
+void stream(const DepthwiseShape& s, int64_t begin, int64_t end, const T* x, const T* w,
+            const T* bias, T* y) {
+  for (int64_t task = begin; task < end; ++task) {
+    const int64_t plane = task / s.blocks, p0 = task % s.blocks * s.block, c = plane % s.C;
+    T taps[9];
+    for (int i = 0; i < 9; ++i) taps[i] = w[c * 9 + (s.flipped ? 8 - i : i)];
+    stream_rows(s, p0, min(s.block, s.P - p0), x + plane * s.H * s.W, taps, bias ? bias[c] : T(0),
+                y + plane * s.P * s.Q);
+  }
+}
+
+template <class T>
 void multiply(const DepthwiseShape& s, int64_t begin, int64_t end, const void* x, const void* w,
               const void* bias, void* scratch, void* y) {
+  if (streams_rows<T>(s))
+    return stream(s, begin, end, static_cast<const T*>(x), static_cast<const T*>(w),
+                  static_cast<const T*>(bias), static_cast<T*>(y));
   const auto dense = s.R == 3 ? multiply_taps<T, 3, 1> : multiply_taps<T, 5, 1>;
   const auto dilated = s.R == 3 ? multiply_taps<T, 3, 0> : multiply_taps<T, 5, 0>;
   (s.dil_w == 1 ? dense : dilated)(s, begin, end, static_cast<const T*>(x),
