@@ -19,6 +19,7 @@ USERS = {
     "avg_pool2d": ("avg_pool",),
     "avg_pool2d_backward": ("avg_pool",),
     "batch_norm": ("batch_norm", "BatchNorm"),
+    "batch_norm_reads": ("batch_norm", "BatchNorm"),
     "batch_norm_result": ("batch_norm", "BatchNorm"),
     "conv2d": ("conv", "Conv"),
     "pointwise": ("add", "equal", "where", "elu"),

@@ -67,6 +67,8 @@ Choice choice("batch_norm", {"planes", "channels"});
 constexpr int64_t kCacheOfCore = int64_t{2} << 20;  // bytes: an L2 cache
 constexpr int64_t kFewestChannels = 16;             // to have work for many threads
 
+// Whether what sums are taken of is asked for ahead: planes lie apart.
+Choice reads("batch_norm_reads", {"near", "far"});
 // How the result is written: past the caches, where it would not stay in them.
 Choice stores("batch_norm_result", {"cached", "streamed"});
 bool streams(int64_t bytes) { return stores.pick(pays_to_stream(bytes), 0b11); }
@@ -131,10 +133,16 @@ struct Call {
   // body(block, channel, element offset, index of its sum) for blocks [begin, end) of all channels.
   template <class Body>
   void for_blocks(int64_t begin, int64_t end, const Body& body) const {
+    const bool asks =
+        cut.planes == 1 && reads.pick(pays_to_stream(4 * s.size() * size_of(s.dtype)), 0b11);
     for (int64_t u = begin; u < end; ++u) {
-      const int64_t c = u / cut.blocks, block = u % cut.blocks;
+      const int64_t c = u / cut.blocks, block = u % cut.blocks, plane = s.C * s.L;
       const int64_t n = block / cut.pieces * cut.planes, at = block % cut.pieces * cut.piece;
-      const NormBlock b{std::min(cut.planes, s.N - n), std::min(cut.piece, s.L - at), s.C * s.L};
+      const int64_t length = std::min(cut.piece, s.L - at), rest = s.L - at - length;
+      const NormBlock b{std::min(cut.planes, s.N - n), length, plane,
+                        !asks      ? 0
+                        : rest > 0 ? length
+                                   : plane - at};
       body(b, c, (n * s.C + c) * s.L + at, u);
     }
   }

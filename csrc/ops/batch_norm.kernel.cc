@@ -22,7 +22,7 @@ void moments(const NormBlock& b, const void* x, double* sum, double* square) {
   alignas(64) T buffer[kNormGather];
   const T* values = gathered(b, static_cast<const T*>(x), buffer);
   const int64_t n = b.planes * b.length;
-  const Moments m = moments_of(values, n);
+  const Moments m = moments_of(values, n, b.next ? values + b.next : nullptr);
   *sum = m.sum, *square = m.square;
 }
 
@@ -37,6 +37,7 @@ void products(const NormBlock& b, const void* dy0, const void* x0, double mean0,
   const int64_t n = b.planes * b.length;
   int64_t i = 0;
   for (; i + kSumBlock <= n; i += kSumBlock) {
+    if (b.next) ask_ahead(dy, n, i, dy + b.next), ask_ahead(x, n, i, x + b.next);
     const auto g = [&](int at) { return load_as<T>(dy + i + at); };
     sums.add_block(g);
     products.add_block([&](int at) { return g(at) * mean.from(load_as<T>(x + i + at)); });

@@ -12,13 +12,24 @@ struct Moments {
   double sum, square;  // of x, of (x - sum / n)^2
 };
 
+// Asks for a block of sums of what follows on n elements at x, kAhead elements from element i on:
+// behind the last of them there are those at `next`.
+template <class T>
+[[gnu::always_inline]] inline void ask_ahead(const T* x, int64_t n, int64_t i, const T* next) {
+  constexpr int64_t kAhead = 4096 / sizeof(T), kLine = 64 / sizeof(T);
+  const int64_t at = i + kAhead;
+  const T* p = at < n ? x + at : next + (at - n);
+  for (int64_t k = 0; k < kSumBlock; k += kLine) __builtin_prefetch(p + k);
+}
+
 // The moments about `about`; square is not yet about the mean.
 template <class T>
-Moments shifted_moments(const T* x, int64_t n, double about) {
+Moments shifted_moments(const T* x, int64_t n, double about, const T* next) {
   const Mean<T> mean(about);
   SumLanes<T> sums, squares;
   int64_t i = 0;
   for (; i + kSumBlock <= n; i += kSumBlock) {
+    if (next) ask_ahead(x, n, i, next);
     const auto d = [&](int at) { return mean.from(load_as<T>(x + i + at)); };
     sums.add_block(d);
     squares.add_block([&](int at) { return d(at) * d(at); });
@@ -38,12 +49,12 @@ Moments shifted_moments(const T* x, int64_t n, double about) {
 // computing the sample variance", 1983). One pass where the guess is good; where it makes up half
 // of the square, or that is not finite, a second one about the mean that the first one found.
 template <class T>
-Moments moments_of(const T* x, int64_t n) {
+Moments moments_of(const T* x, int64_t n, const T* next = nullptr) {
   const double count = static_cast<double>(n);
   const int64_t few = n < 2 * kSumBlock ? n : kSumBlock;
   double about = total_of(x, few) / static_cast<double>(few);
   for (bool again = false;; again = true) {
-    const Moments m = shifted_moments(x, n, about);
+    const Moments m = shifted_moments(x, n, about, next);
     const double excess = m.sum * m.sum / count, sum = about * count + m.sum;
     const bool good = excess <= m.square / 2 && m.square - m.square == 0;
     if (good || again) return {sum, m.square - excess};

@@ -8,9 +8,10 @@ constexpr int64_t kNormTile = 64;      // columns at a time
 constexpr int64_t kNormGather = 1024;  // elements of short planes brought together for one sum
 
 // Values of one channel: `planes` vectors of `length` elements, `stride` apart. With several of
-// them planes * length <= kNormGather.
+// them planes * length <= kNormGather. next: 0, or the memory is beyond the caches of a core, and
+// the next block, so many elements on, is asked for before its time.
 struct NormBlock {
-  int64_t planes, length, stride;
+  int64_t planes, length, stride, next;
 };
 
 // Planes first, first + step, ... of x (N, C, length) as units: unit u is piece u % pieces of the
