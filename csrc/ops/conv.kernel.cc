@@ -134,7 +134,10 @@ void pack(const ConvProduct& s, const ConvWeights& weights, const void* w, int64
       }
       for (int64_t d = 0; d < depth; ++d) {
         const T* from = a + (weights.offset ? weights.offset[p + d] : p + d);
-        for (int64_t m = 0; m < rows; ++m) panel[d * height + m] = from[m * weights.a_row];
+        if (weights.a_row == 1)
+          copy_run(from, rows, panel + d * height);
+        else
+          for (int64_t m = 0; m < rows; ++m) panel[d * height + m] = from[m * weights.a_row];
         for (int64_t m = rows; m < height; ++m) panel[d * height + m] = T(0);
       }
     }

@@ -12,11 +12,19 @@ bool is_pointwise(const Conv2dShape& s) {
          s.pad_left == 0 && s.H == s.P && s.W == s.Q;
 }
 
-// Whether a product serves, M channels of a group from D. Packing a pixel's D channels is paid for
-// by M rows of the result; of fewer the plain gathering of panels does with less.
+constexpr int64_t kLeastPixels = 256;  // fewer do not share out evenly, of all images
+constexpr int64_t kMostDepth = 512;    // of a product whose sums are stored once, or twice
+constexpr double kLeastFlops = 1e8;    // less is soon done: GEMM then has less to prepare
+
+// Whether a product serves, M channels of a group from D. Panels of pixels are packed by the first
+// tile that reads them: that pays where few tiles follow, or the sums of a panel end with it.
 bool picks_matmul(const Conv2dShape& s, int64_t M, int64_t D) {
   if (!is_pointwise(s) && !covers_image(s)) return false;
-  const ConvAlgorithm chosen = covers_image(s) || 2 * M >= D ? kConvMatmul : kConvPanels;
+  const int64_t pixels = s.N * s.P * s.Q;
+  const bool large =
+      2.0 * static_cast<double>(pixels * M * s.groups) * static_cast<double>(D) >= kLeastFlops;
+  const bool panels = pixels >= kLeastPixels && (2 * M < D || (large && D <= kMostDepth));
+  const ConvAlgorithm chosen = covers_image(s) || !panels ? kConvMatmul : kConvPanels;
   const uint32_t others = 1 << kConvPanels | 1 << kConvDirect | 1 << kConvChannels;
   return conv_choice.pick(chosen, others | 1 << kConvMatmul) == kConvMatmul;
 }
