@@ -59,11 +59,11 @@ void max_pool2d(Ctx&, const void* shape, void* const* buffers, void*) {
   const auto f = algorithm == kPairs    ? by_two.max[traffic.far][t]
                  : algorithm == kBlocks ? table.blocks[t]
                                         : table.windows[t];
-  const int64_t grain =
-      pool_grain(w.columns.m * s.pool.taps(), algorithm == kPairs ? kPairsGrain : kPoolGrain);
-  traffic.write_rows(
-      w.planes * w.rows.m, grain, buffers[1],
-      [&](int64_t begin, int64_t end, void* y) { f(w, begin, end, buffers[0], y, places); });
+  const int64_t rows = w.planes * w.rows.m, work = w.columns.m * s.pool.taps();
+  const int64_t grain = algorithm == kPairs ? pairs_grain(rows, work) : pool_grain(work);
+  traffic.write_rows(rows, grain, buffers[1], [&](int64_t begin, int64_t end, void* y) {
+    f(w, begin, end, buffers[0], y, places);
+  });
 }
 
 void max_pool2d_backward(Ctx&, const void* shape, void* const* buffers, void*) {
@@ -85,10 +85,10 @@ void max_pool2d_backward(Ctx&, const void* shape, void* const* buffers, void*) {
   const auto f = algorithm == kWritePairs ? by_two.max_backward[t]
                  : algorithm == kGather   ? table.gather[t]
                                           : table.scatter[t];
-  const int64_t grain =
-      pool_grain(w.columns.n, algorithm == kWritePairs ? kPairsGrain : kPoolGrain);
+  const int64_t rows = w.planes * w.rows.n, work = w.columns.n;
+  const int64_t grain = algorithm == kWritePairs ? pairs_grain(rows, 2 * work) : pool_grain(work);
   traffic.write_rows(
-      w.planes * w.rows.n, grain, buffers[2 + s.relu_backward],
+      rows, grain, buffers[2 + s.relu_backward],
       [&](int64_t begin, int64_t end, void* dx) { f(w, begin, end, buffers[0], places, y, dx); });
 }
 

@@ -40,10 +40,9 @@ struct PoolShape {
   bool operator==(const PoolShape&) const = default;
 };
 
-constexpr int64_t kPoolGrain = 16384;   // elements read or written in one piece: 10-50 us
-constexpr int64_t kPairsGrain = 65536;  // of windows of two columns, which take less: 5-10 us
-
-// Rows at a time; work: elements read or written for one.
-int64_t pool_grain(int64_t work, int64_t elements = kPoolGrain);
+// Rows at a time, 10-50 us; work: elements read or written for one.
+int64_t pool_grain(int64_t work);
+// Of windows of two columns, which take less; rows: all of them. A row takes as long as a vector.
+int64_t pairs_grain(int64_t rows, int64_t work);
 
 }  // namespace dlx

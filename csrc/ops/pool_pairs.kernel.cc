@@ -57,38 +57,46 @@ template <bool kFar, class T>
   }
 }
 
-// body(q, n) for n windows from q on: whole vectors, the last of which reaches back.
+// body(q, n) for n windows from q on: whole vectors, the last of which reaches back. spills: a row
+// that is shorter than a vector may be taken as one, for what follows is written later.
 template <class T, class Body>
-[[gnu::always_inline]] inline void over_windows(int64_t m, const Body& body) {
+[[gnu::always_inline]] inline void over_windows(int64_t m, bool spills, const Body& body) {
   constexpr int V = Vec<T>::kWidth;
-  if (m < V) return body(int64_t{0}, static_cast<int>(m));
+  if (m < V) return body(int64_t{0}, spills ? V : static_cast<int>(m));
   for (int64_t q = 0; q < m; q += V) body(smaller(q, m - V), V);
 }
 
-// body(rows of x, row of y) for rows [begin, end) of y.
-template <class Body>
+// body(rows of x, row of y, whether it spills) for rows [begin, end) of y.
+template <class T, class Body>
 [[gnu::always_inline]] inline void over_rows(const PoolWindows& w, int64_t begin, int64_t end,
                                              const Body& body) {
+  const int64_t m = w.columns.m, spilling = end - (Vec<T>::kWidth + m - 1) / m;
   over_planes(w.rows.m, begin, end, [&](int64_t plane, int64_t first, int64_t last) {
-    for (int64_t p = first; p < last; ++p)
-      body((plane * w.rows.n + p * w.rows.kernel) * w.columns.n,
-           (plane * w.rows.m + p) * w.columns.m);
+    for (int64_t p = first; p < last; ++p) {
+      const int64_t row = plane * w.rows.m + p;
+      body((plane * w.rows.n + p * w.rows.kernel) * w.columns.n, row * m, row <= spilling);
+    }
   });
 }
 
-// write(row of y, r, end, row of dx) for rows [begin, end) of dx, which are rows [r, end) of their
-// windows; what no window holds becomes zero.
+// write(row of y, r, end, row of dx, whether that spills) for rows [begin, end) of dx, which are
+// rows [r, end) of their windows; what no window holds becomes zero.
 template <class T, class Write>
 [[gnu::always_inline]] inline void over_gradients(const PoolWindows& w, int64_t begin, int64_t end,
                                                   T* dx, const Write& write) {
+  constexpr int V = Vec<T>::kWidth;
   const int64_t n = w.columns.n, held = 2 * w.columns.m, kernel = w.rows.kernel;
+  const int64_t spilling = end - (2 * V + n - 1) / n;
+  const int64_t readable = w.planes * w.rows.m * w.columns.m - V;
   over_planes(w.rows.n, begin, end, [&](int64_t plane, int64_t first, int64_t last) {
     for (int64_t h = first, rows; h < last; h += rows) {
       T* to = dx + (plane * w.rows.n + h) * n;
       const int64_t p = kernel == 2 ? h / 2 : h, r = h - p * kernel;
       const bool inside = p < w.rows.m;
       rows = inside ? smaller(kernel - r, last - h) : 1;
-      if (inside) write((plane * w.rows.m + p) * w.columns.m, r, r + rows, to);
+      const int64_t from = (plane * w.rows.m + p) * w.columns.m;
+      const bool spills = plane * w.rows.n + h + rows - 1 <= spilling && from <= readable;
+      if (inside) write(from, r, r + rows, to, spills);
       for (int64_t j = 0; j < rows; ++j, to += n)
         for (int64_t i = inside ? held : 0; i < n; ++i) to[i] = 0;
     }
@@ -116,8 +124,8 @@ void avg_pairs(const PoolWindows& w, const PoolDivisor& d, int64_t begin, int64_
   T* y = static_cast<T*>(y0);
   const int64_t below = (w.rows.kernel - 1) * w.columns.n;
   with_divisor<T>(w, d, [&](const auto& divided) {
-    over_rows(w, begin, end, [&](int64_t from, int64_t to) {
-      over_windows<T>(w.columns.m, [&](int64_t q, int n) {
+    over_rows<T>(w, begin, end, [&](int64_t from, int64_t to, bool spills) {
+      over_windows<T>(w.columns.m, spills, [&](int64_t q, int n) {
         ask_for<kFar>(x + from + 2 * q);
         Pair<T> sum = Pair<T>::load(x + from + 2 * q, n);
         if (below) {
@@ -137,8 +145,8 @@ void avg_pairs_backward(const PoolWindows& w, const PoolDivisor& d, int64_t begi
                         const void* dy0, void* dx0) {
   const T* dy = static_cast<const T*>(dy0);
   with_divisor<T>(w, d, [&](const auto& divided) {
-    const auto write = [&](int64_t from, int64_t first, int64_t last, T* rows) {
-      over_windows<T>(w.columns.m, [&](int64_t q, int n) {
+    const auto write = [&](int64_t from, int64_t first, int64_t last, T* rows, bool spills) {
+      over_windows<T>(w.columns.m, spills, [&](int64_t q, int n) {
         const auto share = divided(Vec<T>::load(dy + from + q, n).raw);
         const Pair<T> pair = Pair<T>{share, share}.together();
         T* row = rows + 2 * q;
@@ -178,8 +186,8 @@ void max_pairs(const PoolWindows& w, int64_t begin, int64_t end, const void* x0,
   const T* x = static_cast<const T*>(x0);
   T* y = static_cast<T*>(y0);
   const int64_t below = (w.rows.kernel - 1) * w.columns.n;
-  over_rows(w, begin, end, [&](int64_t from, int64_t to) {
-    over_windows<T>(w.columns.m, [&](int64_t q, int n) {
+  over_rows<T>(w, begin, end, [&](int64_t from, int64_t to, bool spills) {
+    over_windows<T>(w.columns.m, spills, [&](int64_t q, int n) {
       ask_for<kFar>(x + from + 2 * q);
       BestColumn<T> best = best_of_row(x + from + 2 * q, n, 0);
       if (below) {
@@ -197,8 +205,8 @@ void max_pairs_backward(const PoolWindows& w, int64_t begin, int64_t end, const 
                         const MaxPlaces& places, const void* y0, void* dx0) {
   using Int = typename Lanes<T>::Int;
   const T *dy = static_cast<const T*>(dy0), *y = static_cast<const T*>(y0);
-  const auto write = [&](int64_t from, int64_t first, int64_t last, T* rows) {
-    over_windows<T>(w.columns.m, [&](int64_t q, int n) {
+  const auto write = [&](int64_t from, int64_t first, int64_t last, T* rows, bool spills) {
+    over_windows<T>(w.columns.m, spills, [&](int64_t q, int n) {
       const T* of_relu = y ? y + from + q : nullptr;
       const auto g = through_relu(Vec<T>::load(dy + from + q, n), of_relu, n).raw;
       const auto at = load_bytes<T>(places.bytes + from + q, n);
