@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
+from types import NoneType
 
 import dlx
 from dlx import _core
@@ -73,7 +74,7 @@ class Optimizer:
         raise NotImplementedError(f"{type(self).__name__}: _hyper is not defined")
 
     def _floats(self, group, *names):
-        return tuple(float(group[name]) for name in names)
+        return tuple([float(group[name]) for name in names])  # every step asks: no generator
 
     def _state_names(self, group):
         """Names of the arrays that the native op keeps per parameter, in its order."""
@@ -107,7 +108,7 @@ class Optimizer:
         self._prepare_step()
         for span in tuple(self._spans):
             grads = [param.grad for param in span.params]
-            if any(grad is None for grad in grads):
+            if NoneType in map(type, grads):
                 grads = self._split(span, grads)
                 if not grads:
                     continue
@@ -183,7 +184,7 @@ class Optimizer:
 
     def _current_rates(self):
         rates = [group["lr"] for group in self.param_groups]
-        if any(callable(rate) for rate in rates):
+        if any(map(callable, rates)):
             done = self._steps_done()
             rates = [rate(done) if callable(rate) else rate for rate in rates]
         return [float(rate) for rate in rates]
