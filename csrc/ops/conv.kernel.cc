@@ -214,7 +214,7 @@ void gather(const Panel& panel, const T* images, const int64_t* offset, int64_t 
 template <class T>
 struct TileRows {
   T *out[kTiles<T>.mr], start[kTiles<T>.mr];
-  int64_t count, m = 0, up = 0;
+  int64_t count = 0, m = 0, up = 0;
 
   // The next rows.
   void advance(const ConvProduct& s, int64_t rows, const T* bias, T* y) {

@@ -73,8 +73,9 @@ void set_tasks(const ConvPlan& plan, ConvPhase& phase) {
                        static_cast<double>(plan.direct ? c.source.V : 1);
   const int64_t count = plan.images.per_pass * c.source.U * (plan.direct ? 1 : c.source.V);
   auto wanted = static_cast<int64_t>(std::min(kTaskFlops / flops, 1e9)) + 1;
+  const int64_t in_a_row = c.source.row == c.source.V ? c.source.U * c.source.V : c.source.V;
   if (!plan.direct)
-    wanted = std::max(wanted, std::min({kTaskPanels * t.nr, c.source.V, count / kTasks}));
+    wanted = std::max(wanted, std::min({kTaskPanels * t.nr, in_a_row, count / kTasks}));
   phase.task_pixels = even_split(count, effective_grain(wanted), plan.direct ? 1 : t.nr);
 }
 
