@@ -132,6 +132,8 @@ void stream(char* p, Vector<float> v) { _mm_stream_ps(reinterpret_cast<float*>(p
 void stream(char* p, Vector<float> v) { *reinterpret_cast<Vector<float>*>(p) = v; }
 #endif
 
+constexpr int64_t kAhead = 4096;  // bytes: reads are asked for so early
+
 // Each vector written is the sum of those read; its bytes are zero, so nothing is slow about it.
 template <bool kStreaming, int kReads, int kWrites>
 void move(const char* const* x, char* const* y, int64_t bytes) {
@@ -139,7 +141,6 @@ void move(const char* const* x, char* const* y, int64_t bytes) {
   char* to[kWrites + 1];
   for (int k = 0; k < kReads; ++k) from[k] = x[k];
   for (int k = 0; k < kWrites; ++k) to[k] = y[k];
-  Vector<float> total[4] = {};
 #pragma GCC unroll 4
   for (int64_t i = 0; i < bytes; i += kBytes) {
     Vector<float> v = {};
@@ -156,18 +157,42 @@ void move(const char* const* x, char* const* y, int64_t bytes) {
         *reinterpret_cast<Vector<float>*>(to[k] + i) = v;
       }
     }
-    if (kWrites == 0) total[i / kBytes % 4] += v;
   }
-  if (kWrites == 0) asm volatile("" : : "m"(total));
 #if defined(__SSE2__)
   if (kStreaming) _mm_sfence();
 #endif
 }
 
+// Loads alone, of a line at a time from each array: nothing else takes part.
+template <int kReads>
+void read(const char* const* x, char* const*, int64_t bytes) {
+  const char* from[kReads];
+  for (int k = 0; k < kReads; ++k) from[k] = x[k];
+  constexpr int kLine = 64;
+#pragma GCC unroll 4
+  for (int64_t i = 0; i < bytes; i += kLine) {
+    for (int k = 0; k < kReads; ++k) {
+      __builtin_prefetch(from[k] + i + kAhead);
+      for (int at = 0; at < kLine; at += kBytes) {
+        const auto v = *reinterpret_cast<const Vector<float>*>(from[k] + i + at);
+#if defined(__x86_64__)
+        asm volatile("" : : "x"(v));
+#else
+        asm volatile("" : : "w"(v));
+#endif
+      }
+    }
+  }
+}
+
 template <int kReads, int kWrites>
 constexpr void set_moves(LimitKernels& k) {
-  k.move[0][kReads][kWrites] = move<false, kReads, kWrites>;
-  k.move[1][kReads][kWrites] = move<true, kReads, kWrites>;
+  if constexpr (kWrites == 0) {
+    k.move[0][kReads][kWrites] = k.move[1][kReads][kWrites] = read<kReads>;
+  } else {
+    k.move[0][kReads][kWrites] = move<false, kReads, kWrites>;
+    k.move[1][kReads][kWrites] = move<true, kReads, kWrites>;
+  }
   if constexpr (kWrites < kMostWrites) {
     set_moves<kReads, kWrites + 1>(k);
   } else if constexpr (kReads < kMostReads) {

@@ -63,6 +63,11 @@ struct Made {
       }
     }
 
+    void chunks(const ReduceKernel& kernel, int64_t from, int64_t n, int64_t output,
+                const double* centre, ReduceState* state) {
+      for (int64_t i = 0; i < n; ++i) chunk(kernel, from + i, output, 1, centre, state + i);
+    }
+
     void rows(ReduceRowsTable::Rows f, int64_t first, int64_t n, double divisor, char* y) {
       const int64_t rows = kReduceChunk / s_.count;
       for (int64_t i = 0; i < n; i += rows) {

@@ -35,10 +35,7 @@ template <class W, class T>
   if constexpr (sizeof(W) == sizeof(T)) {
     return Vec<W>::load(p).raw;
   } else {
-    typedef T Narrow __attribute__((vector_size(kVecBytes / 2)));
-    Narrow v;
-    memcpy(&v, p, sizeof v);
-    return __builtin_convertvector(v, typename Vec<W>::Raw);
+    return load_widened(p);
   }
 }
 
@@ -56,42 +53,82 @@ struct SumLanes {
 #pragma GCC unroll 8
     for (int i = 0; i < kSumLanes; i += V) {
       const auto t = tree_sum<kTerms>([&](int g) { return terms(g * kSumLanes + i); });
-      alignas(64) W lanes[V];
-      memcpy(lanes, &t, sizeof t);
-#pragma GCC unroll 2
-      for (int k = 0; k < V; k += kWidth) {
-        const int r = (i + k) / kWidth;
-        add_term<kExact>(sum[r], error[r], load_as<double>(lanes + k));
+      const int r = i / kWidth;
+      if constexpr (V == kWidth) {
+        add_term<kExact>(sum[r], error[r], t);
+      } else {
+        add_term<kExact>(sum[r], error[r], widened_half<false>(t));
+        add_term<kExact>(sum[r + 1], error[r + 1], widened_half<true>(t));
       }
     }
   }
 
   Sum join() const {
-    alignas(64) double s[kSumLanes], e[kSumLanes];
-    memcpy(s, sum, sizeof s);
-    memcpy(e, error, sizeof e);
+    DoubleVec s[kRegisters], e[kRegisters];
+    for (int r = 0; r < kRegisters; ++r) s[r] = sum[r], e[r] = error[r];
 #pragma GCC unroll 4
-    for (int half = kSumLanes / 2; half; half /= 2) {
+    for (int half = kRegisters / 2; half; half /= 2) {
 #pragma GCC unroll 8
-      for (int l = 0; l < half; ++l) {
-        add_term<kExact>(s[l], e[l], s[l + half]);
-        if (kExact) e[l] += e[l + half];
-      }
+      for (int r = 0; r < half; ++r) take(s[r], e[r], s[r + half], e[r + half]);
     }
-    return {s[0], e[0]};
+    join_lanes<kWidth / 2>(s[0], e[0]);
+    return {s[0][0], kExact ? e[0][0] : 0};
+  }
+
+ private:
+  template <int kHalf>
+  [[gnu::always_inline]] static void join_lanes(DoubleVec& s, DoubleVec& e) {
+    if constexpr (kHalf > 0) {
+      take(s, e, rotated<kHalf>(s), kExact ? rotated<kHalf>(e) : e);
+      join_lanes<kHalf / 2>(s, e);
+    }
+  }
+  [[gnu::always_inline]] static void take(DoubleVec& s, DoubleVec& e, DoubleVec other,
+                                          DoubleVec lost) {
+    add_term<kExact>(s, e, other);
+    if constexpr (kExact) e += lost;
   }
 };
 
+// The n < kSumBlock terms behind the last whole block, then zeros. number(i): term i, terms(i): the
+// vector of terms i, i + 1, ...
+template <class W, class Number, class Terms>
+[[gnu::always_inline]] inline void fill_rest(int64_t n, W* rest, const Number& number,
+                                             const Terms& terms) {
+  constexpr int V = Vec<W>::kWidth;
+  for (int at = 0; at < kSumBlock; at += V) {
+    const int64_t left = n - at;
+    Vec<W> v = Vec<W>::zero();
+    if (left >= V) v = {terms(at)};
+    v.store(rest + at);
+    for (int k = 0; left < V && k < left; ++k) rest[at + k] = number(at + k);
+  }
+}
+
+// Fetches the block that lies `ahead` bytes behind x.
+template <class T>
+[[gnu::always_inline]] inline void ask_for_block(const T* x, int64_t ahead) {
+  constexpr int64_t kLine = 64, kBytes = kSumBlock * static_cast<int64_t>(sizeof(T));
+#pragma GCC unroll 16
+  for (int64_t at = 0; at < kBytes; at += kLine)
+    __builtin_prefetch(reinterpret_cast<const char*>(x) + ahead + at);
+}
+
 // The sum over i < n of term(x[i]...), computed in W; term works on numbers and on vectors of them.
-template <class W, class Term, class... T>
+// kAhead: bytes by which memory is asked for early.
+template <class W, int64_t kAhead = 0, class Term, class... T>
 Sum sum_of(int64_t n, const Term& term, const T*... x) {
   SumLanes<W> lanes;
   int64_t i = 0;
-  for (; i + kSumBlock <= n; i += kSumBlock)
+  for (; i + kSumBlock <= n; i += kSumBlock) {
+    if constexpr (kAhead > 0) (ask_for_block(x + i, kAhead), ...);
     lanes.add_block([&](int at) { return term(load_as<W>(x + i + at)...); });
+  }
   if (i < n) {
-    alignas(64) W rest[kSumBlock] = {};
-    for (int64_t k = 0; k < n - i; ++k) rest[k] = term(static_cast<W>(x[i + k])...);
+    alignas(64) W rest[kSumBlock];
+    fill_rest(
+        n - i, rest, [&](int64_t k) { return term(static_cast<W>(x[i + k])...); },
+        [&](int at) { return term(load_as<W>(x + i + at)...); });
     lanes.add_block([&](int at) { return load_as<W>(rest + at); });
   }
   return lanes.join();

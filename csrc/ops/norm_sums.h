@@ -35,8 +35,10 @@ Moments shifted_moments(const T* x, int64_t n, double about, const T* next) {
     squares.add_block([&](int at) { return d(at) * d(at); });
   }
   if (i < n) {
-    alignas(64) T rest[kSumBlock] = {};
-    for (int64_t k = 0; k < n - i; ++k) rest[k] = mean.from(x[i + k]);
+    alignas(64) T rest[kSumBlock];
+    fill_rest(
+        n - i, rest, [&](int64_t k) { return mean.from(x[i + k]); },
+        [&](int at) { return mean.from(load_as<T>(x + i + at)); });
     const auto d = [&](int at) { return load_as<T>(rest + at); };
     sums.add_block(d);
     squares.add_block([&](int at) { return d(at) * d(at); });

@@ -115,6 +115,19 @@ struct InMemory {
     return start;
   }
 
+  // How many of n chunks from element `at` of an output on lie one behind the other.
+  int64_t whole_chunks(int64_t at, int64_t n) const {
+    if (walk != Walk::rows) return 0;
+    const int64_t row = s.reduced.extent[s.reduced.ndim - 1];
+    return std::min(n, (row - at % row) / kReduceChunk);
+  }
+  int64_t start_of(int64_t output) const {
+    int64_t start = 0;
+    walk_runs(s.kept, output, 1,
+              [&](int64_t offset, int64_t, int64_t, int64_t) { start = offset; });
+    return start;
+  }
+
   struct Reader {
     const InMemory& in;
     const ReduceShape& s;
@@ -150,6 +163,23 @@ struct InMemory {
           if (is_half(s.dtype)) widen(s.dtype, half, block, some * len);
           kernel.rows(block, len, some, len, centre_of(i), state + i);
         }
+      }
+    }
+
+    void chunks(const ReduceKernel& kernel, int64_t from, int64_t n, int64_t output,
+                const double* centre, ReduceState* state) const {
+      double centres[kReduceTile];
+      if (centre) std::fill_n(centres, n, *centre);
+      for (int64_t i = 0, whole; i < n; i += whole) {
+        const int64_t at = (from + i) * kReduceChunk;
+        whole = in.whole_chunks(at, n - i);
+        if (whole < 1) {
+          chunk(kernel, from + i, output, whole = 1, centre, state + i);
+          continue;
+        }
+        const int64_t start = in.start_of(output) + in.dense_row(at, kReduceChunk);
+        kernel.rows(in.x + start * in.width, kReduceChunk, whole, kReduceChunk,
+                    centre ? centres : nullptr, state + i);
       }
     }
 

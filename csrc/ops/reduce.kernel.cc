@@ -21,6 +21,9 @@ ReduceState state_of(T value, int64_t index = 0) {
 // ----------------------------------------------------------------------------------------------
 // rows
 
+// Rows mostly follow one another, and a chunk is too short for the hardware to look far ahead.
+constexpr int64_t kAhead = 4096;
+
 struct Square {
   double centre;
   template <class V>
@@ -35,9 +38,9 @@ ReduceState sum_row(const T* x, int64_t n, double centre) {
   if constexpr (kIsReal<T>) {
     Sum s;
     if constexpr (kSquares) {
-      s = sum_of<double>(n, Square{centre}, x);
+      s = sum_of<double, kAhead>(n, Square{centre}, x);
     } else {
-      s = sum_of<T>(n, Same{}, x);
+      s = sum_of<T, kAhead>(n, Same{}, x);
     }
     ReduceState state;
     state.real = s.value;

@@ -6,6 +6,8 @@
 //   Reader(elements)    what a thread reads by:
 //     chunk(kernel, chunk, first, n, centre, state)
 //                       the states of outputs [first, first + n), n <= kReduceTile, over a chunk
+//     chunks(kernel, chunk, n, output, centre, state)
+//                       the states of an output over chunks [chunk, chunk + n); not by columns
 //     rows(f, first, n, divisor, y)
 //                       outputs [first, first + n) of whole rows, into y + first
 #pragma once
@@ -111,17 +113,33 @@ class Reducer {
     return std::max<int64_t>(outputs, elements_.by_columns() ? effective_grain(kReduceTile) : 1);
   }
 
+  // Chunks in one piece of work: more of a long array, for a thread that goes on finds the memory
+  // asked for already.
+  int64_t long_grain(int64_t chunks) const {
+    constexpr int64_t kPieces = 64, kMost = 64;
+    return std::max(grain(), effective_grain(std::min(kMost, chunks / kPieces)));
+  }
+
+  const ReduceKernel& kernel_of(ReduceStep step) const {
+    return table_.kernel[static_cast<int>(step)][static_cast<int>(compute_dtype(s_.dtype))];
+  }
+  bool finds_place() const { return s_.kind == Reduction::argmax || s_.kind == Reduction::argmin; }
+
   void reduce_chunk(Reader& reader, ReduceStep step, int64_t chunk, int64_t first, int64_t n,
                     const double* centre, ReduceState* state) const {
-    const DType dtype = compute_dtype(s_.dtype);
-    const ReduceKernel& kernel = table_.kernel[static_cast<int>(step)][static_cast<int>(dtype)];
-    reader.chunk(kernel, chunk, first, n, centre, state);
-    if (s_.kind == Reduction::argmax || s_.kind == Reduction::argmin)
+    reader.chunk(kernel_of(step), chunk, first, n, centre, state);
+    if (finds_place())
       for (int64_t i = 0; i < n; ++i) state[i].index += chunk * kReduceChunk;
   }
 
   static void convert(DType from, DType to, const void* in, void* out, int64_t n) {
     map_table().convert[static_cast<int>(from)][static_cast<int>(to)](in, out, n);
+  }
+
+  static void join_sums(ReduceState& a, const ReduceState& b) {
+    const double total = a.real + b.real, part = total - a.real;  // TwoSum
+    a.error += b.error + ((a.real - (total - part)) + (b.real - part));
+    a.real = total;
   }
 
   // a, which stands for earlier elements, takes in b.
@@ -133,9 +151,7 @@ class Reducer {
                                          static_cast<uint64_t>(b.integer));
         return;
       }
-      const double total = a.real + b.real, part = total - a.real;  // TwoSum
-      a.error += b.error + ((a.real - (total - part)) + (b.real - part));
-      a.real = total;
+      join_sums(a, b);
       return;
     }
     const bool largest = s_.kind == Reduction::max || s_.kind == Reduction::argmax;
@@ -160,7 +176,7 @@ class Reducer {
     char* out = y_ + first * size_of(dtype);
     double real[kReduceTile];
     int64_t integer[kReduceTile];
-    if (s_.kind == Reduction::argmax || s_.kind == Reduction::argmin) {
+    if (finds_place()) {
       for (int64_t i = 0; i < n; ++i) integer[i] = state[i].index;
     } else if (!is_floating(s_.dtype)) {
       for (int64_t i = 0; i < n; ++i) integer[i] = state[i].integer;
@@ -199,13 +215,31 @@ class Reducer {
 
   // The states of every chunk of every output: (chunks, M).
   void all_chunks(ReduceStep step, const double* centre, ReduceState* state) const {
-    parallel_for(s_.chunks() * s_.outputs, grain(), [&](int64_t begin, int64_t end) {
+    const int64_t chunks = s_.chunks(), items = chunks * s_.outputs;
+    if (elements_.by_columns()) {
+      parallel_for(items, grain(), [&](int64_t begin, int64_t end) {
+        Reader reader(elements_);
+        while (begin < end) {
+          const int64_t chunk = begin / s_.outputs, first = begin % s_.outputs;
+          const int64_t n = std::min({kReduceTile, end - begin, s_.outputs - first});
+          reduce_chunk(reader, step, chunk, first, n, centre ? centre + first : nullptr,
+                       state + begin);
+          begin += n;
+        }
+      });
+      return;
+    }
+    parallel_for(items, long_grain(items), [&](int64_t begin, int64_t end) {
       Reader reader(elements_);
-      while (begin < end) {
-        const int64_t chunk = begin / s_.outputs, first = begin % s_.outputs;
-        const int64_t n = std::min({kReduceTile, end - begin, s_.outputs - first});
-        reduce_chunk(reader, step, chunk, first, n, centre ? centre + first : nullptr,
-                     state + begin);
+      while (begin < end) {  // as rows lie: one output after the other
+        const int64_t output = begin / chunks, chunk = begin % chunks;
+        const int64_t n = std::min({kReduceTile, end - begin, chunks - chunk});
+        ReduceState part[kReduceTile];
+        reader.chunks(kernel_of(step), chunk, n, output, centre ? centre + output : nullptr, part);
+        for (int64_t i = 0; i < n; ++i) {
+          if (finds_place()) part[i].index += (chunk + i) * kReduceChunk;
+          state[(chunk + i) * s_.outputs + output] = part[i];
+        }
         begin += n;
       }
     });
@@ -221,8 +255,12 @@ class Reducer {
         const int64_t n = std::min(kReduceTile, end - first);
         ReduceState total[kReduceTile] = {};
         if (chunks) std::copy_n(state + first, n, total);
-        for (int64_t c = 1; c < chunks; ++c)
-          for (int64_t i = 0; i < n; ++i) join(total[i], state[c * s_.outputs + first + i]);
+        const bool sums = !is_extreme(s_.kind) && is_floating(s_.dtype);
+        for (int64_t c = 1; c < chunks; ++c) {
+          const ReduceState* next = state + c * s_.outputs + first;
+          for (int64_t i = 0; sums && i < n; ++i) join_sums(total[i], next[i]);
+          for (int64_t i = 0; !sums && i < n; ++i) join(total[i], next[i]);
+        }
         body(total, first, n);
       }
     });
