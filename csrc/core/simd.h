@@ -32,43 +32,6 @@ struct RawVec<double> {
   using type = DoubleVec;
 };
 
-// widened_half: half of the lanes, as doubles (g++ 12 converts 8 in two steps).
-// load_widened: as many floats from p. rotated: lane l is v's lane l + kBy.
-#if defined(__AVX512F__)
-inline DoubleVec load_widened(const float* p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
-template <bool kUpper>
-[[gnu::always_inline]] inline DoubleVec widened_half(FloatVec v) {
-  return _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, kUpper));
-}
-template <int kBy>
-[[gnu::always_inline]] inline DoubleVec rotated(DoubleVec v) {
-  return __builtin_shufflevector(v, v, kBy, kBy + 1, kBy + 2, kBy + 3, kBy + 4, kBy + 5, kBy + 6,
-                                 kBy + 7);
-}
-#elif defined(__AVX2__)
-inline DoubleVec load_widened(const float* p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
-template <bool kUpper>
-[[gnu::always_inline]] inline DoubleVec widened_half(FloatVec v) {
-  return _mm256_cvtps_pd(_mm256_extractf128_ps(v, kUpper));
-}
-template <int kBy>
-[[gnu::always_inline]] inline DoubleVec rotated(DoubleVec v) {
-  return __builtin_shufflevector(v, v, kBy, kBy + 1, kBy + 2, kBy + 3);
-}
-#else
-inline DoubleVec load_widened(const float* p) {
-  return DoubleVec{static_cast<double>(p[0]), static_cast<double>(p[1])};
-}
-template <bool kUpper>
-[[gnu::always_inline]] inline DoubleVec widened_half(FloatVec v) {
-  return DoubleVec{static_cast<double>(v[2 * kUpper]), static_cast<double>(v[2 * kUpper + 1])};
-}
-template <int kBy>
-[[gnu::always_inline]] inline DoubleVec rotated(DoubleVec v) {
-  return DoubleVec{v[1], v[0]};
-}
-#endif
-
 // fma_raw: a * b + c. load_first / store_first: the first n elements, 0 <= n <= width; the others
 // read as zero, and their memory is neither read nor written.
 #if defined(__AVX512F__)

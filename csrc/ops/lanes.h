@@ -10,6 +10,46 @@ namespace dlx::DLX_ISA {
 
 #include "ops/sums.h"
 
+// widened_half: half of the lanes, as doubles (g++ 12 converts 8 in two steps).
+// load_widened: as many floats from p. rotated: lane l is v's lane l + kBy.
+#if defined(__AVX512F__)
+constexpr __mmask8 kAll = 0xff;  // g++ 12 warns of what the forms without a mask leave open
+inline DoubleVec load_widened(const float* p) {
+  return _mm512_maskz_cvtps_pd(kAll, _mm256_loadu_ps(p));
+}
+template <bool kUpper>
+[[gnu::always_inline]] inline DoubleVec widened_half(FloatVec v) {
+  return _mm512_maskz_cvtps_pd(kAll, _mm512_maskz_extractf32x8_ps(kAll, v, kUpper));
+}
+template <int kBy>
+[[gnu::always_inline]] inline DoubleVec rotated(DoubleVec v) {
+  return __builtin_shufflevector(v, v, kBy, kBy + 1, kBy + 2, kBy + 3, kBy + 4, kBy + 5, kBy + 6,
+                                 kBy + 7);
+}
+#elif defined(__AVX2__)
+inline DoubleVec load_widened(const float* p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
+template <bool kUpper>
+[[gnu::always_inline]] inline DoubleVec widened_half(FloatVec v) {
+  return _mm256_cvtps_pd(_mm256_extractf128_ps(v, kUpper));
+}
+template <int kBy>
+[[gnu::always_inline]] inline DoubleVec rotated(DoubleVec v) {
+  return __builtin_shufflevector(v, v, kBy, kBy + 1, kBy + 2, kBy + 3);
+}
+#else
+inline DoubleVec load_widened(const float* p) {
+  return DoubleVec{static_cast<double>(p[0]), static_cast<double>(p[1])};
+}
+template <bool kUpper>
+[[gnu::always_inline]] inline DoubleVec widened_half(FloatVec v) {
+  return DoubleVec{static_cast<double>(v[2 * kUpper]), static_cast<double>(v[2 * kUpper + 1])};
+}
+template <int kBy>
+[[gnu::always_inline]] inline DoubleVec rotated(DoubleVec v) {
+  return DoubleVec{v[1], v[0]};
+}
+#endif
+
 constexpr int kSumLanes = 16;
 constexpr int kSumGroup = 8;
 constexpr int kSumBlock = kSumLanes * kSumGroup;

@@ -1,12 +1,15 @@
 // The losses' loops over elements, for one instruction set.
 #include "ops/lanes.h"
 #include "ops/loss_table.h"
+#include "ops/vector_math.h"
 
 namespace dlx::DLX_ISA {
 
 #include "ops/math_functions.h"
 
 namespace {
+
+#include "ops/exp_rows.h"
 
 template <class T>
 void weighted_sum(const Vectors& v, const void* x0, const void* weight0, double* sum) {
@@ -34,10 +37,19 @@ void cross_entropy_backward(const Vectors& v, const void* x0, const void* weight
   const T *top = static_cast<const T*>(top0), *log_sum = static_cast<const T*>(log_sum0);
   T* dx = static_cast<T*>(dx0);
   if (v.step == 1) {
+    constexpr int64_t kBlock = 128, kLine = 64 / sizeof(T);
     for (int64_t r = 0; r < v.count; ++r, x += v.n, dx += v.n) {
       const T high = top[r], low = log_sum[r], scale = static_cast<T>(a[r]);
+      for (int64_t c = 0, some; c < v.n; c += some) {
+        some = v.n - c < kBlock ? v.n - c : kBlock;
+        for (int64_t ahead = c; ahead < c + some; ahead += kLine) {
+          __builtin_prefetch(x + v.n + ahead);
+          __builtin_prefetch(dx + v.n + ahead, 1);
+        }
+        exp_of_differences(x + c, high, low, dx + c, some);
 #pragma GCC ivdep
-      for (int64_t c = 0; c < v.n; ++c) dx[c] = scale * math::exp((x[c] - high) - low);
+        for (int64_t k = c; k < c + some; ++k) dx[k] *= scale;
+      }
       if (!b) continue;
       const T smooth = static_cast<T>(b[r]);
 #pragma GCC ivdep

@@ -2,6 +2,7 @@
 #include "core/half_numbers.h"
 #include "core/simd.h"
 #include "ops/map_table.h"
+#include "ops/vector_math.h"
 
 namespace dlx::DLX_ISA {
 
@@ -42,9 +43,70 @@ auto apply_any(X... x) {
   }
 }
 
+// Rows with a formula for groups of vectors of floats, and how many of them keep the processor
+// busy.
+template <class R>
+struct OnVectors {
+  static constexpr int kVectors = 0;
+};
+
+#if defined(__AVX512F__)
+template <>
+struct OnVectors<pointwise::Exp> {
+  static constexpr int kVectors = 4;
+  template <class V>
+  [[gnu::always_inline]] static V apply(V x) {
+    return vectors::exp(x);
+  }
+};
+template <>
+struct OnVectors<pointwise::Sigmoid> {
+  static constexpr int kVectors = 4;
+  template <class V>
+  [[gnu::always_inline]] static V apply(V x) {
+    return vectors::sigmoid(x);
+  }
+};
+template <>
+struct OnVectors<pointwise::Silu> {
+  static constexpr int kVectors = 4;
+  template <class V>
+  [[gnu::always_inline]] static V apply(V x) {
+    return x / (V(1.f) + vectors::exp(-x));
+  }
+};
+template <>
+struct OnVectors<pointwise::Gelu> {
+  static constexpr int kVectors = 2;
+  template <class V>
+  [[gnu::always_inline]] static V apply(V x) {
+    return vectors::gelu(x);
+  }
+};
+
+template <class R>
+[[gnu::always_inline]] inline void apply_vectors(int64_t n, float* y, const float* x) {
+  using Many = vectors::Group<OnVectors<R>::kVectors>;
+  using One = vectors::Group<1>;
+  int64_t i = 0;
+  for (; i + Many::kLanes <= n; i += Many::kLanes)
+    OnVectors<R>::apply(Many::load(x + i)).store(y + i);
+  for (; i < n; i += One::kLanes) {
+    const int some = static_cast<int>(n - i < One::kLanes ? n - i : One::kLanes);
+    One v;
+    v.v[0] = Vec<float>::load(x + i, some).raw;
+    Vec<float>{OnVectors<R>::apply(v).v[0]}.store(y + i, some);
+  }
+}
+#endif
+
 // Results alias their inputs exactly or not at all, so the loops carry no dependence.
 template <class R, class Y, class... X>
 [[gnu::always_inline]] inline void apply_block(int64_t n, Y* y, const X*... x) {
+#if defined(__AVX512F__)
+  if constexpr (OnVectors<R>::kVectors > 0 && (is_float<X> && ...))
+    return apply_vectors<R>(n, y, x...);
+#endif
   if constexpr (has_near<R, X...>) {
     if (all_near<R>(n, x...)) {
 #pragma GCC ivdep

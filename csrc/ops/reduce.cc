@@ -74,6 +74,7 @@ namespace cpu {
 namespace {
 
 constexpr int64_t kFewColumns = 8;
+constexpr int64_t kManyChunks = 4;  // one behind the other, which are read without a list of pieces
 
 // How x is walked: along dense rows, across dense columns, or through a dense copy of each chunk,
 // which also serves rows that end within a chunk.
@@ -128,6 +129,19 @@ struct InMemory {
     return start;
   }
 
+  // Elements [at, at + len) of an output, where they are few pieces.
+  bool find_pieces(int64_t output, int64_t at, int64_t len, ReducePieces* pieces) const {
+    const int64_t row = s.reduced.extent[s.reduced.ndim - 1];
+    if (walk != Walk::rows || len > (kMostPieces - 2) * row) return false;
+    const int64_t start = start_of(output);
+    pieces->count = 0;
+    walk_runs(s.reduced, at, len, [&](int64_t offset, int64_t, int64_t, int64_t n) {
+      pieces->start[pieces->count] = x + (start + offset) * width;
+      pieces->length[pieces->count++] = n;
+    });
+    return true;
+  }
+
   struct Reader {
     const InMemory& in;
     const ReduceShape& s;
@@ -173,8 +187,14 @@ struct InMemory {
       for (int64_t i = 0, whole; i < n; i += whole) {
         const int64_t at = (from + i) * kReduceChunk;
         whole = in.whole_chunks(at, n - i);
-        if (whole < 1) {
-          chunk(kernel, from + i, output, whole = 1, centre, state + i);
+        if (whole < kManyChunks) {
+          whole = 1;
+          ReducePieces pieces;
+          if (kernel.pieces && in.find_pieces(output, at, chunk_length(s, from + i), &pieces)) {
+            kernel.pieces(pieces, centre, state + i);
+          } else {
+            chunk(kernel, from + i, output, 1, centre, state + i);
+          }
           continue;
         }
         const int64_t start = in.start_of(output) + in.dense_row(at, kReduceChunk);

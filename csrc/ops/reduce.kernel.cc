@@ -18,6 +18,16 @@ ReduceState state_of(T value, int64_t index = 0) {
   return s;
 }
 
+// Squares are computed in float64, because their centre is.
+template <bool kSquares, class T>
+struct TermOf {
+  using type = T;
+};
+template <class T>
+struct TermOf<true, T> {
+  using type = double;
+};
+
 // ----------------------------------------------------------------------------------------------
 // rows
 
@@ -53,6 +63,53 @@ ReduceState sum_row(const T* x, int64_t n, double centre) {
   }
 }
 
+// The same sum of a row in pieces: of the blocks that no piece holds whole a copy is added.
+template <ReduceStep kStep, class T>
+void sum_pieces(const ReducePieces& x, const double* centre, ReduceState* state) {
+  constexpr bool kSquares = kStep == ReduceStep::squares;
+  using W = typename TermOf<kSquares, T>::type;
+  const auto term = [&](auto v) {
+    if constexpr (kSquares) {
+      return Square{*centre}(v);
+    } else {
+      return v;
+    }
+  };
+  SumLanes<W> lanes;
+  alignas(64) T part[kSumBlock];
+  int64_t held = 0;
+  for (int k = 0; k < x.count; ++k) {
+    const T* from = static_cast<const T*>(x.start[k]);
+    const T* end = from + x.length[k];
+    if (k + 1 < x.count) ask_for_block(static_cast<const T*>(x.start[k + 1]), 0);
+    while (from < end) {
+      if (held == 0 && end - from >= kSumBlock) {
+        if (static_cast<int64_t>(end - from) * static_cast<int64_t>(sizeof(T)) > kAhead)
+          ask_for_block(from, kAhead);
+        lanes.add_block([&](int at) { return term(load_as<W>(from + at)); });
+        from += kSumBlock;
+        continue;
+      }
+      const int64_t some = end - from < kSumBlock - held ? end - from : kSumBlock - held;
+      memcpy(part + held, from, static_cast<size_t>(some) * sizeof(T));
+      from += some, held += some;
+      if (held < kSumBlock) continue;
+      lanes.add_block([&](int at) { return term(load_as<W>(part + at)); });
+      held = 0;
+    }
+  }
+  if (held > 0) {
+    alignas(64) W rest[kSumBlock];
+    fill_rest(
+        held, rest, [&](int64_t i) { return term(static_cast<W>(part[i])); },
+        [&](int at) { return term(load_as<W>(part + at)); });
+    lanes.add_block([&](int at) { return load_as<W>(rest + at); });
+  }
+  const Sum sum = lanes.join();
+  state->real = sum.value;
+  state->error = sum.error;
+}
+
 // The first place of the extreme; NaN is more extreme than any number.
 template <bool kMax, class T>
 ReduceState arg_row(const T* x, int64_t n) {
@@ -72,16 +129,6 @@ ReduceState arg_row(const T* x, int64_t n) {
 
 // ----------------------------------------------------------------------------------------------
 // columns
-
-// Squares are computed in float64, because their centre is.
-template <bool kSquares, class T>
-struct TermOf {
-  using type = T;
-};
-template <class T>
-struct TermOf<true, T> {
-  using type = double;
-};
 
 // What sum_of does with a lane, for each column: adds the tree of kTerms terms, 16 rows apart.
 template <int kTerms, bool kSquares, class T>
@@ -276,8 +323,10 @@ void rows(const void* x, int64_t x_step, int64_t count, int64_t n, const double*
 template <ReduceStep kStep>
 constexpr void fill(ReduceTable& table) {
   auto set = [&]<class T>(DType dtype, T) {
-    table.kernel[static_cast<int>(kStep)][static_cast<int>(dtype)] = {rows<kStep, T>,
-                                                                      columns<kStep, T>};
+    constexpr bool is_sum = kStep == ReduceStep::sum || kStep == ReduceStep::squares;
+    ReduceKernel& kernel = table.kernel[static_cast<int>(kStep)][static_cast<int>(dtype)];
+    kernel = {rows<kStep, T>, columns<kStep, T>, nullptr};
+    if constexpr (is_sum && kIsReal<T>) kernel.pieces = sum_pieces<kStep, T>;
   };
   set(DType::float32, float{});
   set(DType::float64, double{});

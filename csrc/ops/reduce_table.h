@@ -27,7 +27,15 @@ struct ReduceState {
   };
 };
 
-// Both compute the same bits. `centre` has a value per output, for squares only.
+// A row that lies in pieces, one behind the other.
+constexpr int kMostPieces = 20;
+struct ReducePieces {
+  int count;
+  const void* start[kMostPieces];
+  int64_t length[kMostPieces];
+};
+
+// All compute the same bits. `centre` has a value per output, for squares only.
 struct ReduceKernel {
   // x: rows of n elements, x_step apart  state: (rows), at most kReduceTile
   void (*rows)(const void* x, int64_t x_step, int64_t rows, int64_t n, const double* centre,
@@ -35,6 +43,8 @@ struct ReduceKernel {
   // x: n rows of `columns` elements, row i at x + offset[i]  state: (columns), at most kReduceTile
   void (*columns)(const void* x, const int64_t* offset, int64_t n, int64_t columns,
                   const double* centre, ReduceState* state);
+  // Of one row; null but for sums of floats.
+  void (*pieces)(const ReducePieces& x, const double* centre, ReduceState* state);
 };
 
 // By the dtype of x; the half types run float32's, after conversion.

@@ -1,6 +1,7 @@
 // Softmax and its relatives along dense rows and across dense columns, for one instruction set.
 #include "ops/lanes.h"
 #include "ops/loss_table.h"
+#include "ops/vector_math.h"
 
 namespace dlx::DLX_ISA {
 
@@ -8,15 +9,41 @@ namespace dlx::DLX_ISA {
 
 namespace {
 
+#include "ops/exp_rows.h"
+
 // ----------------------------------------------------------------------------------------------
 // rows
 
-// As extreme_of; joining its lanes would be most of the work for a few numbers.
+template <class Raw>
+[[gnu::always_inline]] inline Raw larger(Raw a, Raw b) {
+  return a > b ? a : b;
+}
+#if defined(__AVX512F__)
+[[gnu::always_inline]] inline FloatVec larger(FloatVec a, FloatVec b) {
+  return _mm512_maskz_max_ps(0xffff, a, b);  // g++ makes two instructions of the other
+}
+#endif
+
+// Where there is a NaN any number, or NaN: the sum of the row becomes NaN anyway.
 template <class T>
 T maximum_of(const T* x, int64_t n) {
-  if (n >= kExtremeLanes) return extreme_of<true>(x, n);
-  T best = neutral<true, T>();
-  for (int64_t c = 0; c < n; ++c) best = extreme<true>(best, x[c]);
+  constexpr int V = Vec<T>::kWidth, kVectors = 4;
+  T best = x[0];
+  if (n < V) {
+    for (int64_t c = 1; c < n; ++c) best = x[c] > best ? x[c] : best;
+    return best;
+  }
+  const auto at = [&](int64_t i) { return Vec<T>::load(x + i).raw; };
+  typename Vec<T>::Raw top[kVectors];
+  for (auto& v : top) v = at(n - V);
+  int64_t i = 0;
+  for (; i + kVectors * V <= n; i += kVectors * V)
+#pragma GCC unroll 4
+    for (int k = 0; k < kVectors; ++k) top[k] = larger(top[k], at(i + k * V));
+  for (; i + V <= n; i += V) top[0] = larger(top[0], at(i));
+  T lanes[V];
+  Vec<T>{larger(larger(top[0], top[1]), larger(top[2], top[3]))}.store(lanes);
+  for (T v : lanes) best = v > best ? v : best;
   return best;
 }
 
@@ -25,28 +52,25 @@ T maximum_of(const T* x, int64_t n) {
 template <class T>
 double exp_row(const T* x, T shift, T* y, int64_t n) {
   constexpr int64_t kLine = 64 / sizeof(T);
+  constexpr int V = Vec<T>::kWidth;
   SumLanes<T> sum;
   alignas(64) T e[kSumBlock];
-  const auto add = [&] { sum.add_block([&](int at) { return load_as<T>(e + at); }); };
   int64_t i = 0;
   for (; i + kSumBlock <= n; i += kSumBlock) {
     for (int64_t c = i; c < i + kSumBlock; c += kLine) {
       __builtin_prefetch(x + n + c);
       if (y) __builtin_prefetch(y + n + c, 1);
     }
-    for (int64_t c = 0; c < kSumBlock; ++c) e[c] = math::exp(x[i + c] - shift);
-    if (y) memcpy(y + i, e, sizeof e);
-    add();
+    T* to = y ? y + i : e;
+    exp_of_differences(x + i, shift, T{}, to, kSumBlock);
+    sum.add_block([&](int at) { return load_as<T>(to + at); });
   }
   if (i < n) {
-    const int64_t rest = n - i;
-    for (T& v : e) v = shift;
-    memcpy(e, x + i, static_cast<size_t>(rest) * sizeof(T));
-    for (int64_t c = 0; c < rest; c += kSumLanes)  // whole vectors
-      for (int64_t k = c; k < c + kSumLanes; ++k) e[k] = math::exp(e[k] - shift);
-    for (int64_t c = rest; c < kSumBlock; ++c) e[c] = 0;
-    if (y) memcpy(y + i, e, static_cast<size_t>(rest) * sizeof(T));
-    add();
+    for (int c = 0; c < kSumBlock; c += V) Vec<T>::zero().store(e + c);
+    exp_of_differences(x + i, shift, T{}, e, n - i);
+    for (int64_t c = 0; y && c < n - i; c += V)
+      Vec<T>::load(e + c).store(y + i + c, static_cast<int>(n - i - c < V ? n - i - c : V));
+    sum.add_block([&](int at) { return load_as<T>(e + at); });
   }
   return rounded(sum.join());
 }
