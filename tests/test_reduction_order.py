@@ -38,8 +38,8 @@ def test_images_reduce_to_the_bits_of_dense_rows(op, shape, dtype, level):
     if dtype == "int32" and op in ("mean", "var"):
         pytest.skip("of floats only")
     x = dlx.tensor(images(shape, "float32" if dtype == "bfloat16" else dtype)).astype(dtype)
-    rows = x.permute_dims((1, 0, 2, 3)).contiguous().reshape((shape[1], -1))
-    columns = x.permute_dims((0, 2, 3, 1)).contiguous()
+    rows = dlx.permute_dims(x, (1, 0, 2, 3)).contiguous().reshape((shape[1], -1))
+    columns = dlx.permute_dims(x, (0, 2, 3, 1)).contiguous()
     function = getattr(dlx, op)
     expected = function(rows, axis=1).astype("float64").numpy()
     exact = getattr(np, op)(rows.astype("float64").numpy(), axis=1)

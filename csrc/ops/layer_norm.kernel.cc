@@ -8,6 +8,13 @@ namespace {
 // Rows of which one step follows the other, so that the processor overlaps the ends of their sums.
 constexpr int64_t kRowsAtOnce = 8;
 
+// Asks for n elements at p; kWrite: to be written.
+template <bool kWrite, class T>
+void fetch(const T* p, int64_t n) {
+  for (int64_t j = 0; j < n; j += 64 / static_cast<int64_t>(sizeof(T)))
+    __builtin_prefetch(p + j, kWrite, 2);
+}
+
 // y = (x - mean) rstd gamma + beta
 template <class T>
 void normalize_row(int64_t d, const T* x, const Mean<T>& mean, T rstd, const T* gamma,
@@ -32,11 +39,13 @@ void layer_norm(int64_t rows, int64_t d, double eps, const void* x0, const void*
   for (int64_t first = 0; first < rows; first += kRowsAtOnce) {
     const int64_t end = rows - first < kRowsAtOnce ? rows : first + kRowsAtOnce;
     for (int64_t r = first; r < end; ++r) {
+      fetch<false>(x + (r + kRowsAtOnce) * d, d);
       const Moments m = moments_of(x + r * d, d);
       mean[r] = m.sum / n;
       rstd[r] = 1 / __builtin_sqrt(m.square / n + eps);
     }
     for (int64_t r = first; r < end; ++r) {
+      fetch<true>(y + (r + 1) * d, d);
       normalize_row(d, x + r * d, Mean<T>(mean[r]), static_cast<T>(rstd[r]),
                     static_cast<const T*>(gamma), static_cast<const T*>(beta), y + r * d);
     }
