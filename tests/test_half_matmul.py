@@ -13,7 +13,7 @@ from dlx import _core
 HALF_ULP = {"bfloat16": 2.0**-8, "float16": 2.0**-11}
 # Around the tile of pairs (14x32), 8 panels of its rows, the depth of a block (768) and its columns
 # (512); around the panels of tiles (32x32, 512 deep), their stripes of columns and blocks of depth
-# (2048).
+# (2048); few rows or columns.
 SIZES = [
     (1, 1, 1),
     (1, 70, 33),
@@ -27,6 +27,9 @@ SIZES = [
     (34, 300, 2081),
     (16, 16, 32),
     (31, 17, 63),
+    (1, 90, 130),
+    (4, 70, 67),
+    (50, 1, 201),
     (113, 40, 770),
     (15, 1061, 1541),
 ]
@@ -40,6 +43,7 @@ def only_where(flag):
 FORCED = [
     pytest.param("pairs", marks=only_where("avx512_bf16")),
     pytest.param("tiles", marks=only_where("amx_bf16")),
+    "dot",
 ]
 
 
@@ -123,5 +127,5 @@ def test_an_algorithm_is_forced(algorithm):
     if _core.isa() != _core.best_isa():
         pytest.skip("DLX_ISA asks for another level")
     with dlx.testing.force("half_matmul", algorithm) as taken:
-        assert (x @ x).astype("float32").numpy().tolist() == [[3.0] * 3] * 3
+        assert (x @ x.T).astype("float32").numpy().tolist() == [[3.0] * 3] * 3
     assert taken[0] > 0

@@ -207,6 +207,6 @@ void direct(const ThinPlan& plan, const void* a, const void* b, void* c, const v
 
 }  // namespace
 
-const ThinKernels direct_kernels = {{direct<float>, direct<double>}};
+const ThinKernels direct_kernels = {{direct<float>, direct<double>, nullptr, nullptr}};
 
 }  // namespace dlx::DLX_ISA

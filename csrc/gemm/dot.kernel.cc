@@ -1,7 +1,9 @@
 // Products of few rows or columns whose operands both lie along k: x w^T of a dense layer, and a
-// matrix times a vector. Vectors run along k; nothing is packed, and B is read once.
+// matrix times a vector. Vectors run along k; nothing is packed, and B is read once. Halves are
+// widened as they are loaded.
 #include <utility>
 
+#include "core/half_numbers.h"
 #include "core/simd.h"
 #include "gemm/thin_tasks.h"
 
@@ -42,6 +44,76 @@ template <class T, int BIT = 1>
   }
 }
 
+// What elements are summed in: halves in float32.
+template <class T>
+struct SumOf {
+  using type = T;
+};
+template <>
+struct SumOf<bfloat16_t> {
+  using type = float;
+};
+template <>
+struct SumOf<float16_t> {
+  using type = float;
+};
+template <class T>
+using Sum = typename SumOf<T>::type;
+
+template <class T>
+[[gnu::always_inline]] inline Vec<T> load_sum(const T* x) {
+  return Vec<T>::load(x);
+}
+[[gnu::always_inline]] inline Vec<float> load_sum(const bfloat16_t* x) {
+  typedef uint32_t Words __attribute__((vector_size(kVecBytes)));
+#if defined(__AVX512F__)
+  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
+  const auto words = reinterpret_cast<Words>(_mm512_maskz_cvtepu16_epi32(0xffff, bits));
+#elif defined(__AVX2__)
+  const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
+  const auto words = reinterpret_cast<Words>(_mm256_cvtepu16_epi32(bits));
+#else
+  Words words;
+  for (int i = 0; i < Vec<float>::kWidth; ++i) words[i] = x[i].bits;
+#endif
+  return {reinterpret_cast<FloatVec>(words << 16)};
+}
+[[gnu::always_inline]] inline Vec<float> load_sum(const float16_t* x) {
+#if defined(__AVX512F__)
+  return {_mm512_maskz_cvtph_ps(0xffff, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)))};
+#elif defined(__AVX2__)
+  return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)))};
+#else
+  Vec<float> y;
+  for (int i = 0; i < Vec<float>::kWidth; ++i) y.raw[i] = widened(x[i]);
+  return y;
+#endif
+}
+
+// The first n elements, 0 behind them.
+template <class T>
+[[gnu::always_inline]] inline Vec<Sum<T>> load_sum(const T* x, int n) {
+  if constexpr (sizeof(T) == sizeof(Sum<T>)) {
+    return {load_first(x, n)};
+  } else {
+    T copy[Vec<float>::kWidth] = {};
+    memcpy(copy, x, static_cast<size_t>(n) * sizeof(T));
+    return load_sum(copy);
+  }
+}
+
+// With the epilogue.
+template <class T>
+inline void store_sum(Sum<T> sum, const T* bias, bool relu, T& y) {
+  if constexpr (sizeof(T) == sizeof(Sum<T>)) {
+    if (bias) sum += *bias;
+    y = relu && sum < 0 ? T(0) : sum;
+  } else {
+    if (bias) sum += widened(*bias);
+    narrow(relu && sum < 0 ? 0.f : sum, y);
+  }
+}
+
 template <class T>
 struct Tile {
   const T* a;
@@ -58,17 +130,18 @@ struct Tile {
 
 template <class T, int ROWS, int COLS>
 void tile(const Tile<T>& t) {
-  constexpr int W = Vec<T>::kWidth, kGroups = (ROWS * COLS + W - 1) / W;
-  Vec<T> sum[kGroups * W];
+  using V = Vec<Sum<T>>;
+  constexpr int W = V::kWidth, kGroups = (ROWS * COLS + W - 1) / W;
+  V sum[kGroups * W];
 #pragma GCC unroll 32
-  for (int i = 0; i < kGroups * W; ++i) sum[i] = Vec<T>::zero();
+  for (int i = 0; i < kGroups * W; ++i) sum[i] = V::zero();
   const auto add = [&](int64_t p, auto load) __attribute__((always_inline)) {
-    Vec<T> y[COLS];
+    V y[COLS];
 #pragma GCC unroll 8
     for (int j = 0; j < COLS; ++j) y[j] = load(t.b + j * t.b_col + p);
 #pragma GCC unroll 8
     for (int i = 0; i < ROWS; ++i) {
-      const Vec<T> x = load(t.a + i * t.a_row + p);
+      const V x = load(t.a + i * t.a_row + p);
 #pragma GCC unroll 8
       for (int j = 0; j < COLS; ++j) sum[i * COLS + j] = fma(x, y[j], sum[i * COLS + j]);
     }
@@ -76,20 +149,18 @@ void tile(const Tile<T>& t) {
   int64_t p = 0;
   for (; p + W <= t.k; p += W) {
     if (ROWS > 1) __builtin_prefetch(t.ahead + p);
-    add(p, [](const T* x) { return Vec<T>::load(x); });
+    add(p, [](const T* x) { return load_sum(x); });
   }
   if (p < t.k) {
     const int left = static_cast<int>(t.k - p);
-    add(p, [left](const T* x) { return Vec<T>{load_first(x, left)}; });
+    add(p, [left](const T* x) { return load_sum(x, left); });
   }
-  T total[kGroups * W];
+  Sum<T> total[kGroups * W];
 #pragma GCC unroll 32
-  for (int g = 0; g < kGroups; ++g) fold<T>(sum + g * W).store(total + g * W);
+  for (int g = 0; g < kGroups; ++g) fold<Sum<T>>(sum + g * W).store(total + g * W);
   for (int i = 0; i < ROWS; ++i) {
     for (int j = 0; j < COLS; ++j) {
-      T y = total[i * COLS + j];
-      if (t.bias) y += t.bias[j];
-      t.c[i * t.c_row + j] = t.relu && y < 0 ? T(0) : y;
+      store_sum(total[i * COLS + j], t.bias ? t.bias + j : nullptr, t.relu, t.c[i * t.c_row + j]);
     }
   }
 }
@@ -149,6 +220,6 @@ void dot(const ThinPlan& plan, const void* a, const void* b, void* c, const void
 
 }  // namespace
 
-const ThinKernels dot_kernels = {{dot<float>, dot<double>}};
+const ThinKernels dot_kernels = {{dot<float>, dot<double>, dot<bfloat16_t>, dot<float16_t>}};
 
 }  // namespace dlx::DLX_ISA

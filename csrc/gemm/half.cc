@@ -7,12 +7,17 @@
 #include "core/parallel.h"
 #include "core/rounding.h"
 #include "gemm/half_tiles.h"
+#include "gemm/thin.h"
 
 namespace dlx {
 namespace {
 
-enum Algorithm { widen_both, pairs, tiles };
-Choice choice("half_matmul", {"widen", "pairs", "tiles"});
+enum Algorithm { widen_both, pairs, tiles, dot };
+Choice choice("half_matmul", {"widen", "pairs", "tiles", "dot"});
+
+// Most rows or columns of a product that is better not packed where packing is all that it needs,
+// and its least depth.
+constexpr int64_t kDotRows = 4, kDotDepth = 64;
 
 // Elements of a chunk of conversions.
 constexpr int64_t kWidenGrain = 1 << 16;
@@ -29,9 +34,12 @@ int64_t bytes(int64_t floats) { return round_up(floats * int64_t{sizeof(float)},
 Algorithm choose(const GemmShape& s) {
   const bool bf16 = s.dtype == DType::bfloat16;
   const bool can_pair = bf16 && has_bf16(), can_tile = bf16 && has_amx_bf16();
-  const Algorithm best = can_tile ? tiles : can_pair && has_fast_bf16() ? pairs : widen_both;
+  const bool can_dot = lies_along_k(s);
+  Algorithm best = can_tile ? tiles : can_pair && has_fast_bf16() ? pairs : widen_both;
+  const int64_t thin = best == widen_both ? DLX_SELECT_ISA(half_kernels).dot_rows : kDotRows;
+  if (can_dot && std::min(s.m, s.n) <= thin && s.k >= kDotDepth) best = dot;
   return static_cast<Algorithm>(
-      choice.pick(best, 1u << widen_both | can_pair << pairs | can_tile << tiles));
+      choice.pick(best, 1u << widen_both | can_pair << pairs | can_tile << tiles | can_dot << dot));
 }
 
 TilePlan make_tile_plan(const GemmShape& s) {
@@ -133,6 +141,7 @@ int64_t half_workspace(const GemmShape& s) {
     const TilePlan plan = make_tile_plan(s);
     return plan.b_bytes + plan.sums_bytes + num_threads() * plan.scratch_bytes;
   }
+  if (algorithm == dot) return num_threads() * make_thin_plan(s, GemmAlgorithm::dot).private_bytes;
   const Widened w = make_widened(s);
   return w.a_bytes + w.b_bytes + w.c_bytes + w.bias_bytes + gemm_workspace(w.shape);
 }
@@ -145,6 +154,10 @@ void half_gemm(const GemmShape& s, const void* a, const void* b, void* c, const 
     return DLX_SELECT_ISA(pair_gemm)(make_gemm_plan(s, kPairTiles, 2), a, b, c, bias, workspace);
   if (algorithm == tiles)
     return DLX_SELECT_ISA(tile_gemm)(make_tile_plan(s), a, b, c, bias, workspace);
+  if (algorithm == dot) {
+    constexpr GemmAlgorithm kDot = GemmAlgorithm::dot;
+    return run_thin_plan(make_thin_plan(s, kDot), kDot, a, b, c, bias, workspace);
+  }
   const Widened w = make_widened(s);
   const GemmShape& g = w.shape;
   char* memory = static_cast<char*>(workspace);

@@ -44,6 +44,12 @@ void round(DType to, const float* x, void* y, int64_t row, int64_t rows, int64_t
 
 }  // namespace
 
-const HalfKernels half_kernels = {widen, round};
+#if defined(__AVX2__)
+constexpr int kDotRows = 16;
+#else
+constexpr int kDotRows = 2;  // a tile of dot: each further one widens B again
+#endif
+
+const HalfKernels half_kernels = {widen, round, kDotRows};
 
 }  // namespace dlx::DLX_ISA

@@ -28,8 +28,6 @@ constexpr int64_t kFlopsOfAnElement = 24;
 constexpr int64_t kLeastDepth = 12;
 constexpr double kFewChunks = 6;  // of a product that is worth sharing
 
-bool along_k(const GemmShape& s) { return (s.a_col == 1 && s.b_row == 1) || s.k == 1; }
-
 // C (m,1) = A B is the row C^T = B^T A^T where C lies densely.
 bool transpose_column(GemmShape& s) {
   if (s.n != 1 || s.m == 1 || s.c_row != 1 || s.bias) return false;
@@ -46,7 +44,7 @@ GemmAlgorithm best_algorithm(const GemmShape& s) {
   const bool b_in_place = s.b_col == 1;
   // A dot product ends in a sum over lanes, which must be short beside it. The more rows and
   // columns there are, the less packing costs.
-  if (along_k(s) && (s.m == 1 || (std::min(s.m, s.n) <= kFewRows && s.k >= kLongSum)))
+  if (lies_along_k(s) && (s.m == 1 || (std::min(s.m, s.n) <= kFewRows && s.k >= kLongSum)))
     return GemmAlgorithm::dot;
   // One tile of rows, or a B that is quick to read again from the caches.
   const bool a_fits = s.a_col == 1 || s.m * s.k * size <= 4 * kL1Bytes;
@@ -57,11 +55,13 @@ GemmAlgorithm best_algorithm(const GemmShape& s) {
 
 }  // namespace
 
+bool lies_along_k(const GemmShape& s) { return (s.a_col == 1 && s.b_row == 1) || s.k == 1; }
+
 GemmAlgorithm choose_gemm(const GemmShape& shape) {
   if (hooks::split_by_threads.load(std::memory_order_relaxed)) return GemmAlgorithm::packed;
   GemmShape s = shape;
   transpose_column(s);
-  const bool can_dot = along_k(s);
+  const bool can_dot = lies_along_k(s);
   const GemmAlgorithm chosen = best_algorithm(s);
   return static_cast<GemmAlgorithm>(choice.pick(static_cast<int>(chosen), can_dot ? 0b111 : 0b011));
 }

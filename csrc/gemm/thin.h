@@ -25,12 +25,14 @@ struct ThinPlan {
 struct ThinKernels {
   using Run = void (*)(const ThinPlan& plan, const void* a, const void* b, void* c,
                        const void* bias, void* workspace);
-  Run run[2];  // of float32 and float64
+  Run run[4];  // of float32, float64, bfloat16, float16; null for halves but of dot
 };
 DLX_EACH_ISA(extern const ThinKernels direct_kernels; extern const ThinKernels dot_kernels;)
 
 enum class GemmAlgorithm { packed, direct, dot };
 
+// Whether `dot` applies.
+bool lies_along_k(const GemmShape& s);
 // The table, or what tests force. `shape`: none of m, n, k, batch is 0.
 GemmAlgorithm choose_gemm(const GemmShape& shape);
 ThinPlan make_thin_plan(const GemmShape& shape, GemmAlgorithm algorithm);
