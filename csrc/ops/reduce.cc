@@ -135,8 +135,13 @@ struct InMemory {
     if (walk != Walk::rows || len > (kMostPieces - 2) * row) return false;
     const int64_t start = start_of(output);
     pieces->count = 0;
-    walk_runs(s.reduced, at, len, [&](int64_t offset, int64_t, int64_t, int64_t n) {
-      pieces->start[pieces->count] = x + (start + offset) * width;
+    const auto at_offset = [&](int64_t offset) { return x + (start + offset) * width; };
+    const int64_t more = std::min(len + 1, s.count - at);
+    walk_runs(s.reduced, at, more, [&](int64_t offset, int64_t, int64_t done, int64_t n) {
+      n = std::min(n, len - done);
+      pieces->next = at_offset(offset + n);
+      if (n == 0) return;
+      pieces->start[pieces->count] = at_offset(offset);
       pieces->length[pieces->count++] = n;
     });
     return true;

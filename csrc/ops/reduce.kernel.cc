@@ -34,6 +34,9 @@ struct TermOf<true, T> {
 // Rows mostly follow one another, and a chunk is too short for the hardware to look far ahead.
 constexpr int64_t kAhead = 4096;
 
+template <class T>
+constexpr int64_t kAheadOf = kAhead / static_cast<int64_t>(sizeof(T));
+
 struct Square {
   double centre;
   template <class V>
@@ -81,11 +84,11 @@ void sum_pieces(const ReducePieces& x, const double* centre, ReduceState* state)
   for (int k = 0; k < x.count; ++k) {
     const T* from = static_cast<const T*>(x.start[k]);
     const T* end = from + x.length[k];
-    if (k + 1 < x.count) ask_for_block(static_cast<const T*>(x.start[k + 1]), 0);
+    const T* next = static_cast<const T*>(k + 1 < x.count ? x.start[k + 1] : x.next);
     while (from < end) {
       if (held == 0 && end - from >= kSumBlock) {
-        if (static_cast<int64_t>(end - from) * static_cast<int64_t>(sizeof(T)) > kAhead)
-          ask_for_block(from, kAhead);
+        const int64_t beyond = kAheadOf<T> - (end - from);
+        ask_for_block(beyond < 0 ? from + kAheadOf<T> : next + beyond, 0);
         lanes.add_block([&](int at) { return term(load_as<W>(from + at)); });
         from += kSumBlock;
         continue;

@@ -33,6 +33,7 @@ struct ReducePieces {
   int count;
   const void* start[kMostPieces];
   int64_t length[kMostPieces];
+  const void* next;  // what is read after the last, or its end
 };
 
 // All compute the same bits. `centre` has a value per output, for squares only.
