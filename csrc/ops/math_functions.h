@@ -1,9 +1,9 @@
 // exp, log, tanh, sigmoid, erf and their like as branch-free formulas that g++ vectorises, good to
-// 2 ulp; with FMA where the instruction set has it, so the bits are those of an instruction set.
-// float64 calls libm: it is the precision that checks, not the one that races; so do pow, sin, cos
-// and the floored division. Polynomials without a source are minimax fits (Lawson's iteration).
-// Included inside namespace dlx::<instruction set> or dlx::cuda: constexpr, for nvcc compiles such
-// functions for both sides.
+// 2 ulp (sigmoid 2.5, GELU 4); with FMA where the instruction set has it, so the bits are those of
+// an instruction set. float64 calls libm: it is the precision that checks, not the one that races;
+// so do pow, sin, cos and the floored division. Polynomials without a source are minimax fits
+// (Lawson's iteration). Included inside namespace dlx::<instruction set> or dlx::cuda: constexpr,
+// for nvcc compiles such functions for both sides.
 #pragma once
 
 namespace math {
