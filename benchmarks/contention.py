@@ -7,6 +7,7 @@ The same of steps under dlx.jit, whose threads stay awake through a replay; PyTo
 installed, does the same beside them.
 
     python benchmarks/contention.py [--trials 5] [--seconds 10] [--threads 2] [--steps LeNet]
+        [--libraries dlx dlx.jit torch]
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ STEPS = {  # name: a row of dlx._bench.steps
     "LeNet": "LeNet (b64)",
     "ResNet-20": "ResNet-20 32x32 (b64)",
 }
+LIBRARIES = ["dlx", "dlx.jit", "torch"]
 WARM_UP = 2.0  # seconds
 
 
@@ -110,13 +112,12 @@ def main():
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
+    parser.add_argument("--libraries", nargs="+", choices=LIBRARIES, default=LIBRARIES)
     parser.add_argument("--hook", default="", help="a lever of dlx.testing, e.g. disable_parking")
     options = parser.parse_args()
-    libraries = ["dlx"]
-    if not options.hook:
-        libraries.append("dlx.jit")
-        if importlib.util.find_spec("torch"):
-            libraries.append("torch")
+    libraries = options.libraries
+    if importlib.util.find_spec("torch") is None:
+        libraries = [library for library in libraries if library != "torch"]
     kept = True
     for name in options.steps:
         for library in libraries:
