@@ -28,6 +28,7 @@ template <class Raw>
 template <class T>
 T maximum_of(const T* x, int64_t n) {
   constexpr int V = Vec<T>::kWidth, kVectors = 4;
+  if (n == 0) return neutral<true, T>();
   T best = x[0];
   if (n < V) {
     for (int64_t c = 1; c < n; ++c) best = x[c] > best ? x[c] : best;
