@@ -17,6 +17,21 @@ namespace {
 
 namespace py = pybind11;
 
+// An int, None, Ellipsis or a slice of ints: nothing has to be read first.
+bool is_plain(PyObject* item) {
+  const auto bound = [](PyObject* o) { return o == Py_None || PyLong_CheckExact(o); };
+  if (!PySlice_Check(item)) return item == Py_Ellipsis || bound(item);
+  const auto* slice = reinterpret_cast<PySliceObject*>(item);
+  return bound(slice->start) && bound(slice->stop) && bound(slice->step);
+}
+
+bool is_plain_index(py::handle index) {
+  if (!PyTuple_Check(index.ptr())) return is_plain(index.ptr());
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(index.ptr()); ++i)
+    if (!is_plain(PyTuple_GET_ITEM(index.ptr(), i))) return false;
+  return true;
+}
+
 // The view x[index] for an int, a slice, None, Ellipsis, or a tuple of them.
 class BasicIndex {
  public:
@@ -200,6 +215,7 @@ Array nonzero(const Array& mask) {
 void bind_index(py::module_& m) {
   m.def("basic_index",
         [](const Array& x, py::handle index) { return BasicIndex(x, index.ptr()).view(); });
+  m.def("is_plain_index", is_plain_index);
   m.def("assign", assign);
   m.def("take", [](const Array& x, const Array& indices, int axis) {
     return take(ops::take, x, indices, axis);

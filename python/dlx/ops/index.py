@@ -75,7 +75,7 @@ _scatter_add_rule = linear("scatter_add", scatter_add, _scatter_add_transpose)
 
 
 def _slice(x, index):
-    """The view x[index] for a tuple of ints, slices, None, Ellipsis."""
+    """The view x[index] for an int, a slice, None, Ellipsis, or a tuple of them."""
     return record(_slice_rule, (x,), _core.basic_index(x, index), (index,))
 
 
@@ -124,7 +124,8 @@ def getitem(x, index) -> Tensor:
     masks (Tensors, NumPy arrays, lists) take elements. Differentiable.
 
     Raises IndexError naming axis, index and extent, TypeError for what is no index."""
-    (x,) = prepare("getitem", x)
+    if _core.is_plain_index(index):
+        return _slice(x, index)
     entries, arrays = read_index(index, x._device_code)
     if not arrays:
         return _slice(x, entries)
@@ -144,6 +145,8 @@ def setitem(x, index, value):
     IndexError naming axis, index and extent; ValueError when the shapes do not broadcast."""
     (x,) = prepare("setitem", x)
     value = _value(x, value)
+    if _core.is_plain_index(index):
+        return _assign(x, index, value)
     entries, arrays = read_index(index, x._device_code)
     if not arrays:
         return _assign(x, entries, value)
@@ -175,7 +178,7 @@ def _value(x, value):
 
 
 def _assign(x, index, value):
-    """x[index] = value for a tuple of ints, slices, None, Ellipsis."""
+    """x[index] = value for an int, a slice, None, Ellipsis, or a tuple of them."""
     _core.assign(x, index, value)
     y = _core.detach(x)
     _core.rebind(x, record(_assign_rule, (x, value), y, (index,)), "setitem")
