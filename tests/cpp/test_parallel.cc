@@ -126,6 +126,32 @@ void test_all_threads_take_part() {
   for (int i = 0; i < 2000; ++i) EXPECT(meet(2));
 }
 
+// The first chunk of each worker; whoever has one waits until all have.
+struct FirstChunks {
+  std::vector<std::atomic<int64_t>> begin;
+  std::atomic<int> workers{0};
+};
+
+void note_first(void* state, int64_t begin, int64_t, int worker) {
+  FirstChunks& first = *static_cast<FirstChunks*>(state);
+  if (first.begin[worker] >= 0) return;
+  first.begin[worker] = begin;
+  ++first.workers;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+  while (first.workers < num_threads() && std::chrono::steady_clock::now() < end)
+    std::this_thread::yield();
+}
+
+void test_threads_begin_with_their_own_part() {
+  for (int threads : {2, 3}) {
+    set_num_threads(threads);
+    FirstChunks first{std::vector<std::atomic<int64_t>>(threads)};
+    for (auto& begin : first.begin) begin = -1;
+    parallel_run(80 * threads, 10, note_first, &first);
+    for (int worker = 0; worker < threads; ++worker) EXPECT(first.begin[worker] == 80 * worker);
+  }
+}
+
 void test_thread_count_is_checked() {
   for (int n : {0, -1, 257}) {
     const auto set = [&] { set_num_threads(n); };
@@ -281,6 +307,7 @@ int main(int argc, char** argv) {
   test_every_chunk_once();
   test_split_by_threads_is_visible();
   test_all_threads_take_part();
+  test_threads_begin_with_their_own_part();
   test_thread_count_is_checked();
   test_thread_count_is_kept();
   test_one_chunk_stays_on_the_caller();
@@ -288,9 +315,9 @@ int main(int argc, char** argv) {
   test_concurrent_callers();
   test_exceptions_reach_the_caller();
   test_effective_grain();
-  if (forks) test_workers_are_kept_awake();
 #ifndef __SANITIZE_THREAD__
   if (forks) {
+    test_workers_are_kept_awake();
     test_fork();
     test_caller_never_waits_for_unstarted_chunks();
   }
