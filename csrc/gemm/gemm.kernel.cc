@@ -23,6 +23,13 @@ struct Numbers {
     micro_kernel<T>(t.rows, t.cols, depth, a, b, t.c, t.c_row, !t.first, ahead);
     if (t.last) finish_block(t.c, t.c_row, t.rows, t.cols, t.bias, t.relu);
   }
+
+  template <class B>
+  static void multiply_whole(const Tile<T>& t, int64_t depth, const T* a, const T* b,
+                             const Ahead& ahead, const B& source) {
+    micro_tile<T, kRows, 2>(depth, a, b, t.c, t.c_row, Vec<T>::kWidth, !t.first, ahead, source);
+    if (t.last) finish_block(t.c, t.c_row, t.rows, t.cols, t.bias, t.relu);
+  }
 };
 
 }  // namespace

@@ -18,6 +18,12 @@ namespace {
 __mmask16 first_16(int64_t n) { return static_cast<__mmask16>((uint32_t{1} << min(n, 16)) - 1); }
 __mmask32 first_32(int64_t n) { return static_cast<__mmask32>((uint64_t{1} << min(n, 32)) - 1); }
 
+// The pairs of two rows, 16 elements of each.
+__m512i paired(__m256i low, __m256i high) {
+  return _mm512_or_si512(_mm512_cvtepu16_epi32(low),
+                         _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
+}
+
 // Element (i, p) of x at x[i + p * along]: rows of x in pieces as long as possible, two at a time.
 template <int W>
 void interleave(const uint16_t* x, int64_t along, int64_t width, int64_t depth, uint32_t* dst) {
@@ -29,9 +35,7 @@ void interleave(const uint16_t* x, int64_t along, int64_t width, int64_t depth, 
         const __mmask16 used = width - j < i ? 0 : first_16(min(W, width - j) - i);
         const __m256i low = _mm256_maskz_loadu_epi16(used, x + j + i);
         const __m256i high = _mm256_maskz_loadu_epi16(whole ? used : 0, x + j + i + along);
-        const __m512i both = _mm512_or_si512(_mm512_cvtepu16_epi32(low),
-                                             _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
-        _mm512_mask_storeu_epi32(dst + j * pairs + p * W + i, first_16(W - i), both);
+        _mm512_mask_storeu_epi32(dst + j * pairs + p * W + i, first_16(W - i), paired(low, high));
       }
     }
   }
@@ -87,11 +91,12 @@ __m512 widened(__m256i x) {
   _mm256_mask_storeu_epi16(c, used, (__m256i)_mm512_cvtneps_pbh(y));
 }
 
-// The micro-kernel, as micro_tile of ukernel.h.
-template <int ROWS, int NRV>
+// The micro-kernel, as micro_tile of ukernel.h. b: (depth, nr) pairs or, to be packed, pairs of
+// rows.
+template <int ROWS, int NRV, class B>
 [[gnu::target("avx512bf16")]] void pair_tile(const Tile<uint16_t>& t, int64_t depth,
-                                             const uint32_t* a, const uint32_t* b,
-                                             const Ahead& ahead) {
+                                             const uint32_t* a, const typename B::Element* b,
+                                             const Ahead& ahead, B source) {
   constexpr int MR = kPairTiles.mr, NR = kPairTiles.nr;
   __m512 sum[ROWS][NRV];
 #pragma GCC unroll 14
@@ -112,12 +117,27 @@ template <int ROWS, int NRV>
     }
     if (i < ahead.lines) __builtin_prefetch(ahead.first + i * ahead.stride, 0, 2);
     const int64_t steps = i + 1 < kPieces && piece < left ? piece : left;
+    const int64_t b_ahead = source.ahead(left);
     left -= steps;
-    for (int64_t p = 0; p < steps; ++p, a += MR, b += NR) {
+    for (int64_t p = 0; p < steps; ++p, a += MR, b += source.row, source.step()) {
       __m512bh row[NRV];
       for (int v = 0; v < NRV; ++v) {
-        row[v] = (__m512bh)_mm512_loadu_si512(b + v * 16);
-        __builtin_prefetch(b + kStepsAhead * NR + v * 16);
+        __m512i pairs;
+        if constexpr (B::kPacks) {
+          const uint16_t* const low = b + v * 16;
+          const uint16_t* const high = low + source.row / 2;
+          pairs = paired(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(low)),
+                         _mm256_loadu_si256(reinterpret_cast<const __m256i*>(high)));
+          _mm512_storeu_si512(source.panel + v * 16, pairs);
+          if (v % 2 == 0) {
+            __builtin_prefetch(low + b_ahead);
+            __builtin_prefetch(high + b_ahead);
+          }
+        } else {
+          pairs = _mm512_loadu_si512(b + v * 16);
+          __builtin_prefetch(b + b_ahead + v * 16);
+        }
+        row[v] = (__m512bh)pairs;
       }
 #pragma GCC unroll 14
       for (int r = 0; r < ROWS; ++r) {
@@ -145,8 +165,10 @@ template <int ROWS, int NRV>
 template <int ROWS = kPairTiles.mr>
 void pair_kernel(const Tile<uint16_t>& t, int64_t depth, const uint32_t* a, const uint32_t* b,
                  const Ahead& ahead) {
+  using Panel = PanelOfB<uint32_t, kPairTiles.nr>;
   if (t.rows == ROWS) {
-    (t.cols > 16 ? pair_tile<ROWS, 2> : pair_tile<ROWS, 1>)(t, depth, a, b, ahead);
+    (t.cols > 16 ? pair_tile<ROWS, 2, Panel> : pair_tile<ROWS, 1, Panel>)(t, depth, a, b, ahead,
+                                                                          {});
   } else if constexpr (ROWS > 1) {
     pair_kernel<ROWS - 1>(t, depth, a, b, ahead);
   }
@@ -169,6 +191,12 @@ struct Pairs {
   static void multiply(const Tile<uint16_t>& t, int64_t depth, const uint32_t* a, const uint32_t* b,
                        const Ahead& ahead) {
     pair_kernel(t, depth, a, b, ahead);
+  }
+
+  template <class B>
+  static void multiply_whole(const Tile<uint16_t>& t, int64_t depth, const uint32_t* a,
+                             const typename B::Element* b, const Ahead& ahead, const B& source) {
+    pair_tile<kRows, 2>(t, depth, a, b, ahead, source);
   }
 };
 

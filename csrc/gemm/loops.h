@@ -6,6 +6,9 @@
 //   kRows, kCols                      the micro-tile
 //   pack<W>(x, across, along, ...)    pack.h's pack_panels; depth counts elements
 //   multiply(tile, depth, a, b, ahead)
+//   multiply_whole(tile, depth, a, b, ahead, source)
+//                                     the same of a whole tile; source: RowsOfB or another of
+//                                     ukernel.h
 #pragma once
 #include "core/parallel.h"
 #include "gemm/plan.h"
@@ -55,13 +58,14 @@ int64_t batch_offset(const GemmShape& s, const int64_t* strides, int64_t index) 
 struct Coming {
   const char* first = nullptr;
   int64_t lines = 0, stride = 0, step = 0;  // of each tile; step: from one tile's to the next one's
+  int64_t parts = 0;                        // tiles that have one
 };
 
 template <class Kind>
 Coming coming_panel(const typename Kind::Packed* panel, int64_t depth, int64_t tiles) {
   constexpr int64_t kBytes = sizeof *panel;
   const int64_t lines = ceil_div(Kind::kRows * depth * kBytes, kLine * tiles);
-  return {reinterpret_cast<const char*>(panel), lines, kLine, kLine * lines};
+  return {reinterpret_cast<const char*>(panel), lines, kLine, kLine * lines, tiles};
 }
 
 // a: the first element of a panel or, where A's columns are contiguous, of a line of them.
@@ -70,10 +74,14 @@ Coming coming_rows(const GemmShape& s, const typename Kind::Element* a, int64_t 
                    int64_t tiles) {
   constexpr int64_t kBytes = sizeof *a;
   const char* first = reinterpret_cast<const char*>(a);
-  if (s.a_col == 1) return {first, Kind::kRows, s.a_row * kBytes, kLine};
+  if (s.a_col == 1) {  // a row for each tile or, where there are more rows, a line of all
+    const int64_t lines = ceil_div(depth * Kind::kStep * kBytes, kLine);
+    if (tiles >= Kind::kRows) return {first, lines, kLine, s.a_row * kBytes, Kind::kRows};
+    return {first, Kind::kRows, s.a_row * kBytes, kLine, lines};
+  }
   if (s.a_row != 1) return {};
   const int64_t lines = ceil_div(depth * Kind::kStep, tiles);
-  return {first, lines, s.a_col * kBytes, lines * s.a_col * kBytes};
+  return {first, lines, s.a_col * kBytes, lines * s.a_col * kBytes, tiles};
 }
 
 // A task: C[i0:i1, j0:j1] of one matrix of the batch. Nothing is shared with other tasks: what
@@ -101,18 +109,36 @@ struct Task {
                             min(depth * kStep, s.k - p * kStep), packed);
   }
 
-  void pack_b(int64_t j, int64_t j_end, int64_t p, int64_t depth) const {
+  void pack_b(int64_t j, int64_t j_end, int64_t p, int64_t depth, Packed* packed) const {
     const GemmShape& s = plan.shape;
     Kind::template pack<NR>(b + p * kStep * s.b_row + j * s.b_col, s.b_col, s.b_row, j_end - j,
-                            min(depth * kStep, s.k - p * kStep), packed_b);
+                            min(depth * kStep, s.k - p * kStep), packed);
+  }
+
+  // A whole tile, the first on columns of B that are not yet packed. Where B lies along rows the
+  // tile makes the panel as it reads; where along columns they are packed before it, and the next
+  // ones asked for meanwhile. Packing a whole block at once waited for memory, 3 to 4 % of the
+  // time.
+  void multiply_first(const Tile<Element>& tile, int64_t j, int64_t p, int64_t depth,
+                      const Packed* a_panel, Packed* b_panel, const Ahead& ahead) const {
+    const GemmShape& s = plan.shape;
+    const Element* const from = b + p * kStep * s.b_row + j * s.b_col;
+    if (s.b_col == 1 && (p + depth) * kStep <= s.k) {
+      const RowsOfB<Element, Packed, NR> rows{kStep * s.b_row, depth, b_panel};
+      return Kind::multiply_whole(tile, depth, a_panel, from, ahead, rows);
+    }
+    pack_b(j, j + NR, p, depth, b_panel);
+    if (s.b_row != 1) return Kind::multiply(tile, depth, a_panel, b_panel, ahead);
+    const PanelThenColumns<Packed, NR> panel(from + NR * s.b_col, s.b_col * sizeof *from);
+    Kind::multiply_whole(tile, depth, a_panel, b_panel, ahead, panel);
   }
 
   // C[i : i + rows, j : j_end] += A B over steps [p, p + depth), from packed panels: loop 1, along
-  // C's rows, so that the panel of A stays in L1.
+  // C's rows, so that the panel of A stays in L1. packs: B's panels are yet to be made.
   void multiply_panel(int64_t i, int64_t rows, int64_t j, int64_t j_end, int64_t p, int64_t depth,
-                      const Packed* a_panel, Coming coming) const {
+                      const Packed* a_panel, bool packs, Coming coming) const {
     const GemmShape& s = plan.shape;
-    const Packed* b_panel = packed_b;
+    Packed* b_panel = packed_b;
     for (; j < j_end; j += NR, b_panel += NR * depth, coming.first += coming.step) {
       const Tile<Element> tile{.rows = rows,
                                .cols = min(NR, j_end - j),
@@ -123,7 +149,13 @@ struct Task {
                                .relu = s.relu,
                                .first = p == 0,
                                .last = p + depth == plan.steps};
-      Kind::multiply(tile, depth, a_panel, b_panel, {coming.first, coming.lines, coming.stride});
+      const Ahead ahead{coming.first, coming.parts-- > 0 ? coming.lines : 0, coming.stride};
+      if (packs && rows == MR && tile.cols == NR) {
+        multiply_first(tile, j, p, depth, a_panel, b_panel, ahead);
+      } else {
+        if (packs) pack_b(j, min(j + NR, j_end), p, depth, b_panel);
+        Kind::multiply(tile, depth, a_panel, b_panel, ahead);
+      }
     }
   }
 
@@ -135,7 +167,6 @@ struct Task {
       const int64_t depth = min(plan.kc, plan.steps - p);
       for (int64_t j = j0; j < j1; j += plan.block) {  // loop 5
         const int64_t j_end = min(j + plan.block, j1), tiles = ceil_div(j_end - j, NR);
-        pack_b(j, j_end, p, depth);
         for (int64_t i = i0; i < i1; i += MR) {  // loop 2
           const int64_t in_group = (i - i0) % group, i_end = min(i + MR, i1);
           Packed* panel = packed_a + (keep_a ? i - i0 : in_group) * depth;
@@ -149,7 +180,7 @@ struct Task {
           } else if (i_end < i1) {
             coming = coming_panel<Kind>(panel + MR * depth, depth, tiles);
           }
-          multiply_panel(i, i_end - i, j, j_end, p, depth, panel, coming);
+          multiply_panel(i, i_end - i, j, j_end, p, depth, panel, i == i0, coming);
         }
       }
     }

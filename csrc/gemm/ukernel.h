@@ -18,12 +18,58 @@ constexpr Ahead kNothingAhead;  // a reference: a copy for each tile would stall
 
 // Steps of k by which B is asked for ahead: some 100 cycles, enough for L2.
 constexpr int kStepsAhead = 8;
+// The same where B's rows lie apart and in L3, some 500 cycles.
+constexpr int kRowsAhead = 32;
+
+// Where a tile finds B, and what it does at each step of k for the tiles to come.
+// A panel, NR wide.
+template <class Packed, int NR>
+struct PanelOfB {
+  using Element = Packed;
+  static constexpr bool kPacks = false;
+  static constexpr int64_t row = NR;
+  static int64_t ahead(int64_t) { return kStepsAhead * NR; }
+  void step() {}
+};
+
+// A panel. The next columns of B, k side by side, are asked for in the order in which pack_panel
+// will read them: a line of each, then the next lines.
+template <class Packed, int NR>
+struct PanelThenColumns : PanelOfB<Packed, NR> {
+  static constexpr int64_t kSteps = 64 / sizeof(Packed), kLines = NR / kSteps;
+  const char* columns;
+  int64_t stride;  // bytes
+  int64_t done = 0;
+  const char* line = nullptr;
+  PanelThenColumns(const void* first, int64_t stride_)
+      : columns(static_cast<const char*>(first)), stride(stride_) {}
+  void step() {
+    if (done % kSteps == 0) line = columns + done * static_cast<int64_t>(sizeof(Packed));
+    for (int i = 0; i < kLines; ++i, line += stride) __builtin_prefetch(line, 0, 2);
+    ++done;
+  }
+};
+
+// B's rows where they lie, which become the panel that the tiles below read.
+template <class Element_, class Packed, int NR>
+struct RowsOfB {
+  using Element = Element_;
+  static constexpr bool kPacks = true;
+  int64_t row;  // elements of a step
+  int64_t depth;
+  Packed* panel;
+  // Beyond these columns' last row the next columns' first.
+  int64_t ahead(int64_t left) const {
+    return left > kRowsAhead ? kRowsAhead * row : (kRowsAhead - depth) * row + NR;
+  }
+  void step() { panel += NR; }
+};
 
 // a: panel (k, mr)  b: panel (k, nr)  c: (ROWS, (NRV - 1) * width + tail), 1 <= tail <= width
 // Unrolled, so that gcc gives every accumulator a register of its own.
-template <class T, int ROWS, int NRV>
+template <class T, int ROWS, int NRV, class B = PanelOfB<T, kTiles<T>.nr>>
 void micro_tile(int64_t k, const T* a, const T* b, T* c, int64_t c_row, int tail, bool accumulate,
-                const Ahead& ahead = kNothingAhead) {
+                const Ahead& ahead = kNothingAhead, B source = {}) {
   constexpr int W = Vec<T>::kWidth;
   Vec<T> sum[ROWS][NRV];
 #pragma GCC unroll 14
@@ -42,12 +88,14 @@ void micro_tile(int64_t k, const T* a, const T* b, T* c, int64_t c_row, int tail
     }
     if (i < ahead.lines) __builtin_prefetch(ahead.first + i * ahead.stride, 0, 2);
     const int64_t steps = i + 1 < kPieces && piece < left ? piece : left;
+    const int64_t b_ahead = source.ahead(left);
     left -= steps;
-    for (int64_t p = 0; p < steps; ++p, a += kTiles<T>.mr, b += kTiles<T>.nr) {
+    for (int64_t p = 0; p < steps; ++p, a += kTiles<T>.mr, b += source.row, source.step()) {
       Vec<T> row[NRV];
       for (int v = 0; v < NRV; ++v) {
         row[v] = Vec<T>::load(b + v * W);
-        __builtin_prefetch(b + kStepsAhead * kTiles<T>.nr + v * W);
+        __builtin_prefetch(b + b_ahead + v * W);
+        if constexpr (B::kPacks) row[v].store(source.panel + v * W);
       }
 #pragma GCC unroll 14
       for (int i = 0; i < ROWS; ++i) {
