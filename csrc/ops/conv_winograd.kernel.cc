@@ -10,25 +10,23 @@ namespace dlx::DLX_ISA {
 
 namespace {
 
+// Channels by which an image is asked for ahead.
+constexpr int64_t kPlanesAhead = 3;
+
 // Where the parts of a task's scratch lie, in elements.
 template <class T, int O>
 struct Layout {
   static constexpr int kPoints = (O + 2) * (O + 2), MR = kTiles<T>.mr, NR = kTiles<T>.nr;
   static constexpr int kLine = 64 / sizeof(T);  // of cache: points lie apart by odd numbers of them
-  int64_t panels, pitch;                        // of the block's tiles, of lines of pixels
   int64_t image_point, product_point;           // strides between points
-  int64_t products, lines, buffer, runs, size;
+  int64_t products, size;
 
   explicit Layout(const WinogradShape& s) {
-    panels = ceil_div(s.block, NR);
-    pitch = O * panels * NR + kLine;
-    image_point = round_up(min(s.depth, s.D) * panels * NR, 2 * kLine) + kLine;
-    product_point = round_up(MR * panels * NR, 2 * kLine) + kLine;
+    const int64_t tiles = round_up(s.block, NR);
+    image_point = round_up(min(s.depth, s.D) * tiles, 2 * kLine) + kLine;
+    product_point = round_up(MR * tiles, 2 * kLine) + kLine;
     products = kPoints * image_point;
-    lines = products + kPoints * product_point;
-    buffer = round_up(2 * (O + 2) * pitch + kLine, kLine);
-    runs = lines + 2 * buffer;
-    size = runs + ceil_div(s.block * static_cast<int64_t>(sizeof(Run)), sizeof(T));
+    size = products + kPoints * product_point;
   }
 };
 
@@ -81,90 +79,91 @@ void weights(const WinogradShape& s, const void* w, int64_t begin, int64_t end, 
 
 // -------------------------------------------------------------------------------------- images
 
-// images (point, panel, channel, nr), the `depth` channels of a group from x on. The lines of a
-// channel are read while those of the next are written: loads that span several stores wait.
-template <class T, int O>
-void transform_images(const WinogradShape& s, const Layout<T, O>& at, const Run* runs,
-                      int64_t run_count, int64_t tiles, const T* x, int64_t depth, T* scratch) {
+// images (point, panel, channel, nr), the `depth` channels of a group from x on
+template <class T, int O, bool SINGLE>
+[[gnu::noinline]] void transform_images(const WinogradShape& s, const Layout<T, O>& at,
+                                        const Strips<O + 2>& strips, int64_t tiles, const T* x,
+                                        int64_t depth, T* images) {
   constexpr int W = Vec<T>::kWidth, NR = kTiles<T>.nr;
-  using Map = ImageMap<T, O>;
-  const int64_t next = (O + 2) * at.pitch + at.kLine;
-  for (int64_t d = 0; d <= depth; ++d) {
-    T* lines = scratch + at.lines + d % 2 * at.buffer;
-    if (d < depth)
-      transform_columns<T, O, Map>(s, runs, run_count, x + d * s.H * s.W,
-                                   s.groups * s.D * s.H * s.W, at.pitch, lines, lines + next);
-    if (d == 0) continue;
-    lines = scratch + at.lines + (d - 1) % 2 * at.buffer;
+  const int64_t plane = s.H * s.W, stride = at.image_point;
+  for (int64_t d = 0; d < depth; ++d)
     for (int64_t t = 0; t < tiles; t += W) {
-      T* y = scratch + (t / NR * depth + d - 1) * NR + t % NR;
-      transform_rows<T, O, Map>(lines, lines + next, at.pitch, t,
-                                [&](int point, Vec<T> v) { v.store(y + point * at.image_point); });
+      T* y = images + (t / NR * depth + d) * NR + t % NR;
+      transform_tiles<T, O, ImageMap<T, O>, SINGLE>(
+          strips, t, x + d * plane, kPlanesAhead * plane,
+          [&](int point, Vec<T> v) { v.store(y + point * stride); });
     }
-  }
 }
 
 // -------------------------------------------------------------------------------------- result
 
-// The inverse of split: x[j + O i] = y[j]
+// The inverse of split: element j + O i of x is y[j]'s i-th.
 template <class T, int O>
-void merge(const Vec<T>* y, T* x) {
+void merge(const Vec<T>* y, Vec<T>* x) {
   using S = Shuffle<T>;
-  constexpr int W = Vec<T>::kWidth;
   if constexpr (O == 2) {
-    S::low(y[0], y[1]).store(x);
-    S::high(y[0], y[1]).store(x + W);
+    x[0] = S::low(y[0], y[1]);
+    x[1] = S::high(y[0], y[1]);
   } else {
     const Vec<T> low0 = S::low(y[0], y[2]), low1 = S::low(y[1], y[3]);
     const Vec<T> high0 = S::high(y[0], y[2]), high1 = S::high(y[1], y[3]);
-    S::low(low0, low1).store(x);
-    S::high(low0, low1).store(x + W);
-    S::low(high0, high1).store(x + 2 * W);
-    S::high(high0, high1).store(x + 3 * W);
+    x[0] = S::low(low0, low1);
+    x[1] = S::high(low0, low1);
+    x[2] = S::low(high0, high1);
+    x[3] = S::high(high0, high1);
   }
 }
 
-template <class T>
-void write_run(const T* line, int64_t count, bool accumulate, bool relu, T* y) {
-  constexpr int W = Vec<T>::kWidth;
-  for (int64_t i = 0; i < count; i += W) {
-    const int n = static_cast<int>(min(W, count - i));
-    const Vec<T> v = Vec<T>::load(line + i);
-    relu_if(relu, accumulate ? Vec<T>::load(y + i, n) + v : v).store(y + i, n);
-  }
-}
-
-// A^T m A of one channel, plus `bias`, to its plane of the first image
-template <class T, int O>
-void transform_result(const WinogradShape& s, const Layout<T, O>& at, const Run* runs,
-                      int64_t run_count, int64_t tiles, const T* products, T bias, bool accumulate,
-                      bool relu, T* lines, T* y) {
+// A^T m A of one channel, plus `bias`, to its plane y of the first image
+template <class T, int O, bool SINGLE>
+[[gnu::noinline]] void transform_result(const Layout<T, O>& at, const Strips<O>& strips,
+                                        int64_t tiles, const T* products, T bias, bool accumulate,
+                                        bool relu, T* y) {
   constexpr int A = O + 2, W = Vec<T>::kWidth, NR = kTiles<T>.nr, MR = kTiles<T>.mr;
+  const int64_t stride = at.product_point;
   for (int64_t t = 0; t < tiles; t += W) {
+    const int strip = static_cast<int>(t * O / W);
     const T* m = products + t / NR * MR * NR + t % NR;
     Vec<T> half[A][O];
     for (int j = 0; j < A; ++j) {
       Vec<T> in[A];
-      for (int i = 0; i < A; ++i) in[i] = Vec<T>::load(m + (i * A + j) * at.product_point);
+      for (int i = 0; i < A; ++i) in[i] = Vec<T>::load(m + (i * A + j) * stride);
       Winograd<T, O>::result(in, half[j]);
     }
+#pragma GCC unroll 4
     for (int i = 0; i < O; ++i) {
-      Vec<T> in[A], out[O];
+      Vec<T> in[A], out[O], pixels[O];
       for (int j = 0; j < A; ++j) in[j] = half[j][i];
       Winograd<T, O>::result(in, out);
       for (int j = 0; j < O; ++j) out[j] = out[j] + Vec<T>::broadcast(bias);
-      merge<T, O>(out, lines + i * at.pitch + t * O);
+      merge<T, O>(out, pixels);
+#pragma GCC unroll 4
+      for (int j = 0; j < O; ++j)
+        strips.template each<SINGLE>(strip + j, i, [&](const Piece& p) {
+          Vec<T> v = pixels[j];
+          if (accumulate) v = v + Vec<T>{load_lanes(v.raw, y + p.offset, p.here)};
+          store_lanes(y + p.offset, relu_if(relu, v).raw, p.here);
+        });
     }
   }
-  for (int64_t r = 0; r < run_count; ++r) {
-    const Run& run = runs[r];
-    const int64_t width = min(run.count * O, s.Q - run.col * O);
-    const int64_t height = min(O, s.P - run.row * O);
-    T* to = y + run.n * s.groups * s.M * s.P * s.Q + run.row * O * s.Q + run.col * O;
-    for (int64_t i = 0; i < height; ++i)
-      write_run(lines + i * at.pitch + run.lane * O, width, accumulate, relu, to + i * s.Q);
-  }
 }
+
+// The cache lines of `rows` channels of the result, asked for before they are written: a share with
+// each point.
+template <class T, int O>
+struct ResultLines {
+  const Strips<O>& strips;
+  const T* y;
+  int64_t plane, rows, share = ceil_div(rows * strips.count, (O + 2) * (O + 2));
+  int piece = 0;
+
+  void ask() {
+    for (int64_t left = share; left > 0 && rows > 0; --left) {
+      for (int r = 0; r < O; ++r) __builtin_prefetch(y + strips.pieces[piece][r].offset, 1);
+      if (++piece == strips.count) piece = 0, y += plane, --rows;
+    }
+  }
+};
 
 template <class T, int O>
 void multiply(const WinogradShape& s, const WinogradBlock& block, const void* images,
@@ -173,9 +172,13 @@ void multiply(const WinogradShape& s, const WinogradBlock& block, const void* im
   const Layout<T, O> at(s);
   T* scratch = static_cast<T*>(memory);
   T* products = scratch + at.products;
-  Run* runs = reinterpret_cast<Run*>(scratch + at.runs);
   const int64_t tiles = block.t1 - block.t0, group = block.group;
-  const int64_t run_count = find_runs(s, block.t0, block.t1, runs);
+  Strips<O + 2> in;
+  Strips<O> out;
+  find_strips<T, O>({s.H, s.W, s.groups * s.D * s.H * s.W, s.rows, s.cols, s.top, s.left}, block.t0,
+                    block.t1, in);
+  find_strips<T, O>({s.P, s.Q, s.groups * s.M * s.P * s.Q, s.rows, s.cols, 0, 0}, block.t0,
+                    block.t1, out);
   const int64_t padded = ceil_div(s.M, s.mr) * MR;  // rows of the packed weights
   const T* x = static_cast<const T*>(images) + group * s.D * s.H * s.W;
   const T* u = static_cast<const T*>(packed) + kPoints * padded * group * s.D;
@@ -184,20 +187,25 @@ void multiply(const WinogradShape& s, const WinogradBlock& block, const void* im
   for (int64_t pass = 0; pass < s.D; pass += s.depth) {
     const int64_t depth = min(s.depth, s.D - pass);
     const bool last = pass + depth == s.D;
-    memset(scratch + at.lines, 0, static_cast<size_t>(at.runs - at.lines) * sizeof(T));
-    transform_images<T, O>(s, at, runs, run_count, tiles, x + pass * s.H * s.W, depth, scratch);
+    (in.single ? transform_images<T, O, true> : transform_images<T, O, false>)(s, at, in, tiles,
+                                                                               x + pass * s.H * s.W,
+                                                                               depth, scratch);
     const T* a = u + kPoints * (padded * pass + block.m0 / s.mr * MR * depth);
     for (int64_t m = block.m0; m < block.m1; m += s.mr) {
       const int64_t rows = min(s.mr, s.M - m);
-      for (int point = 0; point < kPoints; ++point, a += depth * MR)
+      ResultLines<T, O> lines{out, y + m * s.P * s.Q, s.P * s.Q, rows};
+      for (int point = 0; point < kPoints; ++point, a += depth * MR) {
+        lines.ask();
         for (int64_t t = 0; t < tiles; t += NR)
           micro_kernel<T>(rows, min(NR, tiles - t), depth, a,
                           scratch + point * at.image_point + t * depth,
                           products + point * at.product_point + t * MR, NR, false);
+      }
       for (int64_t i = 0; i < rows; ++i)
-        transform_result<T, O>(s, at, runs, run_count, tiles, products + i * NR,
-                               b && pass == 0 ? b[m + i] : T(0), pass > 0, last && s.relu,
-                               scratch + at.lines, y + (m + i) * s.P * s.Q);
+        (out.single ? transform_result<T, O, true>
+                    : transform_result<T, O, false>)(at, out, tiles, products + i * NR,
+                                                     b && pass == 0 ? b[m + i] : T(0), pass > 0,
+                                                     last && s.relu, y + (m + i) * s.P * s.Q);
     }
   }
 }

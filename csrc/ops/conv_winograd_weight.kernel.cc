@@ -9,47 +9,49 @@ namespace dlx::DLX_ISA {
 namespace {
 
 using T = float;
+constexpr int64_t kPlanesAhead = 3;  // channels by which an image is asked for ahead
 constexpr int O = 4, A = O + 2, W = Vec<T>::kWidth;
-constexpr int64_t kPitch = O * kWinogradBlock + 16;  // of lines: one of cache more
-constexpr int64_t kLines = A * kPitch + 16;
 
-struct Scratch {
-  T lines[2 * kLines];
-  T values[kWinogradPoints][W][kWinogradBlock];  // of W channels
-  Run runs[kWinogradBlock];
-};
+// values (point, channel, tile) of W channels
+using Scratch = T[kWinogradPoints][W][kWinogradBlock];
+
+template <class Map, bool SINGLE>
+[[gnu::noinline]] void transform_channels(const Strips<Map::kPixels>& strips, int64_t tiles,
+                                          const T* x, int64_t plane, int channels,
+                                          Scratch& values) {
+  for (int c = 0; c < channels; ++c)
+    for (int64_t t = 0; t < tiles; t += W)
+      transform_tiles<T, O, Map, SINGLE>(
+          strips, t, x + c * plane, kPlanesAhead * plane,
+          [&](int point, Vec<T> v) { v.store(values[point][c] + t); });
+}
 
 template <class Map>
 void transform(const WinogradPlanes& s, int64_t pass, int64_t t0, int64_t count, int64_t begin,
                int64_t end, const void* images, void* memory, void* packed) {
-  Scratch& scratch = *static_cast<Scratch*>(memory);
+  auto& values = *static_cast<Scratch*>(memory);
+  Strips<Map::kPixels> strips;
   const int64_t blocks = ceil_div(count, kWinogradBlock), plane = s.H * s.W;
   for (int64_t task = begin; task < end; ++task) {
     const int64_t block = task % blocks, panel = task / blocks % s.panels();
     const int64_t group = task / blocks / s.panels();
     const int64_t first = block * kWinogradBlock, tiles = min(kWinogradBlock, count - first);
-    const int64_t run_count = find_runs(s, t0 + first, t0 + first + tiles, scratch.runs);
+    find_strips<T, O>({s.H, s.W, s.groups * s.channels * plane, s.rows, s.cols, s.top, s.left},
+                      t0 + first, t0 + first + tiles, strips);
     const int64_t used = min(s.panel, s.channels - panel * s.panel);
     const T* x = static_cast<const T*>(images) + (group * s.channels + panel * s.panel) * plane;
     const int64_t point_size = s.panels() * pass * s.pitch;
     T* y = static_cast<T*>(packed) + group * kWinogradPoints * point_size +
            (panel * pass + first) * s.pitch;
-    memset(scratch.lines, 0, sizeof(scratch.lines));
     for (int64_t c = 0; c < used; c += W) {
       const int lanes = static_cast<int>(min(W, used - c));
-      for (int i = 0; i < lanes; ++i) {
-        transform_columns<T, O, Map>(s, scratch.runs, run_count, x + (c + i) * plane,
-                                     s.groups * s.channels * plane, kPitch, scratch.lines,
-                                     scratch.lines + kLines);
-        for (int64_t t = 0; t < tiles; t += W)
-          transform_rows<T, O, Map>(
-              scratch.lines, scratch.lines + kLines, kPitch, t,
-              [&](int point, Vec<T> v) { v.store(scratch.values[point][i] + t); });
-      }
+      (strips.single
+           ? transform_channels<Map, true>
+           : transform_channels<Map, false>)(strips, tiles, x + c * plane, plane, lanes, values);
       for (int point = 0; point < kWinogradPoints; ++point)
         for (int64_t t = 0; t < tiles; t += W) {
           Vec<T> v[W];
-          for (int i = 0; i < W; ++i) v[i] = Vec<T>::load(scratch.values[point][i] + t);
+          for (int i = 0; i < W; ++i) v[i] = Vec<T>::load(values[point][i] + t);
           transpose(v);
           T* to = y + point * point_size + t * s.pitch + c;
           for (int i = 0; i < W && t + i < tiles; ++i) v[i].store(to + i * s.pitch, lanes);
