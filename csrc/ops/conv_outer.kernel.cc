@@ -152,7 +152,7 @@ void tiles(const ConvOuter& s, const ConvBlock& block, const Run* runs, int coun
 // A plane of W channels (rows, width, W): zeros outside of the image and beyond its last channel.
 template <class T>
 void conv_lanes(const ConvLanes& c, const void* images, int64_t begin, int64_t end, void* lanes) {
-  constexpr int W = Vec<T>::kWidth;
+  constexpr int W = Vec<T>::kWidth, kLine = 64 / sizeof(T);
   const int64_t vectors = (c.channels + W - 1) / W, plane = c.rows * c.width * W;
   const int64_t from = min(max(-c.first_col, 0), c.width);
   const int64_t to = max(min(c.W - c.first_col, c.width), from);
@@ -165,9 +165,15 @@ void conv_lanes(const ConvLanes& c, const void* images, int64_t begin, int64_t e
       const bool outside = h < 0 || h >= c.H;
       const int64_t left = outside ? c.width : from, right = outside ? c.width : to;
       memset(y, 0, static_cast<size_t>(left * W) * sizeof(T));
-      if (right > left)
-        planes_to_vectors(x + h * c.W + c.first_col + left, c.H * c.W, channels, right - left,
-                          y + left * W);
+      if (right > left) {
+        const T* row = x + h * c.W + c.first_col + left;
+        if (i + 1 < end) {  // the next vector's planes: too many streams for the hardware
+          const T* next = row + W * c.H * c.W;
+          for (int64_t p = 0; p < W; ++p, next += c.H * c.W)
+            for (int64_t j = 0; j < right - left; j += kLine) __builtin_prefetch(next + j);
+        }
+        planes_to_vectors(row, c.H * c.W, channels, right - left, y + left * W);
+      }
       memset(y + right * W, 0, static_cast<size_t>((c.width - right) * W) * sizeof(T));
     }
   }
