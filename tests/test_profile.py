@@ -170,10 +170,10 @@ def test_a_write_behind_an_array_is_found(released):
     assert x.shape == (5,)
 
 
-@pytest.mark.parametrize("streaming", [False, True])
-def test_bandwidth_is_measured_for_any_mix_of_reads_and_writes(streaming):
-    for reads, writes in [(1, 0), (0, 1), (4, 3)]:
-        assert _core.measure_bandwidth(reads, writes, megabytes=0.1, streaming=streaming) > 0
-    for reads, writes, megabytes in [(0, 0, 1), (5, 1, 1), (1, 4, 1), (1, 1, 0), (-1, 1, 1)]:
-        with pytest.raises(ValueError, match="measure_bandwidth: expected up to 4 arrays read"):
-            _core.measure_bandwidth(reads, writes, megabytes)
+@pytest.mark.parametrize("apart", [False, True])
+def test_bandwidth_is_measured_for_any_mix_of_reads_and_writes(apart):
+    for reads, writes in [(1, 0), (0, 1), (4, 3), (1, 4)]:
+        assert _core.Bandwidth(reads, writes, bytes=100_001, apart=apart).measure(0.0) > 0
+    for reads, writes, size in [(0, 0, 1), (5, 1, 1), (1, 5, 1), (1, 1, 0), (-1, 1, 1)]:
+        with pytest.raises(ValueError, match="Bandwidth: expected up to 4 parts read"):
+            _core.Bandwidth(reads, writes, size, apart)

@@ -39,12 +39,7 @@ double bandwidth(Mix mix, int64_t array_bytes) {
   static std::map<std::tuple<int, int, int, int64_t>, double> measured;
   const auto [at, fresh] =
       measured.try_emplace({num_threads(), mix.reads, mix.writes, array_bytes});
-  if (fresh) {
-    at->second = measure_bandwidth(mix.reads, mix.writes, array_bytes, false);
-    if (mix.writes > 0)
-      at->second =
-          std::max(at->second, measure_bandwidth(mix.reads, mix.writes, array_bytes, true));
-  }
+  if (fresh) at->second = Bandwidth({mix.reads, mix.writes, array_bytes, true}).measure(0.05);
   return at->second;
 }
 

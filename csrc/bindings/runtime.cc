@@ -42,14 +42,19 @@ void bind_runtime(py::module_& m) {
     return d;
   });
 
-  // GB/s of `reads` arrays read and `writes` written, `megabytes` (10^6 bytes) each.
-  m.def(
-      "measure_bandwidth",
-      [](int reads, int writes, double megabytes, bool streaming) {
-        const GilRelease release(true);
-        return measure_bandwidth(reads, writes, static_cast<int64_t>(megabytes * 1e6), streaming);
-      },
-      py::arg("reads"), py::arg("writes"), py::arg("megabytes"), py::arg("streaming") = false);
+  // Of `reads` parts read and `writes` written, of `bytes` each.
+  py::class_<Bandwidth>(m, "Bandwidth")
+      .def(py::init([](int reads, int writes, int64_t bytes, bool apart) {
+             return std::make_unique<Bandwidth>(AccessMix{reads, writes, bytes, apart});
+           }),
+           py::arg("reads"), py::arg("writes"), py::arg("bytes"), py::arg("apart") = true)
+      .def(
+          "measure",
+          [](const Bandwidth& self, double seconds) {  // GB/s
+            const GilRelease release(true);
+            return self.measure(seconds);
+          },
+          py::arg("seconds"));
 
   auto hook = [&](const char* name, std::atomic<bool>& flag) {
     m.def((std::string("hook_") + name).c_str(), [&flag](bool on) { return flag.exchange(on); });

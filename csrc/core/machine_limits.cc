@@ -19,8 +19,10 @@ namespace dlx {
 namespace {
 
 constexpr int64_t kMiB = int64_t{1} << 20;
-// Bytes of each array in a chunk: few begin often, many leave a thread waiting for another.
-constexpr int64_t kMoveGrains[] = {int64_t{1} << 17, int64_t{1} << 19, int64_t{1} << 21};
+constexpr int64_t kLine = 64;
+// Lines of each part in a chunk: few begin often, many leave a thread waiting for another.
+constexpr int64_t kMoveGrains[] = {(int64_t{1} << 17) / kLine, (int64_t{1} << 19) / kLine,
+                                   (int64_t{1} << 21) / kLine};
 
 // The shortest of several runs: whatever else the machine does can only add time.
 template <class F>
@@ -43,11 +45,6 @@ double gflops(void (*loop)(int64_t), int64_t flops_per_round) {
   return static_cast<double>(chunks * rounds * flops_per_round) / best_seconds(0.1, run) * 1e-9;
 }
 
-struct Free {
-  void operator()(char* p) const { std::free(p); }
-};
-using Buffer = std::unique_ptr<char, Free>;
-
 // Of the cache that the first core shares with some others; 0 where it is not known. sysconf() adds
 // up those of a whole socket of AMD's.
 int64_t last_cache_bytes() {
@@ -58,12 +55,19 @@ int64_t last_cache_bytes() {
   return sysconf(_SC_LEVEL3_CACHE_SIZE);
 }
 
-// Not from allocate(): this memory goes back to the system.
-Buffer zeros(int64_t bytes) {
-  Buffer p(static_cast<char*>(std::aligned_alloc(2 * kMiB, bytes)));
+// Numbers in [1, 2): zeros would pass through memory faster, where hardware keeps them apart. Not
+// from allocate(): this memory goes back to the system.
+char* numbers(int64_t bytes) {
+  const int64_t padded = (bytes + 2 * kMiB - 1) / (2 * kMiB) * (2 * kMiB);
+  char* p = static_cast<char*>(std::aligned_alloc(2 * kMiB, padded));
   if (!p) throw std::bad_alloc();
-  madvise(p.get(), bytes, MADV_HUGEPAGE);
-  parallel_for(bytes, kMiB, [&](int64_t i, int64_t end) { std::memset(p.get() + i, 0, end - i); });
+  madvise(p, padded, MADV_HUGEPAGE);
+  parallel_for(padded / 4, kMiB / 4, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const uint32_t bits = 0x3f800000 | static_cast<uint32_t>(i) * 0x9e3779b1u >> 9;
+      std::memcpy(p + 4 * i, &bits, sizeof bits);
+    }
+  });
   return p;
 }
 
@@ -77,31 +81,51 @@ int64_t cache_bytes() {
   return bytes;
 }
 
-double measure_bandwidth(int reads, int writes, int64_t array_bytes, bool streaming) {
+Bandwidth::Bandwidth(const AccessMix& mix) : mix_(mix) {
+  const auto& [reads, writes, bytes, apart] = mix;
   DLX_CHECK(0 <= reads && reads <= kMostReads && 0 <= writes && writes <= kMostWrites &&
-                reads + writes > 0 && array_bytes > 0 && array_bytes < int64_t{1} << 40,
-            "measure_bandwidth: expected up to ", kMostReads, " arrays read, up to ", kMostWrites,
-            " written and bytes in each, got reads=", reads, " writes=", writes,
-            " bytes=", array_bytes);
-  const auto move = DLX_SELECT_ISA(limit_kernels).move[streaming][reads][writes];
-  const int64_t bytes = (array_bytes + 63) / 64 * 64;
-  Buffer buffers[kMostReads + kMostWrites];
-  const int64_t padded = (bytes + 2 * kMiB - 1) / (2 * kMiB) * (2 * kMiB);
-  for (int k = 0; k < reads + writes; ++k) buffers[k] = zeros(padded);
+                reads + writes > 0 && bytes > 0 && bytes < int64_t{1} << 40,
+            "Bandwidth: expected up to ", kMostReads, " parts read, up to ", kMostWrites,
+            " written and bytes in each, got reads=", reads, " writes=", writes, " bytes=", bytes);
+  mix_.part_bytes = (bytes + kLine - 1) / kLine * kLine;
+  for (const int parts : {reads, writes})
+    for (int k = 0; k < (apart ? parts : parts > 0); ++k)
+      arrays_.emplace_back(numbers(mix_.part_bytes * (apart ? 1 : parts)));
+}
+
+void Bandwidth::Free::operator()(char* p) const { std::free(p); }
+
+// Part k, those written behind those read.
+char* Bandwidth::part(int k) const {
+  if (mix_.apart) return arrays_[static_cast<size_t>(k)].get();
+  const bool written = k >= mix_.reads;
+  char* array = (written ? arrays_.back() : arrays_.front()).get();
+  return array + (written ? k - mix_.reads : k) * kLine;
+}
+
+double Bandwidth::measure(double seconds, bool streams) const {
+  const int reads = mix_.reads, writes = mix_.writes;
+  const int64_t lines = mix_.part_bytes / kLine;
+  const int64_t x_step = mix_.apart ? 1 : reads, y_step = mix_.apart ? 1 : writes;
   double best = 1e9;
-  for (const int64_t grain : kMoveGrains) {
-    const auto run = [&] {
-      parallel_for(bytes, grain, [&](int64_t begin, int64_t end) {
-        const char* x[kMostReads];
-        char* y[kMostWrites];
-        for (int k = 0; k < reads; ++k) x[k] = buffers[k].get() + begin;
-        for (int k = 0; k < writes; ++k) y[k] = buffers[reads + k].get() + begin;
-        move(x, y, end - begin);
-      });
-    };
-    best = std::min(best, best_seconds(0.05, run));
+  for (const bool streaming : {false, true}) {
+    if (streaming && (writes == 0 || !streams)) continue;
+    const auto move = DLX_SELECT_ISA(limit_kernels).move[streaming][reads][writes];
+    for (const int64_t grain : kMoveGrains) {
+      const auto run = [&] {
+        parallel_for(lines, grain, [&](int64_t begin, int64_t end) {
+          const char* x[kMostReads];
+          char* y[kMostWrites];
+          for (int k = 0; k < reads; ++k) x[k] = part(k) + begin * x_step * kLine;
+          for (int k = 0; k < writes; ++k) y[k] = part(reads + k) + begin * y_step * kLine;
+          move(x, y, end - begin, x_step, y_step);
+        });
+      };
+      run();  // the caches as this way leaves them
+      best = std::min(best, best_seconds(seconds, run));
+    }
   }
-  return static_cast<double>((reads + writes) * bytes) / best * 1e-9;
+  return static_cast<double>((reads + writes) * mix_.part_bytes) / best * 1e-9;
 }
 
 MachineLimits measure_machine_limits() {
@@ -112,7 +136,7 @@ MachineLimits measure_machine_limits() {
   return {f32,
           gflops(kernels.fma_f64, kernels.flops_per_round_f64),
           std::max({f32, bf16, tiles}),
-          measure_bandwidth(1, 1, 2 * cache_bytes(), false),
+          Bandwidth({1, 1, 2 * cache_bytes(), true}).measure(0.05, false),
           num_threads(),
           current_isa()};
 }

@@ -1,6 +1,8 @@
 // What this machine can do at best, measured: the yardstick beside every figure of speed.
 #pragma once
 #include <cstdint>
+#include <memory>
+#include <vector>
 
 #include "core/cpu_features.h"
 
@@ -25,13 +27,34 @@ int64_t cache_bytes();
 // result in them that is worth what it costs to read the memory which is overwritten.
 inline bool pays_to_stream(int64_t bytes_touched) { return bytes_touched > cache_bytes(); }
 
-constexpr int kMostReads = 4, kMostWrites = 3;  // arrays; one at least in all
+constexpr int kMostReads = 4, kMostWrites = 4;  // parts; one at least in all
 
-// GB/s of a loop over `reads` arrays that are read and `writes` others that are written, each of
-// array_bytes, time and again: the limit of an op of that access mix and working set, whose result
-// is always the same memory. Streaming stores go past the caches and read nothing first. The best
-// run of several. std::invalid_argument for other numbers of arrays or no bytes.
-double measure_bandwidth(int reads, int writes, int64_t array_bytes, bool streaming);
+// What a pass over memory touches, time and again: `reads` parts that are read and `writes` others
+// that are written, of part_bytes each.
+struct AccessMix {
+  int reads, writes;
+  int64_t part_bytes;
+  bool apart;  // each part is an array; or all reads are one, all writes another, line by line
+};
+
+// The limit of an op of that access mix and working set, whose result is always the same memory.
+class Bandwidth {
+ public:
+  explicit Bandwidth(
+      const AccessMix&);  // std::invalid_argument for other numbers of parts, no bytes
+  // GB/s of the best run, of as many as fit into `seconds` for each way to run: chunks of several
+  // sizes with ordinary stores, and where streams with those, too, which go past the caches and
+  // read nothing first.
+  double measure(double seconds, bool streams = true) const;
+
+ private:
+  struct Free {
+    void operator()(char* p) const;
+  };
+  char* part(int k) const;
+  AccessMix mix_;
+  std::vector<std::unique_ptr<char, Free>> arrays_;
+};
 
 // machine_limits.kernel.cc. The loops do nothing but multiply-adds in registers, or moves.
 constexpr int64_t kTileFlops = 4 * 2 * 16 * 16 * 32;
@@ -41,8 +64,9 @@ struct LimitKernels {
   void (*fma_f64)(int64_t rounds);
   void (*fma_bf16)(int64_t rounds);    // null but on avx512, where has_bf16(): twice f32's flops
   void (*tiles_bf16)(int64_t rounds);  // likewise, where has_amx_bf16(): kTileFlops
-  // x: the arrays read, y: those written; bytes of each, % 64 == 0; 64-byte aligned
-  using Move = void (*)(const char* const* x, char* const* y, int64_t bytes);
+  // x: the parts read, y: those written; `lines` of 64 bytes of each, x_step and y_step lines apart
+  using Move = void (*)(const char* const* x, char* const* y, int64_t lines, int64_t x_step,
+                        int64_t y_step);
   Move move[2][kMostReads + 1][kMostWrites + 1];  // [streaming][reads][writes]
 };
 DLX_EACH_ISA(extern const LimitKernels limit_kernels;)

@@ -132,29 +132,35 @@ void stream(char* p, Vector<float> v) { _mm_stream_ps(reinterpret_cast<float*>(p
 void stream(char* p, Vector<float> v) { *reinterpret_cast<Vector<float>*>(p) = v; }
 #endif
 
-constexpr int64_t kAhead = 4096;  // bytes: reads are asked for so early
+constexpr int64_t kLine = 64, kAhead = 4096;  // bytes: reads are asked for so early
 
-// Each vector written is the sum of those read; its bytes are zero, so nothing is slow about it.
+// Each vector written is the sum of those read, or of ones.
 template <bool kStreaming, int kReads, int kWrites>
-void move(const char* const* x, char* const* y, int64_t bytes) {
+void move(const char* const* x, char* const* y, int64_t lines, int64_t x_step, int64_t y_step) {
   const char* from[kReads + 1];
   char* to[kWrites + 1];
   for (int k = 0; k < kReads; ++k) from[k] = x[k];
   for (int k = 0; k < kWrites; ++k) to[k] = y[k];
 #pragma GCC unroll 4
-  for (int64_t i = 0; i < bytes; i += kBytes) {
-    Vector<float> v = {};
-    for (int k = 0; k < kReads; ++k) v += *reinterpret_cast<const Vector<float>*>(from[k] + i);
+  for (int64_t i = 0; i < lines; ++i) {
+    const int64_t here = i * x_step * kLine, there = i * y_step * kLine;
+    if (kStreaming)
+      for (int k = 0; k < kReads; ++k) __builtin_prefetch(from[k] + here + kAhead);
+    for (int64_t at = 0; at < kLine; at += kBytes) {
+      Vector<float> v = Vector<float>{} + static_cast<float>(kReads == 0);
+      for (int k = 0; k < kReads; ++k)
+        v += *reinterpret_cast<const Vector<float>*>(from[k] + here + at);
 #if defined(__x86_64__)
-    asm volatile("" : "+x"(v));  // opaque, or the compiler calls memcpy or memset
+      asm volatile("" : "+x"(v));  // opaque, or the compiler calls memcpy or memset
 #else
-    asm volatile("" : "+w"(v));
+      asm volatile("" : "+w"(v));
 #endif
-    for (int k = 0; k < kWrites; ++k) {
-      if constexpr (kStreaming) {
-        stream(to[k] + i, v);
-      } else {
-        *reinterpret_cast<Vector<float>*>(to[k] + i) = v;
+      for (int k = 0; k < kWrites; ++k) {
+        if constexpr (kStreaming) {
+          stream(to[k] + there + at, v);
+        } else {
+          *reinterpret_cast<Vector<float>*>(to[k] + there + at) = v;
+        }
       }
     }
   }
@@ -163,18 +169,18 @@ void move(const char* const* x, char* const* y, int64_t bytes) {
 #endif
 }
 
-// Loads alone, of a line at a time from each array: nothing else takes part.
+// Loads alone: nothing else takes part.
 template <int kReads>
-void read(const char* const* x, char* const*, int64_t bytes) {
+void read(const char* const* x, char* const*, int64_t lines, int64_t x_step, int64_t) {
   const char* from[kReads];
   for (int k = 0; k < kReads; ++k) from[k] = x[k];
-  constexpr int kLine = 64;
 #pragma GCC unroll 4
-  for (int64_t i = 0; i < bytes; i += kLine) {
+  for (int64_t i = 0; i < lines; ++i) {
     for (int k = 0; k < kReads; ++k) {
-      __builtin_prefetch(from[k] + i + kAhead);
-      for (int at = 0; at < kLine; at += kBytes) {
-        const auto v = *reinterpret_cast<const Vector<float>*>(from[k] + i + at);
+      const char* line = from[k] + i * x_step * kLine;
+      __builtin_prefetch(line + kAhead);
+      for (int64_t at = 0; at < kLine; at += kBytes) {
+        const auto v = *reinterpret_cast<const Vector<float>*>(line + at);
 #if defined(__x86_64__)
         asm volatile("" : : "x"(v));
 #else

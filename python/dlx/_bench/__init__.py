@@ -11,7 +11,7 @@ import numpy as np
 
 from dlx import _core, cli
 from dlx._bench import conv, gemm, jit_steps, memory, optim, report, steps
-from dlx._bench.measure import Result, compared, import_torch, interleave, limit_of
+from dlx._bench.measure import Limit, Result, compared, import_torch, interleave
 
 __all__ = ["FAMILIES", "import_torch", "interleave", "main"]
 
@@ -86,7 +86,7 @@ def _family(family, rows, torch, limits, rounds, write, keep_order):
 def _measure(family, row, torch, limits, rounds):
     subject = row.make(torch)
     compared(row.name, subject)
-    turns = interleave(subject.calls, rounds)
-    seconds = limit_of(subject, limits) if subject.traffic or subject.flops else None
-    traffic = sum(subject.traffic)
-    return Result(family, row.name, turns, subject.flops, traffic, seconds, subject.skipped)
+    limit = Limit(subject, limits)
+    turns = interleave(subject.calls, rounds, limit.turn)
+    moved, seconds = subject.bytes(), limit.seconds()
+    return Result(family, row.name, turns, subject.flops, moved, seconds, subject.skipped)

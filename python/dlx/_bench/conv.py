@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 import dlx
-from dlx._bench.measure import DLX, EAGER, LAST, Row, Subject, gradients_of
+from dlx._bench.measure import DLX, EAGER, LAST, Pass, Row, Subject, gradients_of
 
 # name: (x, w, options); "transpose" is a transposed convolution.
 SHAPES = {
@@ -109,8 +109,8 @@ def forward(torch, x, w, options):
     for rival, given in theirs.items():
         calls[rival] = partial(getattr(torch.nn.functional, name), *given, **options)
     y = function(*ours, **options)
-    traffic = (4.0 * (math.prod(x) + math.prod(w)), 4.0 * y.numel())
-    return Subject(calls, flops, traffic)
+    passes = (Pass(4.0 * (math.prod(x) + math.prod(w)), 4.0 * y.numel()),)
+    return Subject(calls, flops, passes)
 
 
 def backward(torch, x, w, options):
@@ -130,5 +130,6 @@ def backward(torch, x, w, options):
         layout = torch.channels_last if rival == LAST else torch.contiguous_format
         gradient = torch.from_numpy(dy).contiguous(memory_format=layout)
         calls[rival] = runner(getattr(torch.nn.functional, name), tensors, gradient)
-    traffic = (4.0 * (math.prod(x) + math.prod(w) + dy.size), 4.0 * (math.prod(x) + math.prod(w)))
-    return Subject(calls, flops, traffic, tolerance=1e-3)
+    weights = math.prod(x) + math.prod(w)
+    passes = (Pass(4.0 * (weights + dy.size), 4.0 * weights),)
+    return Subject(calls, flops, passes, tolerance=1e-3)

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 import dlx
-from dlx._bench.measure import DLX, EAGER, INTO, Row, Subject
+from dlx._bench.measure import DLX, EAGER, INTO, Pass, Row, Subject
 
 SIZES = (64, 128, 256, 512, 1024, 2048, 4096)
 LINEAR = ((64, 784, 10), (64, 784, 1024), (128, 512, 512), (32, 1024, 4096), (1, 4096, 4096))
@@ -66,9 +66,9 @@ def product(torch, m, n, k, kind, dtype="float32"):
         into = xt @ yt
         calls[INTO] = lambda: torch.matmul(xt, yt, out=into)
     size = {"float64": 8, "float32": 4, "bfloat16": 2}[dtype]
-    traffic = (size * (m * k + k * n), size * m * n)
+    passes = (Pass(size * (m * k + k * n), size * m * n),)
     tolerance = 2.0**-7 if dtype == "bfloat16" else 1e-4  # a unit in the last place of the largest
-    return Subject(calls, 2.0 * m * n * k, traffic, tolerance=tolerance, dtype=dtype)
+    return Subject(calls, 2.0 * m * n * k, passes, tolerance=tolerance, dtype=dtype)
 
 
 def linear(torch, m, k, n):
@@ -80,4 +80,5 @@ def linear(torch, m, k, n):
     if torch is not None:
         theirs = [torch.from_numpy(a) for a in arrays]
         calls[EAGER] = lambda: torch.nn.functional.linear(*theirs)
-    return Subject(calls, 2.0 * m * n * k, (4.0 * (m * k + k * n + n), 4.0 * m * n))
+    passes = (Pass(4.0 * (m * k + k * n + n), 4.0 * m * n),)
+    return Subject(calls, 2.0 * m * n * k, passes)

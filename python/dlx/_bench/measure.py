@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import statistics
 import time
@@ -28,15 +27,27 @@ JAX = "JAX"
 
 
 @dataclass(frozen=True)
+class Pass:
+    """Over memory: bytes read and written."""
+
+    read: float
+    written: float
+    apart: bool = True  # as many arrays as that takes, all of a size; or one read and one written
+
+
+@dataclass(frozen=True)
 class Subject:
     """A row ready to run: rivals that compute the same, and what that takes at least."""
 
     calls: dict[str, Callable[[], Any]]  # each returns its result, a tensor or a tuple of them
     flops: float = 0.0
-    traffic: tuple[float, float] = (0.0, 0.0)  # bytes read and written
+    passes: tuple[Pass, ...] = ()  # one after the other
     tolerance: float = 1e-4  # of max|a - b| / max|b|
     dtype: str = "float32"  # whose peak is the limit
     skipped: dict[str, str] = field(default_factory=dict)  # rivals that cannot run here, and why
+
+    def bytes(self):
+        return sum(p.read + p.written for p in self.passes)
 
 
 @dataclass(frozen=True)
@@ -74,8 +85,9 @@ class Result:
         return self.limit / self.best() if self.limit else None
 
 
-def interleave(rivals, rounds):
+def interleave(rivals, rounds, after_each=None):
     """{name: seconds of the fastest call of each turn}; the rivals take turns of TURN at least.
+    after_each: called after every round.
 
     A turn lasts that long because a system may keep two threads on one core until both have been
     busy for a while. Before it everybody rests: OpenMP's threads spin for a while after their work
@@ -93,6 +105,8 @@ def interleave(rivals, rounds):
                 best = min(best, seconds)
                 calls += CALLS if seconds > TURN else 1
             turns[name].append(best)
+        if after_each:
+            after_each()
     return turns
 
 
@@ -143,29 +157,45 @@ def gradients_of(y, tensors, dy):
     return run
 
 
-def limit_of(subject, limits):
-    """Seconds at the multiply-adds' peak or at the bandwidth of this mix, whichever is longer."""
-    seconds = subject.flops / (limits[f"gflops_{subject.dtype}"] * 1e9)
-    if sum(subject.traffic):
-        seconds = max(seconds, sum(subject.traffic) / (1e9 * bandwidth(*subject.traffic)))
-    return seconds
+# Parts read and written, by which bandwidth is measured; the fewest that express a mix.
+MIXES = sorted(((r, w) for r in range(5) for w in range(5) if r + w), key=sum)
 
 
-# Arrays read and written, by which bandwidth is measured; the fewest that express a mix.
-MIXES = sorted(((r, w) for r in range(5) for w in range(4) if r + w), key=sum)
+class Limit:
+    """What a subject would take at best, measured in the turns of its rivals: memory is as fast as
+    other users of the host leave it, which changes from one second to the next."""
+
+    def __init__(self, subject, limits):
+        self._computing = subject.flops / (limits[f"gflops_{subject.dtype}"] * 1e9)
+        self._moving = [_Moving(p) for p in subject.passes]
+
+    def turn(self):
+        for moving in self._moving:
+            moving.turn()
+        if self._computing > 2 * self._memory():
+            self._moving = []  # no need to measure it again
+
+    def seconds(self):
+        """At the multiply-adds' peak or at the bandwidth of the passes, whichever is longer; None
+        where nothing is known."""
+        return max(self._computing, self._memory()) or None
+
+    def _memory(self):
+        return sum(moving.seconds for moving in self._moving)
 
 
-def bandwidth(read, written):
-    """GB/s of reads and writes in about these proportions over as many bytes (to a quarter of a
-    power of 2), with ordinary or streaming stores, whichever is faster."""
-    reads, writes = min(MIXES, key=lambda m: abs(m[1] / sum(m) - written / (read + written)))
-    megabytes = (read + written) / 1e6 / (reads + writes)  # of each array
-    return _measured(reads, writes, 2 ** (round(4 * math.log2(max(megabytes, 0.02))) / 4))
+class _Moving:
+    """Reads and writes in about the proportions of a pass, over as many bytes."""
 
+    def __init__(self, one):
+        self._bytes = one.read + one.written
+        share = one.written / self._bytes
+        reads, writes = min(MIXES, key=lambda m: abs(m[1] / sum(m) - share))
+        size = max(math.ceil(self._bytes / (reads + writes)), 1)
+        self._bandwidth = _core.Bandwidth(reads, writes, size, one.apart)
+        self.seconds = math.inf
 
-@functools.cache
-def _measured(reads, writes, megabytes):
-    return max(
-        _core.measure_bandwidth(reads, writes, megabytes, streaming)
-        for streaming in ((False, True) if writes else (False,))
-    )
+    def turn(self):
+        time.sleep(REST)
+        gbs = self._bandwidth.measure(TURN / 6)  # which has six ways
+        self.seconds = min(self.seconds, self._bytes / (1e9 * gbs))

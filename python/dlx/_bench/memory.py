@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 import dlx
-from dlx._bench.measure import DLX, EAGER, INTO, Row, Subject, gradients_of
+from dlx._bench.measure import DLX, EAGER, INTO, Pass, Row, Subject, gradients_of
 
 IMAGES = ((64, 64, 56, 56), (16, 64, 56, 56))
 ROWS_OF_CLASSES = (4096, 1000)
@@ -59,7 +59,7 @@ def _pointwise(ours, theirs, out=None, inputs=1, options=()):
             calls[INTO] = lambda: overload(*given, *options, out=into)
             calls[EAGER] = lambda: eager(*given)
         size = 4.0 * math.prod(shape)
-        return Subject(calls, traffic=(inputs * size, size))
+        return Subject(calls, passes=(Pass(inputs * size, size),))
 
     return make
 
@@ -71,7 +71,7 @@ def _sum(torch, shape):
     if torch is not None:
         xt = torch.from_numpy(a)
         calls[EAGER] = lambda: torch.sum(xt)
-    return Subject(calls, traffic=(a.nbytes, 0.0), tolerance=1e-2)
+    return Subject(calls, passes=(Pass(a.nbytes, 0.0),), tolerance=1e-2)
 
 
 def _permute(torch, shape):
@@ -84,7 +84,7 @@ def _permute(torch, shape):
         into = torch.empty(xt.shape)
         calls[INTO] = lambda: into.copy_(xt)
         calls[EAGER] = lambda: xt.contiguous()
-    return Subject(calls, traffic=(a.nbytes, a.nbytes))
+    return Subject(calls, passes=(Pass(a.nbytes, a.nbytes),))
 
 
 def _pool(kind, backward):
@@ -105,9 +105,10 @@ def _pool(kind, backward):
             calls[EAGER] = gradients_of(yt, [xt], dyt) if backward else lambda: eager(xt, 2)
             calls[INTO] = _torch_pool(torch, kind, backward, xt.detach(), dyt)
         size, small = 4.0 * math.prod(shape), float(math.prod(y.shape))
-        offsets = small if kind == "max" else 0.0  # one byte each, which the backward reads
-        traffic = (4 * small + offsets, size) if backward else (size, 4 * small)
-        return Subject(calls, traffic=traffic)
+        # Offsets of the maxima, a byte each: there are none without a gradient.
+        little = (5 if kind == "max" and backward else 4) * small
+        moved = Pass(little, size, False) if backward else Pass(size, little, False)
+        return Subject(calls, passes=(moved,))
 
     return make
 
@@ -163,8 +164,9 @@ def _batch_norm(backward):
                 given = (xt, *scale_t, None, None, True, 0.1, 1e-5)
                 names = ("out", "save_mean", "save_invstd")
                 calls[INTO] = lambda: run(*given, **dict(zip(names, into)))[0]
-        passes = 4.0 if backward else 2.0  # the second pass cannot begin before the first has ended
-        return Subject(calls, traffic=(passes * a.nbytes, a.nbytes), tolerance=1e-3)
+        read = float(a.nbytes * (2 if backward else 1))
+        passes = Pass(read, 0.0), Pass(read, a.nbytes)  # which needs what the first has found
+        return Subject(calls, passes=passes, tolerance=1e-3)
 
     return make
 
@@ -178,7 +180,7 @@ def _softmax(torch, shape):
         into = torch.empty_like(xt)
         calls[INTO] = lambda: torch.softmax(xt, -1, out=into)
         calls[EAGER] = lambda: torch.softmax(xt, -1)
-    return Subject(calls, traffic=(a.nbytes, a.nbytes))
+    return Subject(calls, passes=(Pass(a.nbytes, a.nbytes),))
 
 
 def _layer_norm(torch, shape):
@@ -192,7 +194,7 @@ def _layer_norm(torch, shape):
         names = ("out0", "out1", "out2")
         calls[INTO] = lambda: run(*theirs, 1e-5, **dict(zip(names, into)))[0]
         calls[EAGER] = lambda: torch.nn.functional.layer_norm(*theirs)
-    return Subject(calls, traffic=(a.nbytes, a.nbytes), tolerance=1e-3)
+    return Subject(calls, passes=(Pass(a.nbytes, a.nbytes),), tolerance=1e-3)
 
 
 def _cross_entropy(torch, shape):
@@ -211,7 +213,7 @@ def _cross_entropy(torch, shape):
     calls = {DLX: runner(dlx, dlx.tensor(a, requires_grad=True), dlx.tensor(y))}
     if torch is not None:
         calls[EAGER] = runner(torch, torch.tensor(a, requires_grad=True), torch.tensor(y))
-    return Subject(calls, traffic=(2.0 * a.nbytes, a.nbytes))
+    return Subject(calls, passes=(Pass(2.0 * a.nbytes, a.nbytes),))
 
 
 _OF_IMAGES = {

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 import dlx
-from dlx._bench.measure import DLX, EAGER, Row, Subject
+from dlx._bench.measure import DLX, EAGER, Pass, Row, Subject
 
 SIZES = (10_000, 1_000_000, 25_000_000)
 TENSORS = 10  # that share the elements
@@ -45,7 +45,7 @@ def step(torch, kind, size):
             p.grad = torch.tensor(dw)
         optimizer = getattr(torch.optim, kind)(theirs, fused=True, **options)
         calls[EAGER] = _stepper(optimizer, theirs)
-    return Subject(calls, traffic=(4.0 * reads * size, 4.0 * writes * size))
+    return Subject(calls, passes=(Pass(4.0 * reads * size, 4.0 * writes * size),))
 
 
 def _stepper(optimizer, parameters):
