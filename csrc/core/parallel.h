@@ -54,6 +54,16 @@ extern int64_t forced_grain;  // core/test_hooks.h
   return forced > 0 && forced < grain ? forced : grain;
 }
 
+// The grain of a pass over memory whose result does not depend on the chunking. To claim a chunk is
+// to wait until all that was stored before has arrived in a cache or in memory, so chunks have up
+// to `most` items, where that leaves kPieces to every thread to even out what others use of the
+// cores.
+inline int64_t long_grain(int64_t n, int64_t least, int64_t most) {
+  constexpr int64_t kPieces = 8;
+  const int64_t even = n / (kPieces * num_threads());
+  return effective_grain(even < least ? least : even > most ? most : even);
+}
+
 // parallel_for(n, grain, [&](int64_t begin, int64_t end) { ... }): for files compiled once.
 template <class F>
 void parallel_for(int64_t n, int64_t grain, const F& body) {

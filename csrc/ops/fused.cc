@@ -40,7 +40,7 @@ Cost FusedShape::cost() const {
 namespace cpu {
 namespace {
 
-constexpr int64_t kGrain = 32768;  // elements a chunk, as of map
+constexpr int64_t kGrain = 32768, kMostGrain = 524288;  // elements a chunk, as of map
 
 }  // namespace
 
@@ -48,7 +48,7 @@ void fused(Ctx&, const void* shape, void* const* buffers, void*) {
   const auto& s = *static_cast<const FusedShape*>(shape);
   const bool streams = s.n > kGrain && pays_to_stream(s.cost().bytes);
   const FusedLoop loop(s, buffers, streams);
-  parallel_for(s.n, effective_grain(kGrain), [&](int64_t begin, int64_t end) {
+  parallel_for(s.n, long_grain(s.n, kGrain, kMostGrain), [&](int64_t begin, int64_t end) {
     FusedLoop::Worker(loop, end - begin).run(begin, end);
   });
 }
