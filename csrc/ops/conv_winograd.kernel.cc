@@ -89,9 +89,8 @@ template <class T, int O, bool SINGLE>
   for (int64_t d = 0; d < depth; ++d)
     for (int64_t t = 0; t < tiles; t += W) {
       T* y = images + (t / NR * depth + d) * NR + t % NR;
-      transform_tiles<T, O, ImageMap<T, O>, SINGLE>(
-          strips, t, x + d * plane, kPlanesAhead * plane,
-          [&](int point, Vec<T> v) { v.store(y + point * stride); });
+      transform_tiles<T, O, SINGLE>(strips, t, x + d * plane, kPlanesAhead * plane,
+                                    [&](int point, Vec<T> v) { v.store(y + point * stride); });
     }
 }
 

@@ -1,23 +1,10 @@
-// Tiles of images to points: what Winograd's forward and weight gradient kernels share. Pixels are
-// read where they lie and taken apart, so that every lane is a tile from the first sum on. For
-// kernel files only.
+// Tiles of images to points. Pixels are read where they lie and taken apart, so that every lane is
+// a tile from the first sum on. For kernel files only.
 #pragma once
 #include "ops/conv_winograd_strips.h"
 #include "ops/conv_winograd_transforms.h"
 
 namespace dlx::DLX_ISA {
-
-// A part of an image, or of the result, to points: how many pixels of a row or column, and how.
-template <class T, int O>
-struct ImageMap {
-  static constexpr int kPixels = O + 2;
-  static void apply(const Vec<T>* d, Vec<T>* v) { Winograd<T, O>::image(d, v); }
-};
-template <class T, int O>
-struct TileMap {
-  static constexpr int kPixels = O;
-  static void apply(const Vec<T>* d, Vec<T>* v) { Winograd<T, O>::tile(d, v); }
-};
 
 // Every O-th element of x[0], x[1]..: d[j] = element j + O i, j < COUNT, i < width.
 template <class T, int O, int COUNT>
@@ -40,15 +27,15 @@ void split(const Vec<T>* x, Vec<T>* d) {
 
 // Tiles [t, t + width) of one channel: store(point, values) of each point, along the rows and then
 // down the columns. x: the channel's plane of the first image; ahead: from it to one read soon.
-template <class T, int O, class Map, bool SINGLE, class Store>
-[[gnu::always_inline]] inline void transform_tiles(const Strips<Map::kPixels>& strips, int64_t t,
+template <class T, int O, bool SINGLE, class Store>
+[[gnu::always_inline]] inline void transform_tiles(const Strips<O + 2>& strips, int64_t t,
                                                    const T* x, int64_t ahead, const Store& store) {
-  constexpr int A = O + 2, R = Map::kPixels, W = Vec<T>::kWidth;
+  constexpr int A = O + 2, W = Vec<T>::kWidth;
   const int first = static_cast<int>(t * O / W);
-  Vec<T> rows[A][R];
+  Vec<T> rows[A][A];
 #pragma GCC unroll 6
-  for (int r = 0; r < R; ++r) {
-    Vec<T> here[O], next[O], in[R], out[A];
+  for (int r = 0; r < A; ++r) {
+    Vec<T> here[O], next[O], in[A], out[A];
 #pragma GCC unroll 4
     for (int i = 0; i < O; ++i) {
       here[i] = next[i] = Vec<T>::zero();
@@ -56,18 +43,18 @@ template <class T, int O, class Map, bool SINGLE, class Store>
         const T* from = x + p.offset;
         if (r < O) __builtin_prefetch(from + ahead);
         here[i].raw = load_lanes(here[i].raw, from, p.here);
-        if constexpr (R > O) next[i].raw = load_lanes(next[i].raw, from + O, p.next);
+        next[i].raw = load_lanes(next[i].raw, from + O, p.next);
       });
     }
     split<T, O, O>(here, in);
-    if constexpr (R > O) split<T, O, R - O>(next, in + O);
-    Map::apply(in, out);
+    split<T, O, 2>(next, in + O);
+    Winograd<T, O>::image(in, out);
     for (int j = 0; j < A; ++j) rows[j][r] = out[j];
   }
 #pragma GCC unroll 6
   for (int j = 0; j < A; ++j) {
     Vec<T> out[A];
-    Map::apply(rows[j], out);
+    Winograd<T, O>::image(rows[j], out);
     for (int i = 0; i < A; ++i) store(i * A + j, out[i]);
   }
 }
