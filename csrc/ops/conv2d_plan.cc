@@ -82,19 +82,23 @@ void set_tasks(const ConvPlan& plan, ConvPhase& phase) {
 }  // namespace
 
 ConvAlgorithm conv_algorithm(const ConvProduct& c, DType t, bool gathers, bool channels) {
-  // conv_direct wastes the lanes of a row's last vector; conv_multiply's gathering takes the time
-  // of about five rows of the result.
+  // conv_direct wastes the lanes of a row's last vector, and where it reads the pixels more than
+  // once they must stay near; conv_multiply's gathering takes the time of about five rows of the
+  // result.
   constexpr int64_t kFew = 4, kMostRows = 64, kMostDepth = 512;
   // conv_channels wants its lanes filled, pixels enough in a row to hide the latency of an fma, and
-  // more products for a pixel than turning its sums takes.
+  // more products for a pixel than turning its sums takes, unless results lie a stride apart: it
+  // puts the phases together, the others would write them one by one.
   constexpr int64_t kLeastPixels = 5, kLeastDepth = 32;
   const int64_t width = conv_table().width[t == DType::float64], V = c.source.V;
   const int64_t unused = round_up(V, width) - V;
   ConvAlgorithm chosen = kConvPanels;
-  if (c.M <= kFew || (gathers && c.M <= kMostRows && c.D <= kMostDepth && c.M * unused < 5 * V))
+  const bool near = c.D <= kMostDepth || c.M <= conv_table().direct_rows;
+  if (c.M <= kFew || (gathers && c.M <= kMostRows && near && c.M * unused < 5 * V))
     chosen = kConvDirect;
+  const int64_t least_depth = c.out_col > 1 ? 1 : kLeastDepth;
   if (channels && gathers && 4 * c.M >= 3 * round_up(c.M, width) && V >= kLeastPixels &&
-      c.D >= kLeastDepth)
+      c.D >= least_depth)
     chosen = kConvChannels;
   const uint32_t applicable = 1 << kConvPanels | 1 << kConvDirect | channels << kConvChannels;
   return static_cast<ConvAlgorithm>(conv_choice.pick(chosen, applicable));
@@ -243,6 +247,7 @@ ConvPlan plan_conv_transpose2d(const Conv2dShape& s) {
   ConvProduct first{};
   first.M = M, first.D = ceil_div(K * taps, s.stride_h * s.stride_w);
   first.source.V = cols[0].count;
+  first.out_col = static_cast<int64_t>(cols.size());
   const bool tiled = conv2d_tiles_images(s);
   plan.direct =
       conv_algorithm(first, s.dtype, taps > 1 && !tiled, cols.size() <= kConvPhases) == kConvDirect;

@@ -110,6 +110,7 @@ std::optional<ConvChannelsPlan> plan_channels_conv_transpose2d(const Conv2dShape
   ConvProduct first{};
   first.M = plan.M, first.D = ceil_div(plan.C * taps, s.stride_h * s.stride_w);
   first.source.U = rows[0].count, first.source.V = cols[0].count;
+  first.out_col = static_cast<int64_t>(cols.size());
   const ConvAlgorithm algorithm =
       conv_algorithm(first, s.dtype, taps > 1 && !conv2d_tiles_images(s), true);
   plan.direct = algorithm == kConvDirect && cols.size() == 1;

@@ -209,7 +209,12 @@ void weight_taps(const DepthwiseShape& s, int64_t begin, int64_t end, const T* x
     Vec<T> sums[K * K];
     for (Vec<T>& sum : sums) sum = Vec<T>::zero();
     const T* from = dy + (plane * s.P + p0) * s.Q;
+    const T* next = x + (plane * s.H + p0 + rows + s.first_row) * s.W;
     each_tile(rows, s.dil_h, [&](int64_t p, auto height) {
+      // Meanwhile the rows that the next task copies, and those of dy of a later tile.
+      constexpr int64_t kTileRow = decltype(height)::value * static_cast<int64_t>(sizeof(T));
+      prefetch<0>(next + p * s.W, kTileRow * s.W);
+      prefetch<0>(from + (p + 2 * kRows) * s.Q, kTileRow * s.Q);
       weight_rows<T, K, COL, decltype(height)::value>(s.Q, step, copy + p * s.pitch, from + p * s.Q,
                                                       sums);
     });
