@@ -145,13 +145,13 @@ template <class W, class Number, class Terms>
   }
 }
 
-// Fetches the block that lies `ahead` bytes behind x.
-template <class T>
+// Fetches the block that lies `ahead` bytes behind x; kWrite: to be written.
+template <bool kWrite = false, class T>
 [[gnu::always_inline]] inline void ask_for_block(const T* x, int64_t ahead) {
   constexpr int64_t kLine = 64, kBytes = kSumBlock * static_cast<int64_t>(sizeof(T));
 #pragma GCC unroll 16
   for (int64_t at = 0; at < kBytes; at += kLine)
-    __builtin_prefetch(reinterpret_cast<const char*>(x) + ahead + at);
+    __builtin_prefetch(reinterpret_cast<const char*>(x) + ahead + at, kWrite);
 }
 
 // The sum over i < n of term(x[i]...), computed in W; term works on numbers and on vectors of them.

@@ -27,9 +27,10 @@ void check_parameter(const char* op, const char* what, const Array* p, const Arr
             last_of(x.shape, dims), ", got ", p->shape, "; x=", x.shape);
 }
 
-constexpr int64_t kGrain = 16384;   // elements: 5-50 us
-constexpr int64_t kFewestRows = 8;  // of a partial sum: what the kernel adds up as a tree
-constexpr int64_t kBlocks = 64;     // partial sums, unless a block leaves the cache
+constexpr int64_t kGrain = 16384;         // elements: 5-50 us
+constexpr int64_t kForwardGrain = 65536;  // 10-20 us: rows follow one another through a pipeline
+constexpr int64_t kFewestRows = 8;        // of a partial sum: what the kernel adds up as a tree
+constexpr int64_t kBlocks = 64;           // partial sums, unless a block leaves the cache
 
 // Rows behind one partial sum of dgamma and dbeta: a fixed part of the order of additions.
 int64_t rows_of_block(const LayerNormShape& s) {
@@ -108,7 +109,7 @@ void layer_norm(Ctx&, const void* shape, void* const* buffers, void*) {
              *beta = s.has_beta ? *buffers++ : nullptr;
   void* y = buffers[0];
   auto *mean = static_cast<double*>(buffers[1]), *rstd = static_cast<double*>(buffers[2]);
-  const int64_t grain = effective_grain(kGrain) / std::max<int64_t>(1, s.D);
+  const int64_t grain = effective_grain(kForwardGrain) / std::max<int64_t>(1, s.D);
   parallel_for(s.M, std::max<int64_t>(1, grain), [&](int64_t begin, int64_t end) {
     table.layer_norm[by_dtype(s.dtype)](end - begin, s.D, s.eps, at(x, begin * s.D, s.dtype), gamma,
                                         beta, at(y, begin * s.D, s.dtype), mean + begin,

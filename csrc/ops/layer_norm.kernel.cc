@@ -5,50 +5,82 @@ namespace dlx::DLX_ISA {
 
 namespace {
 
-// Rows of which one step follows the other, so that the processor overlaps the ends of their sums.
+// Of a gradient: rows of which one step follows the other, so that the processor overlaps the ends
+// of their sums.
 constexpr int64_t kRowsAtOnce = 8;
 
-// Asks for n elements at p; kWrite: to be written.
-template <bool kWrite, class T>
-void fetch(const T* p, int64_t n) {
-  for (int64_t j = 0; j < n; j += 64 / static_cast<int64_t>(sizeof(T)))
-    __builtin_prefetch(p + j, kWrite, 2);
-}
-
-// y = (x - mean) rstd gamma + beta
+// y = (x - mean) rstd gamma + beta of some rows; gamma and beta may be null.
 template <class T>
-void normalize_row(int64_t d, const T* x, const Mean<T>& mean, T rstd, const T* gamma,
-                   const T* beta, T* y) {
-  if (gamma && beta) {
-#pragma GCC ivdep
-    for (int64_t j = 0; j < d; ++j) y[j] = mean.from(x[j]) * rstd * gamma[j] + beta[j];
-    return;
+struct Normalization {
+  Mean<T> mean;
+  T rstd;
+
+  // n elements, at most a block.
+  [[gnu::always_inline]] void apply(const T* x, const T* gamma, const T* beta, T* y,
+                                    int64_t n) const {
+    constexpr int V = Vec<T>::kWidth;
+    const auto at = [&](int64_t j, int some) {
+      auto v = mean.from(Vec<T>::load(x + j, some).raw) * rstd;
+      if (gamma) v *= Vec<T>::load(gamma + j, some).raw;
+      if (beta) v += Vec<T>::load(beta + j, some).raw;
+      Vec<T>{v}.store(y + j, some);
+    };
+    if (n >= kSumBlock) {
+#pragma GCC unroll 4
+      for (int64_t j = 0; j < kSumBlock; j += V) at(j, V);
+      return;
+    }
+    for (int64_t j = 0; j < n; j += V) at(j, static_cast<int>(n - j < V ? n - j : V));
   }
-#pragma GCC ivdep
-  for (int64_t j = 0; j < d; ++j) y[j] = mean.from(x[j]) * rstd;
-  for (int64_t j = 0; gamma && j < d; ++j) y[j] *= gamma[j];
-  for (int64_t j = 0; beta && j < d; ++j) y[j] += beta[j];
-}
+};
 
+constexpr int64_t kAhead = 4096;  // bytes: the hardware alone asks too late for what no cache holds
+
+// One row is written while the next but one is summed up, so that computing, reading and writing
+// are always under way together, and the end of a sum has a row's time.
 template <class T>
-void layer_norm(int64_t rows, int64_t d, double eps, const void* x0, const void* gamma,
-                const void* beta, void* y0, double* mean, double* rstd) {
-  const T* x = static_cast<const T*>(x0);
+void layer_norm(int64_t rows, int64_t d, double eps, const void* x0, const void* gamma0,
+                const void* beta0, void* y0, double* mean, double* rstd) {
+  const T *x = static_cast<const T*>(x0), *gamma = static_cast<const T*>(gamma0),
+          *beta = static_cast<const T*>(beta0);
   T* y = static_cast<T*>(y0);
   const double n = static_cast<double>(d);
-  for (int64_t first = 0; first < rows; first += kRowsAtOnce) {
-    const int64_t end = rows - first < kRowsAtOnce ? rows : first + kRowsAtOnce;
-    for (int64_t r = first; r < end; ++r) {
-      fetch<false>(x + (r + kRowsAtOnce) * d, d);
-      const Moments m = moments_of(x + r * d, d);
-      mean[r] = m.sum / n;
-      rstd[r] = 1 / __builtin_sqrt(m.square / n + eps);
+  using Sums = ShiftedSums<T>;
+  double guess = Sums::guess(x, d);
+  Sums summed(0);
+  Normalization<T> written{Mean<T>(0), 0}, next = written;
+  for (int64_t r = 0; r < rows + 2; ++r) {
+    Sums sums(guess);
+    if (r + 1 < rows) guess = Sums::guess(x + (r + 1) * d, d);
+    if (0 < r && r <= rows) {
+      const Moments m = summed.moments(x + (r - 1) * d, d);
+      mean[r - 1] = m.sum / n;
+      rstd[r - 1] = 1 / __builtin_sqrt(m.square / n + eps);
+      next = {Mean<T>(mean[r - 1]), static_cast<T>(rstd[r - 1])};
     }
-    for (int64_t r = first; r < end; ++r) {
-      fetch<true>(y + (r + 1) * d, d);
-      normalize_row(d, x + r * d, Mean<T>(mean[r]), static_cast<T>(rstd[r]),
-                    static_cast<const T*>(gamma), static_cast<const T*>(beta), y + r * d);
+    const T *summing = x + r * d, *writing = summing - 2 * d;
+    T* to = y + (r - 2) * d;
+    const auto pass = [&]<bool kSum, bool kWrite>() {
+      for (int64_t i = 0; i < d; i += kSumBlock) {
+        if constexpr (kSum) {
+          ask_for_block(summing + i, kAhead);
+          sums.add(summing + i, d - i);
+        }
+        if constexpr (kWrite) {
+          ask_for_block<true>(to + i, kAhead);
+          written.apply(writing + i, gamma ? gamma + i : nullptr, beta ? beta + i : nullptr, to + i,
+                        d - i);
+        }
+      }
+    };
+    if (r >= rows) {
+      if (r >= 2) pass.template operator()<false, true>();
+    } else if (r < 2) {
+      pass.template operator()<true, false>();
+    } else {
+      pass.template operator()<true, true>();
     }
+    summed = sums, written = next;
   }
 }
 

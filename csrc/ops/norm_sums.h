@@ -22,46 +22,74 @@ template <class T>
   for (int64_t k = 0; k < kSumBlock; k += kLine) __builtin_prefetch(p + k);
 }
 
-// The moments about `about`; square is not yet about the mean.
-template <class T>
-Moments shifted_moments(const T* x, int64_t n, double about, const T* next) {
-  const Mean<T> mean(about);
-  SumLanes<T> sums, squares;
-  int64_t i = 0;
-  for (; i + kSumBlock <= n; i += kSumBlock) {
-    if (next) ask_ahead(x, n, i, next);
-    const auto d = [&](int at) { return mean.from(load_as<T>(x + i + at)); };
-    sums.add_block(d);
-    squares.add_block([&](int at) { return d(at) * d(at); });
-  }
-  if (i < n) {
-    alignas(64) T rest[kSumBlock];
-    fill_rest(
-        n - i, rest, [&](int64_t k) { return mean.from(x[i + k]); },
-        [&](int at) { return mean.from(load_as<T>(x + i + at)); });
-    const auto d = [&](int at) { return load_as<T>(rest + at); };
-    sums.add_block(d);
-    squares.add_block([&](int at) { return d(at) * d(at); });
-  }
-  return {rounded(sums.join()), rounded(squares.join())};
-}
-
 // E(x^2) - E(x)^2 cancels when |mean| >> std; so the moments are taken about a guess, the mean of
 // the first block, and what the guess lacks is taken away (Chan, Golub, LeVeque, "Algorithms for
 // computing the sample variance", 1983). One pass where the guess is good; where it makes up half
 // of the square, or that is not finite, a second one about the mean that the first one found.
 template <class T>
-Moments moments_of(const T* x, int64_t n, const T* next = nullptr) {
-  const double count = static_cast<double>(n);
-  const int64_t few = n < 2 * kSumBlock ? n : kSumBlock;
-  double about = total_of(x, few) / static_cast<double>(few);
-  for (bool again = false;; again = true) {
-    const Moments m = shifted_moments(x, n, about, next);
-    const double excess = m.sum * m.sum / count, sum = about * count + m.sum;
-    const bool good = excess <= m.square / 2 && m.square - m.square == 0;
-    if (good || again) return {sum, m.square - excess};
-    about = sum / count;
+class ShiftedSums {
+ public:
+  static double guess(const T* x, int64_t n) {
+    const int64_t few = n < 2 * kSumBlock ? n : kSumBlock;
+    return total_of(x, few) / static_cast<double>(few);
   }
+
+  // The guess is rounded, so that one subtraction takes it away.
+  explicit ShiftedSums(double guess) : guess_(static_cast<T>(guess)) {}
+
+  // n elements at x, a whole block but for the last ones.
+  [[gnu::always_inline]] void add(const T* x, int64_t n) {
+    constexpr int V = Vec<T>::kWidth;
+    if (n >= kSumBlock) return add_block([&](int at) { return Vec<T>::load(x + at).raw; });
+    alignas(64) T rest[kSumBlock];  // what is not there adds nothing
+    for (int at = 0; at < kSumBlock; at += V) {
+      const int64_t left = n - at;
+      if (left < V) Vec<T>::broadcast(guess_).store(rest + at);
+      if (left > 0) {
+        const int some = static_cast<int>(left < V ? left : V);
+        Vec<T>::load(x + at, some).store(rest + at, some);
+      }
+    }
+    add_block([&](int at) { return Vec<T>::load(rest + at).raw; });
+  }
+
+  // Of the n elements at x that were added.
+  Moments moments(const T* x, int64_t n) const {
+    const double count = static_cast<double>(n);
+    const double off = rounded(sums_.join()), square = rounded(squares_.join());
+    const double excess = off * off / count, sum = static_cast<double>(guess_) * count + off;
+    if (excess <= square / 2 && square - square == 0) return {sum, square - excess};
+    return about_mean(x, n, sum / count);
+  }
+
+ private:
+  template <class Element>
+  [[gnu::always_inline]] void add_block(const Element& element) {
+    const auto d = [&](int at) { return element(at) - guess_; };
+    sums_.add_block(d);
+    squares_.add_block([&](int at) { return d(at) * d(at); });
+  }
+
+  [[gnu::noinline]] static Moments about_mean(const T* x, int64_t n, double mean) {
+    ShiftedSums sums(mean);
+    for (int64_t i = 0; i < n; i += kSumBlock) sums.add(x + i, n - i);
+    const double off = rounded(sums.sums_.join()), square = rounded(sums.squares_.join());
+    const double count = static_cast<double>(n);
+    return {static_cast<double>(sums.guess_) * count + off, square - off * off / count};
+  }
+
+  T guess_;
+  SumLanes<T> sums_, squares_;
+};
+
+template <class T>
+Moments moments_of(const T* x, int64_t n, const T* next = nullptr) {
+  ShiftedSums<T> sums(ShiftedSums<T>::guess(x, n));
+  for (int64_t i = 0; i < n; i += kSumBlock) {
+    if (next) ask_ahead(x, n, i, next);
+    sums.add(x + i, n - i);
+  }
+  return sums.moments(x, n);
 }
 
 // One sum per column, of terms of type T.
