@@ -11,7 +11,6 @@ namespace {
 
 using T = float;
 constexpr int O = 4, A = O + 2, W = Vec<T>::kWidth;
-constexpr int64_t kAhead = 4;  // vectors by which planes are asked for
 
 int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -68,9 +67,11 @@ void read_patch(const WinogradPlanes& s, const Patch& p, const T* x, int lanes, 
     for (int64_t q = 0; q < count; q += W) {
       const int n = static_cast<int>(min(W, count - q));
       Vec<T> v[W];
-      for (int c = 0; c < W; ++c)
-        v[c] = c < lanes ? Vec<T>::load(from + c * plane + q, n) : Vec<T>::zero();
-      for (int c = 0; c < lanes; ++c) __builtin_prefetch(from + c * plane + q + kAhead * W);
+      if (n == W && lanes == W)
+        for (int c = 0; c < W; ++c) v[c] = Vec<T>::load(from + c * plane + q);
+      else
+        for (int c = 0; c < W; ++c)
+          v[c] = c < lanes ? Vec<T>::load(from + c * plane + q, n) : Vec<T>::zero();
       transpose(v);
 #pragma GCC unroll 16
       for (int i = 0; i < W; ++i) {
@@ -118,12 +119,27 @@ template <class Map, int TARGETS>
   }
 }
 
+// The patch that is read next, `channels` planes from x on: asked for while this one is
+// transformed, 16 pixels of each plane with each tile, whose share they are.
+struct NextPatch {
+  const T* x;
+  int64_t plane;
+  int channels;
+  int64_t row = 0;  // of pixels; 0 where tiles side by side are whole rows of them
+
+  void ask(int64_t tile) const {
+    const T* line = x + (row == 0 ? O * O * tile : tile % O * row + O * (tile - tile % O));
+    for (int c = 0; c < channels; ++c) __builtin_prefetch(line + c * plane);
+  }
+};
+
 template <class Map, int TARGETS>
-[[gnu::noinline]] void transform_patch(const Patch& p, int64_t pitch, int64_t point_size,
-                                       const T* pixels, Target* to) {
+[[gnu::noinline]] void transform_patch(const Patch& p, const NextPatch& next, int64_t pitch,
+                                       int64_t point_size, const T* pixels, Target* to) {
   const int64_t row = p.width * W;
   for (int64_t i = 0; i < p.rows; ++i)
     for (int64_t j = 0; j < p.cols; ++j) {
+      next.ask(i * p.cols + j);
       transform_tile<Map, TARGETS>(pixels + O * (i * row + j * W), row, point_size, to);
       for (int k = 0; k < kTargets; ++k) to[k].y += pitch;
     }
@@ -134,6 +150,7 @@ void transform(const WinogradPlanes& s, int64_t pass, int64_t size, int64_t t0, 
                int64_t begin, int64_t end, const void* images, void* memory, void* packed) {
   T* pixels = static_cast<T*>(memory);
   const int64_t blocks = ceil_div(count, size), plane = s.H * s.W;
+  const int64_t image = s.groups * s.channels * plane;
   for (int64_t task = begin; task < end; ++task) {
     const int64_t block = task % blocks, vector = task / blocks % s.vectors();
     const int64_t group = task / blocks / s.vectors();
@@ -151,12 +168,15 @@ void transform(const WinogradPlanes& s, int64_t pass, int64_t size, int64_t t0, 
     }
     for (int64_t t = t0 + first; t < t0 + last;) {
       const Patch p = next_patch<Map::kPixels>(s, t, t0 + last);
-      read_patch(s, p, x + p.n * s.groups * s.channels * plane, lanes, pixels);
+      read_patch(s, p, x + p.n * image, lanes, pixels);
+      t += p.rows * p.cols;
+      const Patch q = next_patch<Map::kPixels>(s, t, t + 1);
+      const NextPatch next = {x + q.n * image + max(q.top, 0) * s.W + max(q.left, 0), plane, lanes,
+                              p.cols == s.cols ? 0 : s.W};
       (targets == 1 && lanes == W ? transform_patch<Map, 0>
        : targets == 1             ? transform_patch<Map, 1>
-       : targets == 2             ? transform_patch<Map, 2>
-                                  : transform_patch<Map, 3>)(p, s.pitch, s.point_size, pixels, to);
-      t += p.rows * p.cols;
+       : targets == 2 ? transform_patch<Map, 2>
+                      : transform_patch<Map, 3>)(p, next, s.pitch, s.point_size, pixels, to);
     }
   }
 }
