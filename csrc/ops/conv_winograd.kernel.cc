@@ -80,7 +80,7 @@ void weights(const WinogradShape& s, const void* w, int64_t begin, int64_t end, 
 // -------------------------------------------------------------------------------------- images
 
 // images (point, panel, channel, nr), the `depth` channels of a group from x on
-template <class T, int O, bool SINGLE>
+template <class T, int O, int PER>
 [[gnu::noinline]] void transform_images(const WinogradShape& s, const Layout<T, O>& at,
                                         const Strips<O + 2>& strips, int64_t tiles, const T* x,
                                         int64_t depth, T* images) {
@@ -89,8 +89,8 @@ template <class T, int O, bool SINGLE>
   for (int64_t d = 0; d < depth; ++d)
     for (int64_t t = 0; t < tiles; t += W) {
       T* y = images + (t / NR * depth + d) * NR + t % NR;
-      transform_tiles<T, O, SINGLE>(strips, t, x + d * plane, kPlanesAhead * plane,
-                                    [&](int point, Vec<T> v) { v.store(y + point * stride); });
+      transform_tiles<T, O, PER>(strips, t, x + d * plane, kPlanesAhead * plane,
+                                 [&](int point, Vec<T> v) { v.store(y + point * stride); });
     }
 }
 
@@ -114,7 +114,7 @@ void merge(const Vec<T>* y, Vec<T>* x) {
 }
 
 // A^T m A of one channel, plus `bias`, to its plane y of the first image
-template <class T, int O, bool SINGLE>
+template <class T, int O, int PER>
 [[gnu::noinline]] void transform_result(const Layout<T, O>& at, const Strips<O>& strips,
                                         int64_t tiles, const T* products, T bias, bool accumulate,
                                         bool relu, T* y) {
@@ -138,7 +138,7 @@ template <class T, int O, bool SINGLE>
       merge<T, O>(out, pixels);
 #pragma GCC unroll 4
       for (int j = 0; j < O; ++j)
-        strips.template each<SINGLE>(strip + j, i, [&](const Piece& p) {
+        strips.template each<PER>(strip + j, i, [&](const Piece& p) {
           Vec<T> v = pixels[j];
           if (accumulate) v = v + Vec<T>{load_lanes(v.raw, y + p.offset, p.here)};
           store_lanes(y + p.offset, relu_if(relu, v).raw, p.here);
@@ -186,9 +186,10 @@ void multiply(const WinogradShape& s, const WinogradBlock& block, const void* im
   for (int64_t pass = 0; pass < s.D; pass += s.depth) {
     const int64_t depth = min(s.depth, s.D - pass);
     const bool last = pass + depth == s.D;
-    (in.single ? transform_images<T, O, true> : transform_images<T, O, false>)(s, at, in, tiles,
-                                                                               x + pass * s.H * s.W,
-                                                                               depth, scratch);
+    (in.per == 1 ? transform_images<T, O, 1>
+     : in.per == 2
+         ? transform_images<T, O, 2>
+         : transform_images<T, O, 0>)(s, at, in, tiles, x + pass * s.H * s.W, depth, scratch);
     const T* a = u + kPoints * (padded * pass + block.m0 / s.mr * MR * depth);
     for (int64_t m = block.m0; m < block.m1; m += s.mr) {
       const int64_t rows = min(s.mr, s.M - m);
@@ -201,8 +202,9 @@ void multiply(const WinogradShape& s, const WinogradBlock& block, const void* im
                           products + point * at.product_point + t * MR, NR, false);
       }
       for (int64_t i = 0; i < rows; ++i)
-        (out.single ? transform_result<T, O, true>
-                    : transform_result<T, O, false>)(at, out, tiles, products + i * NR,
+        (out.per == 1   ? transform_result<T, O, 1>
+         : out.per == 2 ? transform_result<T, O, 2>
+                        : transform_result<T, O, 0>)(at, out, tiles, products + i * NR,
                                                      b && pass == 0 ? b[m + i] : T(0), pass > 0,
                                                      last && s.relu, y + (m + i) * s.P * s.Q);
     }

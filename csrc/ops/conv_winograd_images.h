@@ -27,7 +27,7 @@ void split(const Vec<T>* x, Vec<T>* d) {
 
 // Tiles [t, t + width) of one channel: store(point, values) of each point, along the rows and then
 // down the columns. x: the channel's plane of the first image; ahead: from it to one read soon.
-template <class T, int O, bool SINGLE, class Store>
+template <class T, int O, int PER, class Store>
 [[gnu::always_inline]] inline void transform_tiles(const Strips<O + 2>& strips, int64_t t,
                                                    const T* x, int64_t ahead, const Store& store) {
   constexpr int A = O + 2, W = Vec<T>::kWidth;
@@ -39,7 +39,7 @@ template <class T, int O, bool SINGLE, class Store>
 #pragma GCC unroll 4
     for (int i = 0; i < O; ++i) {
       here[i] = next[i] = Vec<T>::zero();
-      strips.template each<SINGLE>(first + i, r, [&](const Piece& p) {
+      strips.template each<PER>(first + i, r, [&](const Piece& p) {
         const T* from = x + p.offset;
         if (r < O) __builtin_prefetch(from + ahead);
         here[i].raw = load_lanes(here[i].raw, from, p.here);

@@ -16,24 +16,25 @@ struct Piece {
   Lanes here, next;
 };
 
-// A strip is a vector of pixels, a row's share of width / O tiles. It is one piece where they are
-// neighbours in one row of tiles; else it has one for each row of tiles that it meets. Lanes that
-// lie in no image are in no piece. ROWS: of pixels of a tile.
+// A strip is a vector of pixels, a row's share of width / O tiles. It has `per` pieces, for as many
+// rows of tiles as it may meet: one where they are a multiple of its tiles. Lanes that lie in no
+// image are in no piece. ROWS: of pixels of a tile.
 template <int ROWS>
 struct Strips {
-  static constexpr int kMost = 64;  // pieces in a row: tiles of a block, or vectors of one each
-  bool single;                      // each strip is one piece
-  int count;                        // of the pieces of a row
-  int first[kMost + 1];             // of the pieces of each strip
+  static constexpr int kMost = 64;  // tiles of a block, or twice the vectors of one each
+  int per, count;                   // pieces of a strip, and of all in a row
   Piece pieces[kMost][ROWS];
 
-  // body(piece) for those of row r
-  template <bool SINGLE, class F>
+  // body(piece) for those of row r. PER: `per`, or 0
+  template <int PER, class F>
   [[gnu::always_inline]] void each(int strip, int r, const F& body) const {
-    if constexpr (SINGLE) {
+    if constexpr (PER == 1) {
       body(pieces[strip][r]);
+    } else if constexpr (PER == 2) {
+      body(pieces[2 * strip][r]);
+      body(pieces[2 * strip + 1][r]);
     } else {
-      for (int i = first[strip]; i < first[strip + 1]; ++i) body(pieces[i][r]);
+      for (int i = per * strip; i < per * (strip + 1); ++i) body(pieces[i][r]);
     }
   }
 };
@@ -44,16 +45,17 @@ struct TiledPlanes {
   int64_t H, W, image, rows, cols, top, left;
 };
 
-// Those of tiles [t0, t1), up to a whole number of vectors of tiles.
+// Those of tiles [t0, t1), up to a whole number of vectors of tiles; t0 is a multiple of that.
 template <class T, int O, int ROWS>
 void find_strips(const TiledPlanes& s, int64_t t0, int64_t t1, Strips<ROWS>& strips) {
-  constexpr int W = Vec<T>::kWidth;
+  constexpr int W = Vec<T>::kWidth, kTiles = W / O;
+  const bool two = s.cols >= kTiles - 1 || 2 * s.cols == kTiles;
+  strips.per = s.cols % kTiles == 0 ? 1 : two ? 2 : kTiles;
   int64_t row = t0 / s.cols, col = t0 % s.cols, n = row / s.rows;
   row %= s.rows;
-  int strip = 0, count = 0;
+  int count = 0;
   while (t0 < t1) {
-    const int64_t end = min(t0 + W / O, t1);
-    strips.first[strip++] = count;
+    const int64_t end = min(t0 + kTiles, t1);
     for (int64_t lane = 0; t0 < end;) {
       const int64_t tiles = min(s.cols - col, end - t0), last = lane + tiles * O;
       const int64_t left = col * O - s.left - lane, top = row * O - s.top;  // of lane 0
@@ -71,14 +73,12 @@ void find_strips(const TiledPlanes& s, int64_t t0, int64_t t1, Strips<ROWS>& str
         if (++row == s.rows) row = 0, ++n;
       }
     }
+    // Beyond the last strip those that fill its vector of tiles: empty.
+    for (const int unit = t0 < t1 ? strips.per : O * strips.per; count % unit != 0; ++count)
+      for (int r = 0; r < ROWS; ++r)
+        strips.pieces[count][r] = {strips.pieces[count - 1][r].offset, {}, {}};
   }
-  for (; strip % O != 0; ++strip, ++count) {
-    strips.first[strip] = count;
-    for (int r = 0; r < ROWS; ++r) strips.pieces[count][r] = {};
-  }
-  strips.first[strip] = count;
   strips.count = count;
-  strips.single = strip == count;
 }
 
 }  // namespace dlx::DLX_ISA
