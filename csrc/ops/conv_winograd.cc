@@ -34,20 +34,22 @@ constexpr int64_t kFewest = 4;  // channels: of fewer, some sums of terms are sm
 constexpr double kPays = 0.9;   // of the plain algorithms' cost, which is known no better
 
 // Time in that of a multiply-add at the peak, fitted to float32 on AVX-512: what products take
-// beyond their number, what each channel of x and of the result costs beside them.
+// beyond their number, what each tile, each of its channels of x and of the result cost beside
+// them.
 double winograd_cost(const WinogradShape& s, DType t, int tile) {
-  constexpr double kProduct = 1.3, kImage = 33, kResult = 27;               // for each point
+  constexpr double kProduct = 1.3, kTile = 100, kImage = 8, kResult = 6;    // for each point
   constexpr double kWeights = 25, kFarWeights = 80, kNearBytes = 16 << 20;  // near: left in L3
   const auto D = static_cast<double>(s.D), M = static_cast<double>(s.M);
   const int64_t tiles = s.N * ceil_div(s.P, tile) * ceil_div(s.Q, tile);
   const auto lanes = static_cast<double>(round_up(tiles, gemm_tiles(t).nr / 2));
   const double bytes = points(tile) * D * M * static_cast<double>(s.groups * size_of(t));
   const double weights = bytes > kNearBytes ? kFarWeights : kWeights;
-  return points(tile) * (lanes * (kProduct * D * M + kImage * D + kResult * M) + weights * D * M);
+  return points(tile) *
+         (lanes * (kProduct * D * M + kTile + kImage * D + kResult * M) + weights * D * M);
 }
 
 double plain_cost(const WinogradShape& s) {
-  constexpr double kProduct = 1.4, kImage = 90, kResult = 25;
+  constexpr double kProduct = 1.05, kImage = 14, kResult = 14;
   const auto D = static_cast<double>(s.D), M = static_cast<double>(s.M);
   return static_cast<double>(s.N * s.P * s.Q) * (kProduct * 9 * D * M + kImage * D + kResult * M);
 }
