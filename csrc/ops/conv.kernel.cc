@@ -68,6 +68,31 @@ void copy_plane(const ConvCopy& c, const T* plane, T* to) {
   }
 }
 
+// A plane of every other column, then of those between, from one reading of its rows.
+template <class T>
+void copy_halves(const ConvCopy& c, const T* plane, T* to) {
+  constexpr int64_t V = Vec<T>::kWidth;
+  decltype(Vec<T>{}.raw == Vec<T>{}.raw) even, odd;
+  for (int i = 0; i < V; ++i) even[i] = 2 * i, odd[i] = 2 * i + 1;
+  const Inside cols = inside(c.W, c.first_col, 1, 2 * c.width);
+  LaneRange<T> lanes[2 * kRowVectors];
+  for (int64_t i = 0; i * V < 2 * c.width; ++i)
+    lanes[i] = LaneRange<T>(clamp(cols.begin - i * V, 0, V), clamp(cols.end - i * V, 0, V));
+  const int64_t width = c.width;  // stores spare it
+  for (int64_t j = 0; j < c.rows; ++j, to += 2 * width) {
+    const bool outside = c.row(j) < 0 || c.row(j) >= c.H;
+    const T* row = plane + c.first_col + c.row(j) * c.W;
+    for (int64_t i = 0; i < width; i += V) {
+      const LaneRange<T>* of = lanes + 2 * i / V;
+      const auto a = outside ? Vec<T>::zero() : of[0].load(row + 2 * i);
+      const auto b = outside ? Vec<T>::zero() : of[1].load(row + 2 * i + V);
+      const int count = static_cast<int>(min(V, width - i));
+      Vec<T>{__builtin_shuffle(a.raw, b.raw, even)}.store(to + i, count);
+      Vec<T>{__builtin_shuffle(a.raw, b.raw, odd)}.store(to + width + i, count);
+    }
+  }
+}
+
 template <class T>
 void copy(const ConvCopy& c, const void* x, int64_t begin, int64_t end, void* copies) {
   bool padded = c.first_row < 0 || c.row(c.rows - 1) >= c.H;
@@ -76,14 +101,14 @@ void copy(const ConvCopy& c, const void* x, int64_t begin, int64_t end, void* co
     padded = cols.begin > 0 || cols.end < c.width;
   }
   // Without masks lanes would be loaded one by one.
-  constexpr bool kMasks = kVecBytes >= 32;
-  const bool short_rows =
-      c.phases == 1 && c.col_step == 1 && c.width <= kRowVectors * Vec<T>::kWidth;
+  const bool short_rows = kVecBytes >= 32 && c.width <= kRowVectors * Vec<T>::kWidth;
+  const bool dense = short_rows && c.phases == 1 && c.col_step == 1;
+  const bool halves = short_rows && c.phases == 2 && c.col_step == 2 && c.phase_step == 1;
   for (int64_t n = begin; n < end; ++n) {
     const T* plane = static_cast<const T*>(x) + n * c.H * c.W;
     T* to = static_cast<T*>(copies) + n * c.plane();
-    if (kMasks && short_rows) {
-      copy_plane(c, plane, to);
+    if (dense || halves) {
+      (dense ? copy_plane<T> : copy_halves<T>)(c, plane, to);
       continue;
     }
     if (padded) memset(to, 0, static_cast<size_t>(c.plane()) * sizeof(T));
