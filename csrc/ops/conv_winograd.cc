@@ -11,7 +11,7 @@ DLX_EACH_ISA(extern const WinogradTable winograd_table;)
 namespace {
 
 constexpr int64_t kBlock = 32;  // tiles of a task: a multiple of every micro-tile's columns
-constexpr int64_t kPassBytes = 640 << 10;  // of transformed images: with a panel's products 3/4 MB
+constexpr int64_t kPassBytes = 640 << 10;  // of transformed images; 1/3 to 1 MB run alike
 constexpr int64_t kFewTasks = 8;           // fewer are cut further, by rows of the result,
 constexpr int64_t kPartPanels = 8;         // for which the images are transformed anew
 constexpr double kChunkFlops = 2e6;        // 20 us: smaller tasks are claimed several at a time
