@@ -10,6 +10,7 @@
 #include <fstream>
 #include <memory>
 #include <new>
+#include <string>
 
 #include "core/check.h"
 #include "core/parallel.h"
@@ -45,14 +46,14 @@ double gflops(void (*loop)(int64_t), int64_t flops_per_round) {
   return static_cast<double>(chunks * rounds * flops_per_round) / best_seconds(0.1, run) * 1e-9;
 }
 
-// Of the cache that the first core shares with some others; 0 where it is not known. sysconf() adds
-// up those of a whole socket of AMD's.
-int64_t last_cache_bytes() {
-  std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index3/size");
+// Of the first core's cache of that level; 0 where it is not known. sysconf() adds up the last ones
+// of a whole socket of AMD's.
+int64_t first_cache_bytes(int level) {
+  std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(level) + "/size");
   int64_t size = 0;
   char unit = 0;
   if (file >> size >> unit && unit == 'K') return size << 10;
-  return sysconf(_SC_LEVEL3_CACHE_SIZE);
+  return sysconf(level == 2 ? _SC_LEVEL2_CACHE_SIZE : _SC_LEVEL3_CACHE_SIZE);
 }
 
 // Numbers in [1, 2): zeros would pass through memory faster, where hardware keeps them apart. Not
@@ -75,8 +76,16 @@ char* numbers(int64_t bytes) {
 
 int64_t cache_bytes() {
   static const int64_t bytes = [] {
-    const int64_t reported = last_cache_bytes();
+    const int64_t reported = first_cache_bytes(3);
     return reported > 0 ? std::min(reported, 64 * kMiB) : 32 * kMiB;
+  }();
+  return bytes;
+}
+
+int64_t core_cache_bytes() {
+  static const int64_t bytes = [] {
+    const int64_t reported = first_cache_bytes(2);
+    return reported > 0 ? reported : kMiB;
   }();
   return bytes;
 }

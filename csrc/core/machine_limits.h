@@ -23,6 +23,8 @@ const MachineLimits& machine_limits();   // measured at the first call
 // What a core keeps of what it touched: the last cache, at most 64 MiB, for virtual machines may
 // report the cache of a whole socket.
 int64_t cache_bytes();
+// What each core keeps for itself: its L2 cache, 1 MiB where that is not known.
+int64_t core_cache_bytes();
 // Whether results should go past the caches: an op that touches so many bytes leaves nothing of its
 // result in them that is worth what it costs to read the memory which is overwritten.
 inline bool pays_to_stream(int64_t bytes_touched) { return bytes_touched > cache_bytes(); }

@@ -36,7 +36,7 @@ void avg_pool2d(Ctx&, const void* shape, void* const* buffers, void*) {
   const auto f = pairs ? DLX_SELECT_ISA(pool_pairs_table).avg[traffic.far][t]
                        : DLX_SELECT_ISA(avg_pool_table).avg_pool2d[t];
   const int64_t rows = w.planes * w.rows.m, work = w.columns.m * s.taps();
-  const int64_t grain = pairs ? pairs_grain(rows, work) : pool_grain(work);
+  const int64_t grain = pairs ? pairs_grain(rows, work) : pool_grain(rows, work);
   traffic.write_rows(rows, grain, buffers[1], [&](int64_t begin, int64_t end, void* y) {
     f(w, s.divisor, begin, end, buffers[0], y);
   });
@@ -52,7 +52,7 @@ void avg_pool2d_backward(Ctx&, const void* shape, void* const* buffers, void*) {
   const auto f = pairs ? DLX_SELECT_ISA(pool_pairs_table).avg_backward[t]
                        : DLX_SELECT_ISA(avg_pool_table).avg_pool2d_backward[t];
   const int64_t rows = w.planes * w.rows.n, work = 2 * w.columns.n;
-  const int64_t grain = pairs ? pairs_grain(rows, work) : pool_grain(work);
+  const int64_t grain = pairs ? pairs_grain(rows, work) : pool_grain(rows, work);
   traffic.write_rows(rows, grain, buffers[1], [&](int64_t begin, int64_t end, void* dx) {
     f(w, s.divisor, begin, end, buffers[0], dx);
   });

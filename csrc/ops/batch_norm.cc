@@ -56,16 +56,18 @@ void BatchNormShape::check_statistic(const char* op, const char* what, const Arr
 
 namespace {
 
-constexpr int64_t kGrain = 16384;  // elements: 5-50 us
-constexpr int kPerChannel = 4;     // float64 numbers that the kernels keep
+constexpr int64_t kGrain = 16384, kMostGrain = 262144;  // elements: 5-300 us
+constexpr int kPerChannel = 4;                          // float64 numbers that the kernels keep
 
 // The same sums in the same order, so that the results have the same bits. "planes": a pass over
 // everything, then another one. "channels": both for one channel, which the second pass finds in
 // the cache.
 enum Algorithm { kPlanes, kChannels };
 Choice choice("batch_norm", {"planes", "channels"});
-constexpr int64_t kCacheOfCore = int64_t{2} << 20;  // bytes: an L2 cache
-constexpr int64_t kFewestChannels = 16;             // to have work for many threads
+constexpr int64_t kFewestChannels = 16;  // to have work for many threads
+// Bytes that the second pass finds again: in L2, or in what of the last cache no other thread
+// needs.
+int64_t kept_bytes() { return std::max(core_cache_bytes(), cache_bytes() / (4 * num_threads())); }
 
 // Whether what sums are taken of is asked for ahead: planes lie apart.
 Choice reads("batch_norm_reads", {"near", "far"});
@@ -75,7 +77,7 @@ bool streams(int64_t bytes) { return stores.pick(pays_to_stream(bytes), 0b11); }
 
 bool channel_by_channel(const BatchNormShape& s, int arrays) {
   const int64_t bytes = s.N * s.L * size_of(s.dtype) * arrays;
-  const bool fits = bytes <= kCacheOfCore && s.C >= kFewestChannels;
+  const bool fits = bytes <= kept_bytes() && s.C >= kFewestChannels;
   return choice.pick(fits ? kChannels : kPlanes, 1 << kPlanes | 1 << kChannels) == kChannels;
 }
 
@@ -174,8 +176,8 @@ struct Call {
   template <class Map>
   void over_units(bool past, const Map& map) const {
     const NormPlanes planes{s.C, s.L, cut.piece, cut.pieces, 0, 1, past};
-    parallel_for(s.N * s.C * cut.pieces,
-                 std::max<int64_t>(1, effective_grain(kGrain) / std::max<int64_t>(1, cut.piece)),
+    const int64_t units = s.N * s.C * cut.pieces, piece = std::max<int64_t>(1, cut.piece);
+    parallel_for(units, std::max<int64_t>(1, long_grain(units * piece, kGrain, kMostGrain) / piece),
                  [&](int64_t begin, int64_t end) { map(planes, begin, end); });
   }
 

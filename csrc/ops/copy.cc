@@ -175,7 +175,7 @@ void copy(Ctx&, const void* shape, void* const* buffers, void*) {
   if (choice.pick(tiles.pay(s) ? 1 : 0, tiles.apply(s) ? 3 : 1) == 1)
     return copy_tiles(s, tiles, static_cast<const char*>(buffers[0]),
                       static_cast<char*>(buffers[1]));
-  parallel_for(n, effective_grain(kCopyGrain), [&](int64_t begin, int64_t end) {
+  parallel_for(n, long_grain(n, kCopyGrain, kMostGrain), [&](int64_t begin, int64_t end) {
     with_bits(s.element_bytes, [&]<class T>(T) {
       copy_elements(s, static_cast<const T*>(buffers[0]), static_cast<T*>(buffers[1]), begin, end);
     });

@@ -8,11 +8,11 @@
 
 namespace dlx::cpu {
 
-constexpr int64_t kFillGrain = 65536;  // elements
+constexpr int64_t kFillGrain = 65536, kMostGrain = 524288;  // elements
 
 void fill(Ctx&, const void* shape, void* const* buffers, void*) {
   const auto& s = *static_cast<const FillShape*>(shape);
-  parallel_for(s.n, effective_grain(kFillGrain), [&](int64_t begin, int64_t end) {
+  parallel_for(s.n, long_grain(s.n, kFillGrain, kMostGrain), [&](int64_t begin, int64_t end) {
     with_bits(s.element_bytes, [&]<class T>(T value) {
       std::memcpy(&value, &s.value, sizeof value);
       T* y = static_cast<T*>(buffers[0]);

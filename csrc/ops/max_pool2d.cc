@@ -60,7 +60,7 @@ void max_pool2d(Ctx&, const void* shape, void* const* buffers, void*) {
                  : algorithm == kBlocks ? table.blocks[t]
                                         : table.windows[t];
   const int64_t rows = w.planes * w.rows.m, work = w.columns.m * s.pool.taps();
-  const int64_t grain = algorithm == kPairs ? pairs_grain(rows, work) : pool_grain(work);
+  const int64_t grain = algorithm == kPairs ? pairs_grain(rows, work) : pool_grain(rows, work);
   traffic.write_rows(rows, grain, buffers[1], [&](int64_t begin, int64_t end, void* y) {
     f(w, begin, end, buffers[0], y, places);
   });
@@ -86,7 +86,8 @@ void max_pool2d_backward(Ctx&, const void* shape, void* const* buffers, void*) {
                  : algorithm == kGather   ? table.gather[t]
                                           : table.scatter[t];
   const int64_t rows = w.planes * w.rows.n, work = w.columns.n;
-  const int64_t grain = algorithm == kWritePairs ? pairs_grain(rows, 2 * work) : pool_grain(work);
+  const int64_t grain =
+      algorithm == kWritePairs ? pairs_grain(rows, 2 * work) : pool_grain(rows, work);
   traffic.write_rows(
       rows, grain, buffers[2 + s.relu_backward],
       [&](int64_t begin, int64_t end, void* dx) { f(w, begin, end, buffers[0], places, y, dx); });

@@ -8,17 +8,16 @@
 
 namespace dlx {
 
-int64_t pool_grain(int64_t work) {
-  constexpr int64_t kElements = 16384;
-  return effective_grain(std::max<int64_t>(kElements / std::max<int64_t>(work, 1), 1));
+int64_t pool_grain(int64_t rows, int64_t work) {
+  constexpr int64_t kLeast = 16384, kMost = 262144;  // elements
+  work = std::max<int64_t>(work, 1);
+  return long_grain(rows, kLeast / work + 1, kMost / work + 1);
 }
 
 int64_t pairs_grain(int64_t rows, int64_t work) {
-  // Short pieces where there is little to share; long ones start less often where nothing has been
-  // fetched ahead.
-  constexpr int64_t kVector = 64, kLeast = 32768, kMost = 262144, kPieces = 64;
-  const int64_t least = std::max(work, kVector);
-  return effective_grain(std::clamp(rows * least / kPieces, kLeast, kMost) / least + 1);
+  constexpr int64_t kVector = 64, kLeast = 32768, kMost = 524288;
+  work = std::max(work, kVector);
+  return long_grain(rows, kLeast / work + 1, kMost / work + 1);
 }
 
 namespace {

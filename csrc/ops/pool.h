@@ -40,9 +40,9 @@ struct PoolShape {
   bool operator==(const PoolShape&) const = default;
 };
 
-// Rows at a time, 10-50 us; work: elements read or written for one.
-int64_t pool_grain(int64_t work);
-// Of windows of two columns, which take less; rows: all of them. A row takes as long as a vector.
+// Rows at a time, 10 us at least; rows: all of them, work: elements read or written for one.
+int64_t pool_grain(int64_t rows, int64_t work);
+// Of windows of two columns, which take less. A row takes as long as a vector.
 int64_t pairs_grain(int64_t rows, int64_t work);
 
 }  // namespace dlx
