@@ -46,9 +46,7 @@ void cross_entropy_backward(const Vectors& v, const void* x0, const void* weight
           __builtin_prefetch(x + v.n + ahead);
           __builtin_prefetch(dx + v.n + ahead, 1);
         }
-        exp_of_differences(x + c, high, low, dx + c, some);
-#pragma GCC ivdep
-        for (int64_t k = c; k < c + some; ++k) dx[k] *= scale;
+        scaled_exp(x + c, high, low, scale, dx + c, some);
       }
       if (!b) continue;
       const T smooth = static_cast<T>(b[r]);

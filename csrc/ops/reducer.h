@@ -256,6 +256,13 @@ class Reducer {
         ReduceState total[kReduceTile] = {};
         if (chunks) std::copy_n(state + first, n, total);
         const bool sums = !is_extreme(s_.kind) && is_floating(s_.dtype);
+        if (sums && n == 1) {
+          ReduceState one = total[0];  // in registers: each addition waits for the one before
+          for (int64_t c = 1; c < chunks; ++c) join_sums(one, state[c * s_.outputs + first]);
+          total[0] = one;
+          body(total, first, n);
+          continue;
+        }
         for (int64_t c = 1; c < chunks; ++c) {
           const ReduceState* next = state + c * s_.outputs + first;
           for (int64_t i = 0; sums && i < n; ++i) join_sums(total[i], next[i]);

@@ -55,20 +55,18 @@ double exp_row(const T* x, T shift, T* y, int64_t n) {
   constexpr int64_t kLine = 64 / sizeof(T);
   constexpr int V = Vec<T>::kWidth;
   SumLanes<T> sum;
-  alignas(64) T e[kSumBlock];
   int64_t i = 0;
   for (; i + kSumBlock <= n; i += kSumBlock) {
     for (int64_t c = i; c < i + kSumBlock; c += kLine) {
       __builtin_prefetch(x + n + c);
       if (y) __builtin_prefetch(y + n + c, 1);
     }
-    T* to = y ? y + i : e;
-    exp_of_differences(x + i, shift, T{}, to, kSumBlock);
-    sum.add_block([&](int at) { return load_as<T>(to + at); });
+    exp_block(x + i, shift, y ? y + i : nullptr, sum);
   }
   if (i < n) {
+    alignas(64) T e[kSumBlock];
     for (int c = 0; c < kSumBlock; c += V) Vec<T>::zero().store(e + c);
-    exp_of_differences(x + i, shift, T{}, e, n - i);
+    scaled_exp(x + i, shift, T{}, T{1}, e, n - i);
     for (int64_t c = 0; y && c < n - i; c += V)
       Vec<T>::load(e + c).store(y + i + c, static_cast<int>(n - i - c < V ? n - i - c : V));
     sum.add_block([&](int at) { return load_as<T>(e + at); });
