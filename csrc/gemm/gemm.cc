@@ -73,7 +73,7 @@ GemmPlan make_gemm_plan(const GemmShape& shape, const GemmTiles& t, int64_t step
   const bool by_threads = hooks::split_by_threads.load(std::memory_order_relaxed);  // tests only
   plan.steps = ceil_div(s.k, step);
   const int64_t share = by_threads ? ceil_div(plan.steps, num_threads()) : plan.steps;
-  plan.kc = even_split(plan.steps, std::min<int64_t>(t.kc, share), 4);
+  plan.kc = even_split(plan.steps, std::min<int64_t>(t.kc, share), kGemmDepthUnit);
   // A task for each thread, or more where they would be very large. Who computes an element does
   // not change it.
   int64_t row_cuts = ceil_div(s.m, kGemmMaxRows), col_cuts = ceil_div(s.n, kGemmMaxCols);

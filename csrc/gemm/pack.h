@@ -5,6 +5,9 @@
 #include <string.h>
 
 #include "core/simd.h"
+#if defined(__AVX512F__)
+#include "gemm/words.h"
+#endif
 
 namespace dlx::DLX_ISA {
 
@@ -49,6 +52,35 @@ inline void transpose_8x4(const T* src, int64_t src_row, T* dst, int64_t ld) {
   for (int p = 0; p < 4; ++p) memcpy(dst + p * ld, &r[p], sizeof(Eight));
 }
 
+#if defined(__AVX512F__)
+// The same of a line of each of ROWS <= 16 rows: 16 p.
+template <int ROWS>
+inline void transpose_lines(const float* src, int64_t src_row, float* dst, int64_t ld) {
+  __m512i line[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i)
+    line[i] = i < ROWS ? _mm512_loadu_si512(src + i * src_row) : __m512i{};
+  transpose_words(line);
+#pragma GCC unroll 16
+  for (int p = 0; p < 16; ++p)
+    _mm512_mask_storeu_epi32(dst + p * ld, static_cast<__mmask16>((1 << ROWS) - 1), line[p]);
+}
+
+// All rows of a whole panel, as long as whole lines are left; returns how many p are done.
+template <int W>
+int64_t transpose_panel(const float* src, int64_t src_row, int64_t depth, float* dst) {
+  int64_t p = 0;
+  for (; p + 16 <= depth; p += 16) {
+    for (int i = 0; i + 16 <= W; i += 16)
+      transpose_lines<16>(src + i * src_row + p, src_row, dst + p * W + i, W);
+    if constexpr (W % 16 > 0)
+      transpose_lines<W % 16>(src + W / 16 * 16 * src_row + p, src_row, dst + p * W + W / 16 * 16,
+                              W);
+  }
+  return p;
+}
+#endif
+
 // dst[p * W + i] = src[i * src_row + p], i < width, p < depth; returns how many p are done.
 template <class T, int W>
 int64_t transpose_rows(const T* src, int64_t src_row, int64_t width, int64_t depth, T* dst) {
@@ -58,6 +90,11 @@ int64_t transpose_rows(const T* src, int64_t src_row, int64_t width, int64_t dep
                                          // a cache set, and would not stay for a second visit
   if (width < kRows) return 0;
   int64_t p = 0;
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    if (width == W) p = transpose_panel<W>(src, src_row, depth, dst);
+  }
+#endif
   for (int64_t step; p + 4 <= depth; p += step) {
     step = p + kLine <= depth ? kLine : 4;
     for (int64_t i = 0; i < width; i += kRows) {

@@ -31,6 +31,8 @@ constexpr GemmTiles kGemmTiles[kNumIsas][2] = {
 // bfloat16 on VDPBF16PS: a step of k multiplies pairs, which take the place of floats.
 constexpr GemmTiles kPairTiles = {14, 32, 384, 0};
 
+// Steps of a block are a multiple of a cache line's, so that rows are packed in whole lines.
+constexpr int64_t kGemmDepthUnit = 16;
 // Bytes of packed B that a task reads for each of its panels of A: less than half of an L2 cache of
 // 2 MB, as A and C pass through it, too. With 1 MB (Zen 5) 384 to 768 KB run alike.
 constexpr int64_t kGemmL2Bytes = 768 << 10;
