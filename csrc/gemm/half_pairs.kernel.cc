@@ -115,7 +115,7 @@ template <int ROWS, int NRV, class B>
       }
       wanted += t.c_row;
     }
-    if (i < ahead.lines) __builtin_prefetch(ahead.first + i * ahead.stride, 0, 2);
+    if (i < ahead.rows) ask(ahead, i);
     const int64_t steps = i + 1 < kPieces && piece < left ? piece : left;
     const int64_t b_ahead = source.ahead(left);
     left -= steps;

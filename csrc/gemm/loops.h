@@ -56,32 +56,32 @@ int64_t batch_offset(const GemmShape& s, const int64_t* strides, int64_t index) 
 // What the tiles of a panel's rows ask for, a part each: what the next panel of A is, or will be
 // packed from.
 struct Coming {
-  const char* first = nullptr;
-  int64_t lines = 0, stride = 0, step = 0;  // of each tile; step: from one tile's to the next one's
-  int64_t parts = 0;                        // tiles that have one
+  Ahead part;
+  int64_t step = 0, parts = 0;  // bytes from one part to the next; tiles that have one
 };
 
 template <class Kind>
 Coming coming_panel(const typename Kind::Packed* panel, int64_t depth, int64_t tiles) {
   constexpr int64_t kBytes = sizeof *panel;
   const int64_t lines = ceil_div(Kind::kRows * depth * kBytes, kLine * tiles);
-  return {reinterpret_cast<const char*>(panel), lines, kLine, kLine * lines, tiles};
+  return {{reinterpret_cast<const char*>(panel), lines, kLine, 1}, kLine * lines, tiles};
 }
 
-// a: the first element of a panel or, where A's columns are contiguous, of a line of them.
+// a: the first element of a panel. Where A's columns are contiguous `share` of a group's panels
+// asks for so many lines of them as it has rows.
 template <class Kind>
-Coming coming_rows(const GemmShape& s, const typename Kind::Element* a, int64_t depth,
-                   int64_t tiles) {
+Coming coming_rows(const GemmShape& s, const typename Kind::Element* a, int64_t share,
+                   int64_t depth, int64_t tiles) {
   constexpr int64_t kBytes = sizeof *a;
   const char* first = reinterpret_cast<const char*>(a);
-  if (s.a_col == 1) {  // a row for each tile or, where there are more rows, a line of all
-    const int64_t lines = ceil_div(depth * Kind::kStep * kBytes, kLine);
-    if (tiles >= Kind::kRows) return {first, lines, kLine, s.a_row * kBytes, Kind::kRows};
-    return {first, Kind::kRows, s.a_row * kBytes, kLine, lines};
+  if (s.a_col == 1) {
+    const int64_t all = ceil_div(depth * Kind::kStep * kBytes, kLine), lines = ceil_div(all, tiles);
+    return {{first, Kind::kRows, s.a_row * kBytes, lines}, lines * kLine, ceil_div(all, lines)};
   }
   if (s.a_row != 1) return {};
-  const int64_t lines = ceil_div(depth * Kind::kStep, tiles);
-  return {first, lines, s.a_col * kBytes, lines * s.a_col * kBytes, tiles};
+  const int64_t rows = ceil_div(depth * Kind::kStep, tiles);
+  const int64_t lines = ceil_div(Kind::kRows * kBytes, kLine), row = s.a_col * kBytes;
+  return {{first + share * lines * kLine, rows, row, lines}, rows * row, tiles};
 }
 
 // A task: C[i0:i1, j0:j1] of one matrix of the batch. Nothing is shared with other tasks: what
@@ -139,7 +139,7 @@ struct Task {
                       const Packed* a_panel, bool packs, Coming coming) const {
     const GemmShape& s = plan.shape;
     Packed* b_panel = packed_b;
-    for (; j < j_end; j += NR, b_panel += NR * depth, coming.first += coming.step) {
+    for (; j < j_end; j += NR, b_panel += NR * depth, coming.part.first += coming.step) {
       const Tile<Element> tile{.rows = rows,
                                .cols = min(NR, j_end - j),
                                .c = c + i * s.c_row + j,
@@ -149,7 +149,7 @@ struct Task {
                                .relu = s.relu,
                                .first = p == 0,
                                .last = p + depth == plan.steps};
-      const Ahead ahead{coming.first, coming.parts-- > 0 ? coming.lines : 0, coming.stride};
+      const Ahead& ahead = coming.parts-- > 0 ? coming.part : kNothingAhead;
       if (packs && rows == MR && tile.cols == NR) {
         multiply_first(tile, j, p, depth, a_panel, b_panel, ahead);
       } else {
@@ -174,9 +174,8 @@ struct Task {
           if (j == j0) {
             const int64_t next_group = i - in_group + group;
             if (in_group == 0) pack_a(i, min(next_group, i1), p, depth, panel);
-            const Element* next = a + next_group * s.a_row + p * kStep * s.a_col +
-                                  in_group / MR * (kLine / static_cast<int64_t>(sizeof *a));
-            if (next_group < i1) coming = coming_rows<Kind>(s, next, depth, tiles);
+            const Element* next = a + next_group * s.a_row + p * kStep * s.a_col;
+            if (next_group < i1) coming = coming_rows<Kind>(s, next, in_group / MR, depth, tiles);
           } else if (i_end < i1) {
             coming = coming_panel<Kind>(panel + MR * depth, depth, tiles);
           }

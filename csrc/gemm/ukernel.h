@@ -12,8 +12,12 @@ constexpr GemmTiles kTiles =
 // Cache lines that a tile asks for ahead of their use, while it computes.
 struct Ahead {
   const char* first = nullptr;
-  int64_t lines = 0, stride = 0;  // in bytes
+  int64_t rows = 0, stride = 0, lines = 0;  // lines of each row; stride: in bytes
 };
+inline void ask(const Ahead& ahead, int64_t row) {
+  for (int64_t l = 0; l < ahead.lines; ++l)
+    __builtin_prefetch(ahead.first + row * ahead.stride + l * 64, 0, 2);
+}
 constexpr Ahead kNothingAhead;  // a reference: a copy for each tile would stall on its own stores
 
 // Steps of k by which B is asked for ahead: some 100 cycles, enough for L2.
@@ -86,7 +90,7 @@ void micro_tile(int64_t k, const T* a, const T* b, T* c, int64_t c_row, int tail
       for (int v = 0; v < NRV; ++v) __builtin_prefetch(wanted + v * W, 1);
       wanted += c_row;
     }
-    if (i < ahead.lines) __builtin_prefetch(ahead.first + i * ahead.stride, 0, 2);
+    if (i < ahead.rows) ask(ahead, i);
     const int64_t steps = i + 1 < kPieces && piece < left ? piece : left;
     const int64_t b_ahead = source.ahead(left);
     left -= steps;
