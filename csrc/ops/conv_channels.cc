@@ -113,7 +113,7 @@ std::optional<ConvChannelsPlan> plan_channels_conv_transpose2d(const Conv2dShape
   first.out_col = static_cast<int64_t>(cols.size());
   const ConvAlgorithm algorithm =
       conv_algorithm(first, s.dtype, taps > 1 && !conv2d_tiles_images(s), true);
-  plan.direct = algorithm == kConvDirect && cols.size() == 1;
+  plan.direct = algorithm == kConvDirect;
   if (algorithm != kConvChannels && !plan.direct) return {};
   ConvLanes& copy = plan.rows;
   copy.H = s.P, copy.W = s.Q;
@@ -142,7 +142,7 @@ std::optional<ConvChannelsPlan> plan_channels_conv_transpose2d(const Conv2dShape
       add_product(plan, c, row.first * s.W + col.first);
     }
   plan.weights = {plan.C * plan.M * taps, taps, nullptr};
-  plan.joined = static_cast<int>(cols.size());
+  plan.joined = plan.direct ? 1 : static_cast<int>(cols.size());
   return plan;
 }
 
