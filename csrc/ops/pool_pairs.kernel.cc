@@ -180,9 +180,9 @@ template <class T>
                            {columns.b, none + static_cast<Int>(first + 1)});
 }
 
-template <bool kFar, class T>
+template <bool kFar, bool kPlaced, class T>
 void max_pairs(const PoolWindows& w, int64_t begin, int64_t end, const void* x0, void* y0,
-               const MaxPlaces& places) {
+               uint8_t* places) {
   const T* x = static_cast<const T*>(x0);
   T* y = static_cast<T*>(y0);
   const int64_t below = (w.rows.kernel - 1) * w.columns.n;
@@ -195,9 +195,16 @@ void max_pairs(const PoolWindows& w, int64_t begin, int64_t end, const void* x0,
         best = BestColumn<T>::of(best, best_of_row(x + from + below + 2 * q, n, 2));
       }
       Vec<T>{best.value}.store(y + to + q, n);
-      if (places.bytes) store_bytes<T>(best.at, places.bytes + to + q, n);
+      if (kPlaced) store_bytes<T>(best.at, places + to + q, n);
     });
   });
+}
+
+template <bool kFar, class T>
+void max_pairs(const PoolWindows& w, int64_t begin, int64_t end, const void* x, void* y,
+               const MaxPlaces& places) {
+  const auto f = places.bytes ? max_pairs<kFar, true, T> : max_pairs<kFar, false, T>;
+  f(w, begin, end, x, y, places.bytes);
 }
 
 template <class T>
