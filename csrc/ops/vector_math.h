@@ -63,27 +63,34 @@ struct Group {
   [[gnu::always_inline]] friend Group size_of(const Group& a) {
     return each([&](int k) { return _mm512_abs_ps(a.v[k]); });
   }
-  [[gnu::always_inline]] friend Group scaled(const Group& a, const Group& m) {  // a 2^m
+  // 2^(k / 16), k the last four bits.
+  [[gnu::always_inline]] friend Group root_of_two(const Group& a) {
+    const FloatVec roots = {1.f,         1.04427373f, 1.09050775f, 1.13878858f,
+                            1.18920708f, 1.24185777f, 1.29683959f, 1.35425556f,
+                            1.41421354f, 1.47682619f, 1.54221082f, 1.61049032f,
+                            1.68179286f, 1.75625217f, 1.8340081f,  1.91520655f};
+    return each([&](int k) {
+      return _mm512_maskz_permutexvar_ps(kAllLanes, _mm512_castps_si512(a.v[k]), roots);
+    });
+  }
+  [[gnu::always_inline]] friend Group scaled(const Group& a, const Group& m) {  // a 2^floor(m)
     return each([&](int k) { return _mm512_maskz_scalef_ps(kAllLanes, a.v[k], m.v[k]); });
   }
 };
 
-constexpr float kInteger = 12582912.f;  // 1.5 * 2^23: adding it rounds to an integer
+// Adding it rounds to sixteenths, whose number below an integer is then in the last four bits.
+constexpr float kSixteenths = 786432.f;  // 1.5 * 2^19
 
-// e^x = 2^m e^r, |r| <= ln2 / 2; a minimax fit, 3e-9 relative before rounding.
+// e^x = 2^floor(m) 2^(m - floor(m)) e^r, m a multiple of 1/16, |r| <= ln2 / 32; a fit to 2e-9
+// relative before rounding.
 template <class V>
 [[gnu::always_inline]] inline V exp(V x) {
   const V bounded = least(89.f, greatest(-104.f, x));
-  const V m = fma(bounded, 1.44269504f, kInteger) - kInteger;
+  const V rounded = fma(bounded, 1.44269504f, kSixteenths), m = rounded - kSixteenths;
   V r = fma(m, -0.693145752f, bounded);
   r = fma(m, -1.42860677e-6f, r);
-  V p = fma(r, 1.38144911e-3f, 8.36876283e-3f);
-  p = fma(p, r, 4.16683885e-2f);
-  p = fma(p, r, 1.66665204e-1f);
-  p = fma(p, r, 4.99999932e-1f);
-  p = fma(p, r, 1.f);
-  p = fma(p, r, 1.f);
-  return scaled(p, m);
+  const V p = fma(fma(r, 0.166667208f, 0.500016153f), r, 1.f) * r, root = root_of_two(rounded);
+  return scaled(fma(root, p, root), m);
 }
 
 template <class V>
@@ -98,15 +105,11 @@ template <class V>
 [[gnu::always_inline]] inline V gelu(V x) {
   const V a = least(14.6f, size_of(x));
   const V z = a * a, lost = fma(a, a, -z);
-  const V m = fma(z, -0.7213475f, kInteger) - kInteger;
+  const V rounded = fma(z, -0.7213475f, kSixteenths), m = rounded - kSixteenths;
   V f = fma(z, -0.7213475f, -m);
   f = fma(lost, -0.7213475f, f);
-  V e = fma(f, 1.53533413e-4f, 1.33989004e-3f);
-  e = fma(e, f, 9.61843761e-3f);
-  e = fma(e, f, 5.55033241e-2f);
-  e = fma(e, f, 2.40226479e-1f);
-  e = fma(e, f, 6.93147203e-1f);
-  e = fma(e, f, 1.f);
+  const V root = root_of_two(rounded);
+  const V e = fma(fma(fma(f, 0.0555021353f, 0.240234286f), f, 0.693147182f) * f, root, root);
   V p = fma(z, 4.352067519853897e-3f, fma(a, 4.229282148241286e-2f, 1.8828733632039105e-1f));
   p = fma(p, z, fma(a, 4.4535973014258934e-1f, 0.5f));
   V q = fma(a, 1.0909054880782513e-2f, 1.0601450041394064e-1f);
