@@ -177,3 +177,11 @@ def test_bandwidth_is_measured_for_any_mix_of_reads_and_writes(apart):
     for reads, writes, size in [(0, 0, 1), (5, 1, 1), (1, 5, 1), (1, 1, 0), (-1, 1, 1)]:
         with pytest.raises(ValueError, match="Bandwidth: expected up to 4 parts read"):
             _core.Bandwidth(reads, writes, size, apart)
+
+
+@pytest.mark.parametrize("dtype", [dlx.float32, dlx.float64, dlx.bfloat16])
+def test_multiply_adds_are_measured_for_any_number_of_them(dtype):
+    for flops in (0, 3e9):
+        assert _core.measure_gflops(dtype, flops, 0.0) > 0
+    with pytest.raises(ValueError, match="measure_gflops: expected float32"):
+        _core.measure_gflops(dlx.int32, 1e6, 0.0)

@@ -42,6 +42,13 @@ void bind_runtime(py::module_& m) {
     return d;
   });
 
+  m.def(
+      "measure_gflops",
+      [](DType dtype, double flops, double seconds) {
+        const GilRelease release(true);
+        return measure_gflops(dtype, flops, seconds);
+      },
+      py::arg("dtype"), py::arg("flops"), py::arg("seconds"));
   // Of `reads` parts read and `writes` written, of `bytes` each.
   py::class_<Bandwidth>(m, "Bandwidth")
       .def(py::init([](int reads, int writes, int64_t bytes, bool apart) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -40,10 +41,13 @@ double best_seconds(double budget, const F& run) {
   return best;
 }
 
-double gflops(void (*loop)(int64_t), int64_t flops_per_round) {
-  const int64_t rounds = 50000, chunks = 4 * num_threads();  // 0.2 to 2 ms a chunk
-  const auto run = [&] { parallel_for(chunks, 1, [&](int64_t, int64_t) { loop(rounds); }); };
-  return static_cast<double>(chunks * rounds * flops_per_round) / best_seconds(0.1, run) * 1e-9;
+// GFLOP/s of the best run of `flops` or a little more.
+double best_gflops(void (*loop)(int64_t), int64_t flops_per_round, double flops, double seconds) {
+  constexpr int64_t kRounds = 50000;  // 0.2 to 2 ms a chunk
+  const auto chunk = static_cast<double>(kRounds * flops_per_round);
+  const auto chunks = std::max<int64_t>(4 * num_threads(), std::llround(flops / chunk));
+  const auto run = [&] { parallel_for(chunks, 1, [&](int64_t, int64_t) { loop(kRounds); }); };
+  return static_cast<double>(chunks) * chunk / best_seconds(seconds, run) * 1e-9;
 }
 
 // Of the first core's cache of that level; 0 where it is not known. sysconf() adds up the last ones
@@ -137,17 +141,25 @@ double Bandwidth::measure(double seconds, bool streams) const {
   return static_cast<double>((reads + writes) * mix_.part_bytes) / best * 1e-9;
 }
 
-MachineLimits measure_machine_limits() {
+double measure_gflops(DType t, double flops, double seconds) {
   const LimitKernels& kernels = DLX_SELECT_ISA(limit_kernels);
-  const double f32 = gflops(kernels.fma_f32, kernels.flops_per_round_f32);
-  const double bf16 = has_bf16() ? gflops(kernels.fma_bf16, 2 * kernels.flops_per_round_f32) : 0;
-  const double tiles = has_amx_bf16() ? gflops(kernels.tiles_bf16, kTileFlops) : 0;
-  return {f32,
-          gflops(kernels.fma_f64, kernels.flops_per_round_f64),
-          std::max({f32, bf16, tiles}),
-          Bandwidth({1, 1, 2 * cache_bytes(), true}).measure(0.05, false),
-          num_threads(),
-          current_isa()};
+  const auto best = [&](void (*loop)(int64_t), int64_t flops_per_round) {
+    return best_gflops(loop, flops_per_round, flops, seconds);
+  };
+  if (t == DType::float64) return best(kernels.fma_f64, kernels.flops_per_round_f64);
+  const double f32 = best(kernels.fma_f32, kernels.flops_per_round_f32);
+  if (t == DType::float32) return f32;
+  DLX_CHECK(t == DType::bfloat16, "measure_gflops: expected float32, float64 or bfloat16, got ", t);
+  const double bf16 = has_bf16() ? best(kernels.fma_bf16, 2 * kernels.flops_per_round_f32) : 0;
+  const double tiles = has_amx_bf16() ? best(kernels.tiles_bf16, kTileFlops) : 0;
+  return std::max({f32, bf16, tiles});
+}
+
+MachineLimits measure_machine_limits() {
+  const auto gflops = [](DType t) { return measure_gflops(t, 0, 0.1); };
+  return {gflops(DType::float32),  gflops(DType::float64),
+          gflops(DType::bfloat16), Bandwidth({1, 1, 2 * cache_bytes(), true}).measure(0.05, false),
+          num_threads(),           current_isa()};
 }
 
 const MachineLimits& machine_limits() {

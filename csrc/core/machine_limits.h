@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/cpu_features.h"
+#include "core/dtype.h"
 
 namespace dlx {
 
@@ -17,8 +18,13 @@ struct MachineLimits {
   Isa isa;
 };
 
-MachineLimits measure_machine_limits();  // takes a third of a second
+MachineLimits measure_machine_limits();  // takes half a second
 const MachineLimits& machine_limits();   // measured at the first call
+
+// GFLOP/s of multiply-adds in registers: the best run of `flops`, or of a millisecond or two where
+// those are less, of as many runs as fit into `seconds`. bfloat16: summed in float32, in the
+// fastest way there is. std::invalid_argument for other dtypes.
+double measure_gflops(DType, double flops, double seconds);
 
 // What a core keeps of what it touched: the last cache, at most 64 MiB, for virtual machines may
 // report the cache of a whole socket.

@@ -53,24 +53,24 @@ def main(only="", rounds=7, full=False, seed=None, save=None):
     results = []
     for family, module in FAMILIES.items():
         rows = [row for row in module.rows() if only in f"{family} {row.name}"]
-        results += _family(family, rows, torch, limits, rounds, write, keep_order=True)
+        results += _family(family, rows, torch, rounds, write, keep_order=True)
         if full and hasattr(module, "drawn"):
             write(f"\n{family}: {DRAWN} shapes drawn with seed {seed}, slowest first")
             rows = module.drawn(np.random.default_rng(seed), DRAWN)
-            results += _family(family, rows, torch, limits, rounds, write, keep_order=False)
+            results += _family(family, rows, torch, rounds, write, keep_order=False)
     if save:
         report.save(save, lines, results, limits)
     return results
 
 
-def _family(family, rows, torch, limits, rounds, write, keep_order):
+def _family(family, rows, torch, rounds, write, keep_order):
     if not rows:
         return []
     columns = getattr(FAMILIES[family], "COLUMNS", None)
     write("\n" + report.header(family, columns))
     results = []
     for row in rows:
-        results.append(_measure(family, row, torch, limits, rounds))
+        results.append(_measure(family, row, torch, rounds))
         if keep_order:
             latest = results[-1]
             write(report.line_beside(latest, columns) if columns else report.line(latest))
@@ -83,10 +83,10 @@ def _family(family, rows, torch, limits, rounds, write, keep_order):
     return results
 
 
-def _measure(family, row, torch, limits, rounds):
+def _measure(family, row, torch, rounds):
     subject = row.make(torch)
     compared(row.name, subject)
-    limit = Limit(subject, limits)
+    limit = Limit(subject)
     turns = interleave(subject.calls, rounds, limit.turn)
     moved, seconds = subject.bytes(), limit.seconds()
     return Result(family, row.name, turns, subject.flops, moved, seconds, subject.skipped)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+import dlx
 from dlx import _core
 
 REST = 0.02  # seconds before a turn
@@ -162,26 +163,41 @@ MIXES = sorted(((r, w) for r in range(5) for w in range(5) if r + w), key=sum)
 
 
 class Limit:
-    """What a subject would take at best, measured in the turns of its rivals: memory is as fast as
-    other users of the host leave it, which changes from one second to the next."""
+    """What a subject would take at best, measured in the turns of its rivals: cores and memory are
+    as fast as other users of the host leave them, which changes from one second to the next."""
 
-    def __init__(self, subject, limits):
-        self._computing = subject.flops / (limits[f"gflops_{subject.dtype}"] * 1e9)
+    def __init__(self, subject):
+        self._computing = _Computing(subject.dtype, subject.flops) if subject.flops else None
         self._moving = [_Moving(p) for p in subject.passes]
 
     def turn(self):
+        if self._computing:
+            self._computing.turn()
+            if self._computing.seconds > 2 * self._memory():
+                return  # no need to measure the memory again
         for moving in self._moving:
             moving.turn()
-        if self._computing > 2 * self._memory():
-            self._moving = []  # no need to measure it again
 
     def seconds(self):
-        """At the multiply-adds' peak or at the bandwidth of the passes, whichever is longer; None
-        where nothing is known."""
-        return max(self._computing, self._memory()) or None
+        """Of the multiply-adds or of the passes, whichever is longer; None where nothing is
+        known."""
+        return max(self._computing.seconds if self._computing else 0, self._memory()) or None
 
     def _memory(self):
         return sum(moving.seconds for moving in self._moving)
+
+
+class _Computing:
+    """As many multiply-adds, in registers."""
+
+    def __init__(self, dtype, flops):
+        self._dtype, self._flops = getattr(dlx, dtype), flops
+        self.seconds = math.inf
+
+    def turn(self):
+        time.sleep(REST)
+        gflops = _core.measure_gflops(self._dtype, self._flops, TURN)
+        self.seconds = min(self.seconds, self._flops / (1e9 * gflops))
 
 
 class _Moving:
