@@ -6,11 +6,12 @@
 
 namespace dlx::DLX_ISA {
 
-// As the pointwise launch has it: keeps NaN and -0.
+// As the pointwise launch has it: keeps NaN and -0. Without a branch: in a copy of a loop for
+// either case the compiler may swap the operands of a sum, of which a NaN shows the first.
 template <class T>
 inline Vec<T> relu_if(bool relu, Vec<T> y) {
-  if (relu) y.raw = y.raw < 0 ? typename Vec<T>::Raw{} : y.raw;
-  return y;
+  const T least = relu ? T(0) : -static_cast<T>(__builtin_inf());
+  return {y.raw < least ? typename Vec<T>::Raw{} : y.raw};
 }
 
 // y + bias, then the activation. bias: of this vector's columns, or null; n: how many there are
