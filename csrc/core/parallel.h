@@ -1,7 +1,7 @@
 // Our own thread pool. The same numbers on 1, 2 or 64 threads: [0, n) is cut into chunks of `grain`
-// items, fixed by the caller from shapes alone. Each thread claims those of its own stretch in
-// order, then what is left of the others'; the caller works too and never waits for a chunk nobody
-// started.
+// items, by the caller, from shapes alone where results depend on it. Each thread claims those of
+// its own stretch in order, then what is left of the others'; the caller works too and never waits
+// for a chunk nobody started.
 #pragma once
 #include <cstdint>
 
