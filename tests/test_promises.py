@@ -80,7 +80,8 @@ def test_without_parking_they_do():
 
 
 @pytest.mark.slow
-def test_two_processes_on_the_same_cores_get_their_halves():
+@pytest.mark.parametrize("library", ["dlx", "dlx.jit"])
+def test_two_processes_on_the_same_cores_get_their_halves(library):
     """benchmarks/contention.py in short: the figure of record takes 5 trials of 10 s."""
     benchmarks = HERE.parent / "benchmarks"
     if not benchmarks.is_dir():
@@ -90,5 +91,5 @@ def test_two_processes_on_the_same_cores_get_their_halves():
         from contention import PROMISE, share
     finally:
         sys.path.remove(str(benchmarks))
-    shares = [share(threads=2, seconds=1.0)[-1] for _ in range(5)]
+    shares = [share(threads=2, seconds=1.0, library=library)[-1] for _ in range(5)]
     assert statistics.median(shares) >= PROMISE, shares

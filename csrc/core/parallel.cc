@@ -44,7 +44,7 @@ namespace {
 // Bridges the gap between two kernels of one step; short against a scheduler's time slice.
 constexpr std::chrono::microseconds kSpin{30};
 // The same while a KeepAwake lives: waking a thread can take 50 us, so a worker waits through some
-// launches that are too small to be shared.
+// launches that are too small to be shared. After kSpin it offers its core in every turn.
 constexpr std::chrono::microseconds kSpinAwake{200};
 
 struct Job {
@@ -129,13 +129,15 @@ bool spin_until(const F& ready) {
     if (crowded) return Clock::duration::zero();
     return pool.awake.load(std::memory_order_relaxed) > 0 ? kSpinAwake : kSpin;
   };
+  Clock::duration waited;
   do {
     for (int i = 0; i < 16; ++i) {
       relax();
       if (ready()) return true;
     }
-  } while (hooks::disable_parking.load(std::memory_order_relaxed) ||
-           Clock::now() - start < patience());
+    waited = Clock::now() - start;
+    if (waited > kSpin) sched_yield();
+  } while (hooks::disable_parking.load(std::memory_order_relaxed) || waited < patience());
   return false;
 }
 

@@ -10,8 +10,7 @@ namespace dlx::hooks {
 // parallel_run cuts [0, n) into num_threads() chunks instead of chunks of `grain`, and gemm its
 // sums into num_threads() blocks at least: results depend on the thread count.
 extern std::atomic<bool> split_by_threads;
-// Threads without work spin for ever instead of parking: two processes on the same cores starve
-// each other.
+// Threads without work spin for ever instead of parking, in the way of whatever else runs there.
 extern std::atomic<bool> disable_parking;
 // A forked child believes that its parent's workers still exist: it runs everything on one thread.
 extern std::atomic<bool> disable_fork_handler;

@@ -115,7 +115,7 @@ def split_by_threads():
 
 
 def disable_parking():
-    """Threads without work spin for ever: processes on the same cores starve each other."""
+    """Threads without work spin for ever, in the way of whatever else runs on their cores."""
     return _switched(_core.hook_disable_parking)
 
 

@@ -280,7 +280,7 @@ void test_workers_are_kept_awake() {
   {
     const KeepAwake awake;
     EXPECT(ever(false, microseconds(90)));
-    EXPECT(ever(true, milliseconds(1)));
+    EXPECT(ever(true, milliseconds(20)));  // whoever was offered the core may take a slice of it
   }
   EXPECT(ever(true, microseconds(90)));
 }
