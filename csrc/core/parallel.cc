@@ -129,16 +129,16 @@ bool spin_until(const F& ready) {
     if (crowded) return Clock::duration::zero();
     return pool.awake.load(std::memory_order_relaxed) > 0 ? kSpinAwake : kSpin;
   };
-  Clock::duration waited;
-  do {
+  for (;;) {
     for (int i = 0; i < 16; ++i) {
       relax();
       if (ready()) return true;
     }
-    waited = Clock::now() - start;
-    if (waited > kSpin) sched_yield();
-  } while (hooks::disable_parking.load(std::memory_order_relaxed) || waited < patience());
-  return false;
+    const auto waited = Clock::now() - start;
+    if (waited >= patience() && !hooks::disable_parking.load(std::memory_order_relaxed))
+      return false;
+    if (waited >= kSpin) sched_yield();
+  }
 }
 
 // ---- Working ----
