@@ -22,6 +22,12 @@ py::dict as_dict(const MemoryStats& s) {
   return d;
 }
 
+Choice& choice_of(const std::string& op) {
+  for (Choice* choice : Choice::all())
+    if (choice->op == op) return *choice;
+  throw py::key_error(op + " has one algorithm only");
+}
+
 void bind_runtime(py::module_& m) {
   m.def("memory_stats", [] { return as_dict(memory_stats()); });
   m.def("reset_peak_memory", reset_peak);
@@ -84,11 +90,9 @@ void bind_runtime(py::module_& m) {
     for (const Choice* choice : Choice::all()) d[choice->op.c_str()] = py::cast(choice->algorithms);
     return d;
   });
-  m.def("force_algorithm", [](const std::string& op, int algorithm) {
-    for (Choice* choice : Choice::all())
-      if (choice->op == op) return choice->force(algorithm);
-    throw py::key_error("force_algorithm: " + op + " has one algorithm only");
-  });
+  m.def("force_algorithm",
+        [](const std::string& op, int algorithm) { return choice_of(op).force(algorithm); });
+  m.def("latest_algorithm", [](const std::string& op) { return choice_of(op).latest(); });
   m.def("close_door", [](bool closed) { door_closed += closed ? 1 : -1; });
 }
 

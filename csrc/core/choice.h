@@ -18,9 +18,12 @@ class Choice {
   // The index `chosen`, or the forced one if it is in the set of bits `applicable`.
   int pick(int chosen, uint32_t applicable) {
     const int forced = forced_.load(std::memory_order_relaxed);
-    if (forced < 0 || !(applicable >> forced & 1)) return chosen;
-    taken_.fetch_add(1, std::memory_order_relaxed);
-    return forced;
+    if (forced >= 0 && applicable >> forced & 1) {
+      taken_.fetch_add(1, std::memory_order_relaxed);
+      chosen = forced;
+    }
+    latest_.store(chosen, std::memory_order_relaxed);
+    return chosen;
   }
 
   const std::string op;
@@ -31,10 +34,15 @@ class Choice {
   int64_t force(int algorithm);
   int64_t taken() const { return taken_.load(std::memory_order_relaxed); }
 
+  // What pick() answered last, -1 before its first call. Where algorithms are asked one after the
+  // other whether they take a shape, the last answer is the one that holds.
+  int latest() const { return latest_.load(std::memory_order_relaxed); }
+
   static const std::vector<Choice*>& all();
 
  private:
   std::atomic<int> forced_{-1};
+  std::atomic<int> latest_{-1};
   std::atomic<int64_t> taken_{0};
 };
 

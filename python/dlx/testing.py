@@ -16,6 +16,7 @@ __all__ = [
     "disable_parking",
     "force",
     "forced_grain",
+    "latest_algorithm",
     "poison_outputs",
     "split_by_threads",
     "weight_hash",
@@ -49,6 +50,24 @@ def algorithms():
     return dict(_core.algorithms())
 
 
+def _algorithms_of(asked, op):
+    names = algorithms()
+    if op not in names:
+        raise ValueError(f"{asked}: expects one of {sorted(names)}, got {op!r}")
+    return names[op]
+
+
+def latest_algorithm(op):
+    """The algorithm by which `op` ran last in this process; None if it has not run.
+
+    A replay of dlx.jit runs what was chosen while it was recorded. Raises ValueError if the op is
+    none of `algorithms()`.
+    """
+    names = _algorithms_of("latest_algorithm", op)
+    index = _core.latest_algorithm(op)
+    return None if index < 0 else names[index]
+
+
 @contextmanager
 def force(op, algorithm):
     """Run `op` by `algorithm` wherever that applies, whatever its table would choose.
@@ -57,13 +76,11 @@ def force(op, algorithm):
     ValueError if the op or the algorithm is none of `algorithms()`. Not for use beside other
     threads that run ops.
     """
-    names = algorithms()
-    if op not in names:
-        raise ValueError(f"force: expects one of {sorted(names)}, got {op!r}")
-    if algorithm not in names[op]:
-        raise ValueError(f"force: {op} has {names[op]}, got {algorithm!r}")
+    names = _algorithms_of("force", op)
+    if algorithm not in names:
+        raise ValueError(f"force: {op} has {names}, got {algorithm!r}")
     taken = []
-    _core.force_algorithm(op, names[op].index(algorithm))
+    _core.force_algorithm(op, names.index(algorithm))
     try:
         yield taken
     finally:
