@@ -4,7 +4,6 @@
 #include "bindings/bind_all.h"
 #include "bindings/replay.h"
 #include "core/device.h"
-#include "core/parallel.h"
 
 namespace dlx {
 namespace {
@@ -43,10 +42,6 @@ py::object replay(Replay& program, const std::vector<py::object>& arguments) {
 
 void bind_jit(py::module_& m) {
   m.def("peek", peek);
-  py::class_<KeepAwake>(m, "KeepAwake", "While it lives threads wait longer before they sleep.")
-      .def(py::init<>())
-      .def("__enter__", [](const py::object& self) { return self; })
-      .def("__exit__", [](const KeepAwake&, const py::args&) {});
   py::class_<Recording>(m, "Recording", "One call of a function, as its launches saw it.")
       .def(py::init<std::vector<py::object>, size_t, const std::vector<size_t>&, const Recording*,
                     bool>())

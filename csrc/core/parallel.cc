@@ -41,11 +41,14 @@ void set_forced_grain(int64_t grain) { __atomic_store_n(&forced_grain, grain, __
 
 namespace {
 
-// Bridges the gap between two kernels of one step; short against a scheduler's time slice.
+// Bridges the gap between two kernels of one step: waking a thread can take 50 us, what Python does
+// between two launches about as long.
+constexpr std::chrono::microseconds kPatience{200};
+// After it a waiting thread offers its core in every turn to whatever else would run there. Where
+// something did, the next waits end here: a thread that sleeps is let in sooner than one that
+// yields.
 constexpr std::chrono::microseconds kSpin{30};
-// The same while a KeepAwake lives: waking a thread can take 50 us, so a worker waits through some
-// launches that are too small to be shared. After kSpin it offers its core in every turn.
-constexpr std::chrono::microseconds kSpinAwake{200};
+constexpr int kShortWaits = 100;
 
 struct Job {
   ChunkBody body;
@@ -71,8 +74,8 @@ struct Pool {
   std::atomic<int> started{0};     // workers alive: indices 1..started
   std::atomic<bool> taken{false};  // by a caller, or by set_num_threads
   std::atomic<int> keepers{0};     // of the size
-  std::atomic<int> awake{0};       // KeepAwakes alive
   std::atomic<bool> resizing{false};
+  std::atomic<int> short_waits{0};  // to come: others want the cores
   // Valid from a claim to its subtraction from `unfinished`: the caller stays until that is zero.
   Job* job = nullptr;
   std::atomic<int> shares{0};  // of the current job; whoever reads an older number comes again
@@ -124,20 +127,20 @@ bool spin_until(const F& ready) {
   if (ready()) return true;
   using Clock = std::chrono::steady_clock;
   const bool crowded = pool.size.load(std::memory_order_relaxed) > usable_cpus();
+  const bool brief = pool.short_waits.load(std::memory_order_relaxed) > 0;
+  if (brief) pool.short_waits.fetch_sub(1, std::memory_order_relaxed);
+  const Clock::duration patience = crowded ? Clock::duration::zero() : brief ? kSpin : kPatience;
   const auto start = Clock::now();
-  const auto patience = [crowded]() -> Clock::duration {
-    if (crowded) return Clock::duration::zero();
-    return pool.awake.load(std::memory_order_relaxed) > 0 ? kSpinAwake : kSpin;
-  };
   for (;;) {
     for (int i = 0; i < 16; ++i) {
       relax();
       if (ready()) return true;
     }
     const auto waited = Clock::now() - start;
-    if (waited >= patience() && !hooks::disable_parking.load(std::memory_order_relaxed))
-      return false;
-    if (waited >= kSpin) sched_yield();
+    if (waited >= patience && !hooks::disable_parking.load(std::memory_order_relaxed)) return false;
+    if (waited < kSpin) continue;
+    sched_yield();
+    if (Clock::now() - start - waited > kSpin) pool.short_waits.store(kShortWaits);
   }
 }
 
@@ -254,7 +257,6 @@ void reset_in_child() {
   pool.caller_parked = 0;
   pool.sleepers = 0;
   pool.keepers = 0;
-  pool.awake = 0;
   pool.resizing = false;
   pool.taken = false;
 }
@@ -293,9 +295,6 @@ KeepThreads::KeepThreads() {
 }
 
 KeepThreads::~KeepThreads() { pool.keepers.fetch_sub(1); }
-
-KeepAwake::KeepAwake() { pool.awake.fetch_add(1, std::memory_order_relaxed); }
-KeepAwake::~KeepAwake() { pool.awake.fetch_sub(1, std::memory_order_relaxed); }
 
 void parallel_run(int64_t n, int64_t grain, ChunkBody body, void* state) {
   assert(grain > 0);

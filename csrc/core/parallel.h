@@ -34,15 +34,6 @@ class KeepThreads {
   KeepThreads(const KeepThreads&) = delete;
 };
 
-// While one lives workers that had work wait longer for more before they sleep: for a series of
-// launches that is known to go on, such as a replay or a call that is recorded.
-class KeepAwake {
- public:
-  KeepAwake();
-  ~KeepAwake();
-  KeepAwake(const KeepAwake&) = delete;
-};
-
 namespace hooks {
 extern int64_t forced_grain;  // core/test_hooks.h
 }

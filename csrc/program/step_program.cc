@@ -6,7 +6,6 @@
 
 #include "core/cached_memory.h"
 #include "core/check.h"
-#include "core/parallel.h"
 #include "program/arena.h"
 #include "program/passes.h"
 #include "program/run_call.h"
@@ -288,7 +287,6 @@ void StepProgram::run(Ctx& ctx, const Bound& now) const {
   if (graph_ && ctx.num_observers == 0 && !launches_block() &&
       graph_->run(ctx, now.data, now.launched))
     return;
-  const KeepAwake awake;
   std::vector<void*> buffers;
   for (now.launched = 0; now.launched < record_.calls.size(); ++now.launched) {
     const RecordedCall& call = record_.calls[now.launched];

@@ -184,8 +184,7 @@ class Jitted(_core.JittedBase):
         self._entries[kind] = _Entry()
         if len(self._entries) > _MOST_KEYS:
             self._entries.popitem(last=False)
-        with _core.KeepAwake():  # Python is slow in its first calls, waking a thread is slower
-            return self.__wrapped__(*args, **kwargs)
+        return self.__wrapped__(*args, **kwargs)
 
     def _fall_back(self, reason):
         text = f"dlx.jit: {self.__name__} runs eagerly: {reason}"
@@ -315,7 +314,7 @@ class _Entry:
         _thread.recording = jitted
         recording.start()
         try:
-            with jitted._watch() as watch, _core.KeepAwake():
+            with jitted._watch() as watch:
                 value = function(*args, **kwargs)
         finally:
             recording.stop()
