@@ -43,6 +43,14 @@ auto apply_any(X... x) {
   }
 }
 
+// The lines of n elements that are read 4 KB from here.
+template <int64_t n, class T>
+[[gnu::always_inline]] inline void ask_ahead(const T* x) {
+  constexpr int64_t kLine = 64, kAhead = 4096;  // bytes
+  for (int64_t k = 0; k < n * static_cast<int64_t>(sizeof(T)); k += kLine)
+    __builtin_prefetch(reinterpret_cast<const char*>(x) + kAhead + k);
+}
+
 // Rows with a formula for groups of vectors of floats, and how many of them keep the processor
 // busy.
 template <class R>
@@ -57,6 +65,23 @@ struct OnVectors<pointwise::Exp> {
   template <class V>
   [[gnu::always_inline]] static V apply(V x) {
     return vectors::exp(x);
+  }
+};
+template <>
+struct OnVectors<pointwise::Tanh> {
+  static constexpr int kVectors = 4;
+  template <class V>
+  [[gnu::always_inline]] static V apply(V x) {
+    return vectors::tanh(x);
+  }
+};
+template <>
+struct OnVectors<pointwise::GeluTanh> {
+  static constexpr int kVectors = 4;
+  template <class V>
+  [[gnu::always_inline]] static V apply(V x) {
+    const V u = x * fma(V(0.035677408136300125f) * x, x, 0.79788456080286536f);
+    return V(0.5f) * x * (V(1.f) + vectors::tanh(u));
   }
 };
 template <>
@@ -89,8 +114,11 @@ template <class R>
   using Many = vectors::Group<OnVectors<R>::kVectors>;
   using One = vectors::Group<1>;
   int64_t i = 0;
-  for (; i + Many::kLanes <= n; i += Many::kLanes)
+  for (; i + Many::kLanes <= n; i += Many::kLanes) {
+    ask_ahead<Many::kLanes>(x +
+                            i);  // arithmetic that waits for no line hides what reads and writes
     OnVectors<R>::apply(Many::load(x + i)).store(y + i);
+  }
   for (; i < n; i += One::kLanes) {
     const int some = static_cast<int>(n - i < One::kLanes ? n - i : One::kLanes);
     One v;
@@ -124,22 +152,19 @@ template <class R, class Y, class... X>
 }
 
 // Past the caches, a few lines at a time: computing, the stores that drain and the reads, asked for
-// kAhead before they are needed, must all be under way at once.
+// ahead of their use, must all be under way at once.
 template <class R, class Y, class... X>
 void stream_all(int64_t n, Y* y, const X*... x) {
-  constexpr int64_t kLine = 64, kLines = 4, kAhead = 4096;  // bytes
+  constexpr int64_t kLine = 64, kLines = 4;  // bytes
   constexpr int64_t kBlock = kLines * kLine / static_cast<int64_t>(sizeof(Y));
   const auto bytes_before = -reinterpret_cast<uintptr_t>(y) & (kLine - 1);
   int64_t i = static_cast<int64_t>(bytes_before / sizeof(Y));
   i = i < n ? i : n;
   apply_all<R>(i, y, x...);
-  const auto ask = [](const auto* p) {
-    for (int64_t k = 0; k < kBlock * static_cast<int64_t>(sizeof *p); k += kLine)
-      __builtin_prefetch(reinterpret_cast<const char*>(p) + kAhead + k);
-  };
   for (; i + kBlock <= n; i += kBlock) {
     alignas(kLine) Y block[kBlock];
-    (ask(x + i), ...);
+    if constexpr (!(OnVectors<R>::kVectors > 0 && (is_float<X> && ...)))  // those ask themselves
+      (ask_ahead<kBlock>(x + i), ...);
     apply_block<R>(kBlock, block, x + i...);
     stream_bytes(block, y + i, sizeof block);
   }
