@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/machine_limits.h"
 #include "core/parallel.h"
 #include "core/rounding.h"
 #include "core/test_hooks.h"
@@ -93,11 +94,15 @@ GemmPlan make_gemm_plan(const GemmShape& shape, const GemmTiles& t, int64_t step
   plan.rows = even_split(s.m, ceil_div(s.m, row_cuts), 1);
   plan.cols = even_split(s.n, ceil_div(s.n, col_cuts), t.nr);
   const int64_t size = size_of(s.dtype) * step;
-  plan.block = even_split(plan.cols, kGemmL2Bytes / (plan.kc * size), t.nr);
+  const int64_t kept_bytes = core_cache_bytes() * kGemmL2Eighths / 8;
+  plan.block = even_split(plan.cols, kept_bytes / (plan.kc * size), t.nr);
   const double flops = 2.0 * static_cast<double>(plan.rows * plan.cols) * static_cast<double>(s.k);
   plan.grain = static_cast<int64_t>(kGemmChunkFlops / flops) + 1;
   plan.group = s.a_row == 1 ? kGemmGroupPanels : 1;
-  const int64_t panels = plan.cols > plan.block ? ceil_div(plan.rows, t.mr) : plan.group;
+  plan.lines = s.a_col == 1 && s.k % step == 0;
+  const int64_t panels = plan.lines               ? 2
+                         : plan.cols > plan.block ? ceil_div(plan.rows, t.mr)
+                                                  : plan.group;
   if (size_of(s.dtype) < 4 && plan.kc < plan.steps)
     plan.sums_bytes = round_up(round_up(plan.rows, t.mr) * plan.cols * 4, 64);
   plan.private_bytes =

@@ -10,6 +10,7 @@ template <class T>
 struct Numbers {
   using Element = T;
   using Packed = T;
+  using Word = T;
   static constexpr int kRows = kTiles<T>.mr, kCols = kTiles<T>.nr, kStep = 1;
 
   template <int W>
@@ -18,16 +19,17 @@ struct Numbers {
     pack_panels<T, W>(x, across, along, width, depth, packed);
   }
 
-  static void multiply(const Tile<T>& t, int64_t depth, const T* a, const T* b,
-                       const Ahead& ahead) {
-    micro_kernel<T>(t.rows, t.cols, depth, a, b, t.c, t.c_row, !t.first, ahead);
+  template <class A>
+  static void multiply(const Tile<T>& t, int64_t depth, const T* a, A& source_a, const T* b) {
+    micro_kernel<T>(t.rows, t.cols, depth, a, b, t.c, t.c_row, !t.first, source_a);
     if (t.last) finish_block(t.c, t.c_row, t.rows, t.cols, t.bias, t.relu);
   }
 
-  template <class B>
-  static void multiply_whole(const Tile<T>& t, int64_t depth, const T* a, const T* b,
-                             const Ahead& ahead, const B& source) {
-    micro_tile<T, kRows, 2>(depth, a, b, t.c, t.c_row, Vec<T>::kWidth, !t.first, ahead, source);
+  template <class A, class B>
+  static void multiply_whole(const Tile<T>& t, int64_t depth, const T* a, A& source_a, const T* b,
+                             const B& source_b) {
+    micro_tile<T, kRows, 2>(depth, a, b, t.c, t.c_row, Vec<T>::kWidth, !t.first, source_a,
+                            source_b);
     if (t.last) finish_block(t.c, t.c_row, t.rows, t.cols, t.bias, t.relu);
   }
 };

@@ -93,21 +93,20 @@ __m512 widened(__m256i x) {
 
 // The micro-kernel, as micro_tile of ukernel.h. b: (depth, nr) pairs or, to be packed, pairs of
 // rows.
-template <int ROWS, int NRV, class B>
+template <int ROWS, int NRV, class A, class B>
 [[gnu::target("avx512bf16")]] void pair_tile(const Tile<uint16_t>& t, int64_t depth,
-                                             const uint32_t* a, const typename B::Element* b,
-                                             const Ahead& ahead, B source) {
+                                             const uint32_t* a, A& source_a,
+                                             const typename B::Element* b, B source) {
   constexpr int MR = kPairTiles.mr, NR = kPairTiles.nr;
   __m512 sum[ROWS][NRV];
 #pragma GCC unroll 14
   for (int i = 0; i < ROWS; ++i) {
     for (int v = 0; v < NRV; ++v) sum[i][v] = _mm512_setzero_ps();
   }
-  constexpr int kPieces = 2 * ROWS;
-  const int64_t piece = depth < kPieces ? 1 : depth / kPieces;
+  const int64_t piece = A::piece(depth, ROWS);
   const uint16_t* wanted = t.c;
   const bool reads_or_writes_sums = !(t.first && t.last);
-  for (int64_t i = 0, left = depth; left > 0; ++i) {
+  for (int64_t i = 0, left = depth; left > 0; ++i, a += piece * MR) {
     if (i < ROWS) {
       if (t.last) __builtin_prefetch(wanted, 1);
       if (reads_or_writes_sums) {
@@ -115,11 +114,12 @@ template <int ROWS, int NRV, class B>
       }
       wanted += t.c_row;
     }
-    if (i < ahead.rows) ask(ahead, i);
-    const int64_t steps = i + 1 < kPieces && piece < left ? piece : left;
+    source_a.begin_piece(i);
+    const int64_t steps = piece < left ? piece : left;
     const int64_t b_ahead = source.ahead(left);
     left -= steps;
-    for (int64_t p = 0; p < steps; ++p, a += MR, b += source.row, source.step()) {
+    const uint32_t* of_step = a;
+    for (int64_t p = 0; p < steps; ++p, of_step += A::kStep, b += source.row, source.step()) {
       __m512bh row[NRV];
       for (int v = 0; v < NRV; ++v) {
         __m512i pairs;
@@ -141,7 +141,7 @@ template <int ROWS, int NRV, class B>
       }
 #pragma GCC unroll 14
       for (int r = 0; r < ROWS; ++r) {
-        const __m512bh x = (__m512bh)_mm512_set1_epi32(static_cast<int>(a[r]));
+        const __m512bh x = (__m512bh)_mm512_set1_epi32(static_cast<int>(of_step[r * A::kRow]));
         for (int v = 0; v < NRV; ++v) sum[r][v] = _mm512_dpbf16_ps(sum[r][v], x, row[v]);
       }
     }
@@ -162,21 +162,22 @@ template <int ROWS, int NRV, class B>
   }
 }
 
-template <int ROWS = kPairTiles.mr>
-void pair_kernel(const Tile<uint16_t>& t, int64_t depth, const uint32_t* a, const uint32_t* b,
-                 const Ahead& ahead) {
+template <int ROWS = kPairTiles.mr, class A>
+void pair_kernel(const Tile<uint16_t>& t, int64_t depth, const uint32_t* a, A& source_a,
+                 const uint32_t* b) {
   using Panel = PanelOfB<uint32_t, kPairTiles.nr>;
   if (t.rows == ROWS) {
-    (t.cols > 16 ? pair_tile<ROWS, 2, Panel> : pair_tile<ROWS, 1, Panel>)(t, depth, a, b, ahead,
-                                                                          {});
+    (t.cols > 16 ? pair_tile<ROWS, 2, A, Panel> : pair_tile<ROWS, 1, A, Panel>)(t, depth, a,
+                                                                                source_a, b, {});
   } else if constexpr (ROWS > 1) {
-    pair_kernel<ROWS - 1>(t, depth, a, b, ahead);
+    pair_kernel<ROWS - 1>(t, depth, a, source_a, b);
   }
 }
 
 struct Pairs {
   using Element = uint16_t;
   using Packed = uint32_t;
+  using Word = float;
   static constexpr int kRows = kPairTiles.mr, kCols = kPairTiles.nr, kStep = 2;
 
   template <int W>
@@ -188,15 +189,16 @@ struct Pairs {
                     packed + i * ceil_div(depth, 2));
   }
 
-  static void multiply(const Tile<uint16_t>& t, int64_t depth, const uint32_t* a, const uint32_t* b,
-                       const Ahead& ahead) {
-    pair_kernel(t, depth, a, b, ahead);
+  template <class A>
+  static void multiply(const Tile<uint16_t>& t, int64_t depth, const uint32_t* a, A& source_a,
+                       const uint32_t* b) {
+    pair_kernel(t, depth, a, source_a, b);
   }
 
-  template <class B>
-  static void multiply_whole(const Tile<uint16_t>& t, int64_t depth, const uint32_t* a,
-                             const typename B::Element* b, const Ahead& ahead, const B& source) {
-    pair_tile<kRows, 2>(t, depth, a, b, ahead, source);
+  template <class A, class B>
+  static void multiply_whole(const Tile<uint16_t>& t, int64_t depth, const uint32_t* a, A& source_a,
+                             const typename B::Element* b, const B& source) {
+    pair_tile<kRows, 2>(t, depth, a, source_a, b, source);
   }
 };
 

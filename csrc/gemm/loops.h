@@ -3,12 +3,12 @@
 //   Element                           of A, B and C in memory
 //   Packed                            kStep elements along k side by side: what a micro-kernel's
 //                                     step of k takes of each row of A and column of B
+//   Word                              a number of that size
 //   kRows, kCols                      the micro-tile
 //   pack<W>(x, across, along, ...)    pack.h's pack_panels; depth counts elements
-//   multiply(tile, depth, a, b, ahead)
-//   multiply_whole(tile, depth, a, b, ahead, source)
-//                                     the same of a whole tile; source: RowsOfB or another of
-//                                     ukernel.h
+//   multiply(tile, depth, a, source_a, b)
+//   multiply_whole(tile, depth, a, source_a, b, source_b)
+//                                     the same of a whole tile; source_a, source_b: of ukernel.h
 #pragma once
 #include "core/parallel.h"
 #include "gemm/plan.h"
@@ -53,35 +53,30 @@ int64_t batch_offset(const GemmShape& s, const int64_t* strides, int64_t index) 
   return offset;
 }
 
-// What the tiles of a panel's rows ask for, a part each: what the next panel of A is, or will be
-// packed from.
-struct Coming {
-  Ahead part;
-  int64_t step = 0, parts = 0;  // bytes from one part to the next; tiles that have one
-};
-
+// A panel step by step, whose tiles ask for the next one.
 template <class Kind>
-Coming coming_panel(const typename Kind::Packed* panel, int64_t depth, int64_t tiles) {
-  constexpr int64_t kBytes = sizeof *panel;
+StepsOfA<Kind::kRows> ask_for_panel(const typename Kind::Packed* next, int64_t depth,
+                                    int64_t tiles) {
+  constexpr int64_t kBytes = sizeof *next;
   const int64_t lines = ceil_div(Kind::kRows * depth * kBytes, kLine * tiles);
-  return {{reinterpret_cast<const char*>(panel), lines, kLine, 1}, kLine * lines, tiles};
+  return {reinterpret_cast<const char*>(next), lines, kLine, 1, kLine * lines, tiles};
 }
 
-// a: the first element of a panel. Where A's columns are contiguous `share` of a group's panels
-// asks for so many lines of them as it has rows.
+// The same of what it will be packed from, where A's columns are contiguous. a: the first element.
+// `share` of a group's panels asks for so many lines of them as it has rows.
 template <class Kind>
-Coming coming_rows(const GemmShape& s, const typename Kind::Element* a, int64_t share,
-                   int64_t depth, int64_t tiles) {
+StepsOfA<Kind::kRows> ask_for_columns(const GemmShape& s, const typename Kind::Element* a,
+                                      int64_t share, int64_t depth, int64_t tiles) {
   constexpr int64_t kBytes = sizeof *a;
-  const char* first = reinterpret_cast<const char*>(a);
-  if (s.a_col == 1) {
-    const int64_t all = ceil_div(depth * Kind::kStep * kBytes, kLine), lines = ceil_div(all, tiles);
-    return {{first, Kind::kRows, s.a_row * kBytes, lines}, lines * kLine, ceil_div(all, lines)};
-  }
   if (s.a_row != 1) return {};
   const int64_t rows = ceil_div(depth * Kind::kStep, tiles);
   const int64_t lines = ceil_div(Kind::kRows * kBytes, kLine), row = s.a_col * kBytes;
-  return {{first + share * lines * kLine, rows, row, lines}, rows * row, tiles};
+  return {reinterpret_cast<const char*>(a) + share * lines * kLine,
+          rows,
+          row,
+          lines,
+          rows * row,
+          tiles};
 }
 
 // A task: C[i0:i1, j0:j1] of one matrix of the batch. Nothing is shared with other tasks: what
@@ -90,6 +85,7 @@ template <class Kind>
 struct Task {
   using Element = typename Kind::Element;
   using Packed = typename Kind::Packed;
+  using Word = typename Kind::Word;
   static constexpr int MR = Kind::kRows, NR = Kind::kCols, kStep = Kind::kStep;
 
   const GemmPlan& plan;
@@ -119,47 +115,49 @@ struct Task {
   // tile makes the panel as it reads; where along columns they are packed before it, and the next
   // ones asked for meanwhile. Packing a whole block at once waited for memory, 3 to 4 % of the
   // time.
+  template <class A>
   void multiply_first(const Tile<Element>& tile, int64_t j, int64_t p, int64_t depth,
-                      const Packed* a_panel, Packed* b_panel, const Ahead& ahead) const {
+                      const Packed* a_panel, A& source_a, Packed* b_panel) const {
     const GemmShape& s = plan.shape;
     const Element* const from = b + p * kStep * s.b_row + j * s.b_col;
     if (s.b_col == 1 && (p + depth) * kStep <= s.k) {
       const RowsOfB<Element, Packed, NR> rows{kStep * s.b_row, depth, b_panel};
-      return Kind::multiply_whole(tile, depth, a_panel, from, ahead, rows);
+      return Kind::multiply_whole(tile, depth, a_panel, source_a, from, rows);
     }
     pack_b(j, j + NR, p, depth, b_panel);
-    if (s.b_row != 1) return Kind::multiply(tile, depth, a_panel, b_panel, ahead);
+    if (s.b_row != 1) return Kind::multiply(tile, depth, a_panel, source_a, b_panel);
     const PanelThenColumns<Packed, NR> panel(from + NR * s.b_col, s.b_col * sizeof *from);
-    Kind::multiply_whole(tile, depth, a_panel, b_panel, ahead, panel);
+    Kind::multiply_whole(tile, depth, a_panel, source_a, b_panel, panel);
   }
 
   // C[i : i + rows, j : j_end] += A B over steps [p, p + depth), from packed panels: loop 1, along
   // C's rows, so that the panel of A stays in L1. packs: B's panels are yet to be made.
+  template <class A>
   void multiply_panel(int64_t i, int64_t rows, int64_t j, int64_t j_end, int64_t p, int64_t depth,
-                      const Packed* a_panel, bool packs, Coming coming) const {
+                      const Packed* a_panel, A& source_a, bool packs) const {
     const GemmShape& s = plan.shape;
     Packed* b_panel = packed_b;
-    for (; j < j_end; j += NR, b_panel += NR * depth, coming.part.first += coming.step) {
+    for (; j < j_end; j += NR, b_panel += NR * depth, source_a.end_tile()) {
       const Tile<Element> tile{.rows = rows,
                                .cols = min(NR, j_end - j),
                                .c = c + i * s.c_row + j,
                                .c_row = s.c_row,
-                               .sums = sums + (i - i0) * plan.cols + (j - j0) * MR,
+                               .sums = sums + ceil_div(i - i0, MR) * MR * plan.cols + (j - j0) * MR,
                                .bias = bias ? bias + j : nullptr,
                                .relu = s.relu,
                                .first = p == 0,
                                .last = p + depth == plan.steps};
-      const Ahead& ahead = coming.parts-- > 0 ? coming.part : kNothingAhead;
       if (packs && rows == MR && tile.cols == NR) {
-        multiply_first(tile, j, p, depth, a_panel, b_panel, ahead);
+        multiply_first(tile, j, p, depth, a_panel, source_a, b_panel);
       } else {
         if (packs) pack_b(j, min(j + NR, j_end), p, depth, b_panel);
-        Kind::multiply(tile, depth, a_panel, b_panel, ahead);
+        Kind::multiply(tile, depth, a_panel, source_a, b_panel);
       }
     }
   }
 
   void run() const {
+    if (plan.lines) return run_by_lines();
     const GemmShape& s = plan.shape;
     const int64_t group = plan.group * MR;
     const bool keep_a = j1 - j0 > plan.block;
@@ -170,16 +168,66 @@ struct Task {
         for (int64_t i = i0; i < i1; i += MR) {  // loop 2
           const int64_t in_group = (i - i0) % group, i_end = min(i + MR, i1);
           Packed* panel = packed_a + (keep_a ? i - i0 : in_group) * depth;
-          Coming coming;
+          StepsOfA<MR> steps;
           if (j == j0) {
             const int64_t next_group = i - in_group + group;
             if (in_group == 0) pack_a(i, min(next_group, i1), p, depth, panel);
             const Element* next = a + next_group * s.a_row + p * kStep * s.a_col;
-            if (next_group < i1) coming = coming_rows<Kind>(s, next, in_group / MR, depth, tiles);
+            if (next_group < i1)
+              steps = ask_for_columns<Kind>(s, next, in_group / MR, depth, tiles);
           } else if (i_end < i1) {
-            coming = coming_panel<Kind>(panel + MR * depth, depth, tiles);
+            steps = ask_for_panel<Kind>(panel + MR * depth, depth, tiles);
           }
-          multiply_panel(i, i_end - i, j, j_end, p, depth, panel, i == i0, coming);
+          multiply_panel(i, i_end - i, j, j_end, p, depth, panel, steps, i == i0);
+        }
+      }
+    }
+  }
+
+  // Of the panel from row i on. The last two share evenly what is left: few rows take as long as
+  // several.
+  int64_t rows_at(int64_t i) const {
+    const int64_t left = i1 - i;
+    return left <= MR || i == i0 || left >= 2 * MR ? min(left, MR) : ceil_div(left, 2);
+  }
+
+  // The panel of rows from i on, to be copied while `tiles` tiles are computed.
+  LinesOfA<Word, MR> lines_of(int64_t i, int64_t p, int64_t tiles, Word* panel) const {
+    const GemmShape& s = plan.shape;
+    using Lines = LinesOfA<Word, MR>;
+    const int64_t depth = min(plan.kc, plan.steps - p), rows = rows_at(i);
+    return {.row = reinterpret_cast<const char*>(a + i * s.a_row + p * kStep),
+            .stride = s.a_row * static_cast<int64_t>(sizeof *a),
+            .depth = depth,
+            .panel = panel,
+            .left = rows * ceil_div(depth, Lines::kLine),
+            .lines_a_piece = ceil_div(rows, tiles)};
+  }
+
+  // The same where A's rows are contiguous: the tiles on each panel copy the next one, and every
+  // block of columns its own, which costs less than to keep them.
+  void run_by_lines() const {
+    auto *panel = reinterpret_cast<Word*>(packed_a), *next = panel + MR * plan.kc;
+    lines_of(i0, 0, 1, panel).copy_rest();
+    for (int64_t p = 0; p < plan.steps; p += plan.kc) {  // loop 4
+      const int64_t depth = min(plan.kc, plan.steps - p);
+      for (int64_t j = j0; j < j1; j += plan.block) {  // loop 5
+        const int64_t j_end = min(j + plan.block, j1), tiles = ceil_div(j_end - j, NR);
+        for (int64_t i = i0, i_end; i < i1; i = i_end) {  // loop 2
+          i_end = i + rows_at(i);
+          LinesOfA<Word, MR> lines;
+          if (i_end < i1) {
+            lines = lines_of(i_end, p, tiles, next);
+          } else if (j_end < j1) {
+            lines = lines_of(i0, p, tiles, next);
+          } else if (p + depth < plan.steps) {
+            lines = lines_of(i0, p + depth, tiles, next);
+          }
+          multiply_panel(i, i_end - i, j, j_end, p, depth, reinterpret_cast<const Packed*>(panel),
+                         lines, i == i0);
+          lines.copy_rest();
+          Word* const done = panel;
+          panel = next, next = done;
         }
       }
     }

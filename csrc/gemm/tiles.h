@@ -33,11 +33,11 @@ constexpr GemmTiles kPairTiles = {14, 32, 384, 0};
 
 // Steps of a block are a multiple of a cache line's, so that rows are packed in whole lines.
 constexpr int64_t kGemmDepthUnit = 16;
-// Bytes of packed B that a task reads for each of its panels of A: less than half of an L2 cache of
-// 2 MB, as A and C pass through it, too. With 1 MB (Zen 5) 384 to 768 KB run alike.
-constexpr int64_t kGemmL2Bytes = 768 << 10;
+// Eighths of a core's L2 cache for the packed B that a task reads for each of its panels of A: A
+// and C pass through it, too.
+constexpr int64_t kGemmL2Eighths = 3;
 // Most rows and columns of a task: what is packed anew for each task, one element in as many
-// multiply-adds, is then little beside them, and the packed A, (1024, 384) floats, stays near.
+// multiply-adds, is then little beside them, and what is read of A, (1024, 384) floats, stays near.
 constexpr int64_t kGemmMaxRows = 1024, kGemmMaxCols = 2048;
 // Fewest columns that are worth a task of their own, which packs A again.
 constexpr int64_t kGemmMinCols = 128;

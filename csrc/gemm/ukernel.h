@@ -9,16 +9,69 @@ template <class T>
 constexpr GemmTiles kTiles =
     kGemmTiles[static_cast<int>(Isa::DLX_ISA)][static_cast<int>(DTypeOf<T>::value)];
 
-// Cache lines that a tile asks for ahead of their use, while it computes.
-struct Ahead {
-  const char* first = nullptr;
-  int64_t rows = 0, stride = 0, lines = 0;  // lines of each row; stride: in bytes
+// Where a tile finds A, and what it does between pieces of k for the tiles to come.
+// A panel step by step: element (i, p) at p * MR + i. The tiles on it ask for cache lines, a part
+// each.
+template <int MR>
+struct StepsOfA {
+  static constexpr int kRow = 1, kStep = MR;
+  const char* first = nullptr;              // of this tile's part
+  int64_t rows = 0, stride = 0, lines = 0;  // of a part, lines of each row; stride: in bytes
+  int64_t part = 0, parts = 0;              // bytes from one part to the next; tiles that have one
+
+  // Steps from one request to the next: all are made in the first half of k.
+  static int64_t piece(int64_t k, int tile_rows) {
+    return (k + 2 * tile_rows - 1) / (2 * tile_rows);
+  }
+  void begin_piece(int64_t i) const {
+    if (i >= rows) return;
+    for (int64_t l = 0; l < lines; ++l) __builtin_prefetch(first + i * stride + l * 64, 0, 2);
+  }
+  void end_tile() {
+    first += part;
+    if (--parts <= 0) rows = 0;
+  }
 };
-inline void ask(const Ahead& ahead, int64_t row) {
-  for (int64_t l = 0; l < ahead.lines; ++l)
-    __builtin_prefetch(ahead.first + row * ahead.stride + l * 64, 0, 2);
-}
-constexpr Ahead kNothingAhead;  // a reference: a copy for each tile would stall on its own stores
+
+// A panel line by line: 64 bytes of each row, then the next 64 of each. Rows become one as they
+// are, so the tiles on one panel copy the next one's lines between their steps. Word: of a panel's
+// size of elements.
+template <class Word, int MR>
+struct LinesOfA {
+  static constexpr int kLine = 64 / sizeof(Word), kRow = kLine, kStep = 1;
+  const char* row = nullptr;  // of the next panel, which is copied row by row
+  int64_t stride = 0;         // bytes from row to row
+  int64_t depth = 0;
+  Word* panel = nullptr;
+  int64_t left = 0;  // lines
+  int64_t lines_a_piece = 0;
+  int64_t done = 0;  // words of this row
+
+  static int64_t piece(int64_t, int) { return kLine; }
+  void copy_line() {
+    constexpr int W = Vec<Word>::kWidth;
+    const Word* const from = reinterpret_cast<const Word*>(row) + done;
+    Word* const to = panel + done * MR;
+    for (int64_t v = 0; v < kLine; v += W) {
+      const int64_t words = depth - done - v;
+      Vec<Word>::load(from + v, static_cast<int>(words < 0   ? 0
+                                                 : words < W ? words
+                                                             : W))
+          .store(to + v);
+    }
+    // The same of the row below, for a tile or so later.
+    __builtin_prefetch(reinterpret_cast<const char*>(from) + stride, 0, 2);
+    done += kLine, --left;
+    if (done >= depth) done = 0, row += stride, panel += kLine;
+  }
+  void begin_piece(int64_t) {
+    for (int64_t l = 0; l < lines_a_piece && left > 0; ++l) copy_line();
+  }
+  void end_tile() {}
+  void copy_rest() {
+    while (left > 0) copy_line();
+  }
+};
 
 // Steps of k by which B is asked for ahead: some 100 cycles, enough for L2.
 constexpr int kStepsAhead = 8;
@@ -71,30 +124,30 @@ struct RowsOfB {
 
 // a: panel (k, mr)  b: panel (k, nr)  c: (ROWS, (NRV - 1) * width + tail), 1 <= tail <= width
 // Unrolled, so that gcc gives every accumulator a register of its own.
-template <class T, int ROWS, int NRV, class B = PanelOfB<T, kTiles<T>.nr>>
+template <class T, int ROWS, int NRV, class A, class B = PanelOfB<T, kTiles<T>.nr>>
 void micro_tile(int64_t k, const T* a, const T* b, T* c, int64_t c_row, int tail, bool accumulate,
-                const Ahead& ahead = kNothingAhead, B source = {}) {
+                A& source_a, B source = {}) {
   constexpr int W = Vec<T>::kWidth;
   Vec<T> sum[ROWS][NRV];
 #pragma GCC unroll 14
   for (int i = 0; i < ROWS; ++i) {
     for (int v = 0; v < NRV; ++v) sum[i][v] = Vec<T>::zero();
   }
-  // C is wanted at the end: its rows are asked for one after the other during the first half of k,
-  // as requests made at once would hold up those for B. What lies beyond C does no harm.
-  constexpr int kPieces = 2 * ROWS;
-  const int64_t piece = k < kPieces ? 1 : k / kPieces;
+  // C is wanted at the end: its rows are asked for one after the other, as requests made at once
+  // would hold up those for B. What lies beyond C does no harm.
+  const int64_t piece = A::piece(k, ROWS);
   const T* wanted = c;
-  for (int64_t i = 0, left = k; left > 0; ++i) {
+  for (int64_t i = 0, left = k; left > 0; ++i, a += piece * kTiles<T>.mr) {
     if (i < ROWS) {
       for (int v = 0; v < NRV; ++v) __builtin_prefetch(wanted + v * W, 1);
       wanted += c_row;
     }
-    if (i < ahead.rows) ask(ahead, i);
-    const int64_t steps = i + 1 < kPieces && piece < left ? piece : left;
+    source_a.begin_piece(i);
+    const int64_t steps = piece < left ? piece : left;
     const int64_t b_ahead = source.ahead(left);
     left -= steps;
-    for (int64_t p = 0; p < steps; ++p, a += kTiles<T>.mr, b += source.row, source.step()) {
+    const T* of_step = a;
+    for (int64_t p = 0; p < steps; ++p, of_step += A::kStep, b += source.row, source.step()) {
       Vec<T> row[NRV];
       for (int v = 0; v < NRV; ++v) {
         row[v] = Vec<T>::load(b + v * W);
@@ -103,7 +156,7 @@ void micro_tile(int64_t k, const T* a, const T* b, T* c, int64_t c_row, int tail
       }
 #pragma GCC unroll 14
       for (int i = 0; i < ROWS; ++i) {
-        const Vec<T> x = Vec<T>::broadcast(a[i]);
+        const Vec<T> x = Vec<T>::broadcast(of_step[i * A::kRow]);
         for (int v = 0; v < NRV; ++v) sum[i][v] = fma(x, row[v], sum[i][v]);
       }
     }
@@ -119,20 +172,28 @@ void micro_tile(int64_t k, const T* a, const T* b, T* c, int64_t c_row, int tail
 }
 
 // The tile of rows <= mr, cols <= nr: the micro_tile of just so many rows and vectors.
-template <class T, int ROWS = kTiles<T>.mr>
+template <class T, int ROWS = kTiles<T>.mr, class A>
 void micro_kernel(int64_t rows, int64_t cols, int64_t k, const T* a, const T* b, T* c,
-                  int64_t c_row, bool accumulate, const Ahead& ahead = kNothingAhead) {
+                  int64_t c_row, bool accumulate, A& source_a) {
   constexpr int W = Vec<T>::kWidth;
   static_assert(kTiles<T>.nr == 2 * W);
   if (rows == ROWS) {
     if (cols > W) {
-      micro_tile<T, ROWS, 2>(k, a, b, c, c_row, static_cast<int>(cols) - W, accumulate, ahead);
+      micro_tile<T, ROWS, 2>(k, a, b, c, c_row, static_cast<int>(cols) - W, accumulate, source_a);
     } else {
-      micro_tile<T, ROWS, 1>(k, a, b, c, c_row, static_cast<int>(cols), accumulate, ahead);
+      micro_tile<T, ROWS, 1>(k, a, b, c, c_row, static_cast<int>(cols), accumulate, source_a);
     }
   } else if constexpr (ROWS > 1) {
-    micro_kernel<T, ROWS - 1>(rows, cols, k, a, b, c, c_row, accumulate, ahead);
+    micro_kernel<T, ROWS - 1>(rows, cols, k, a, b, c, c_row, accumulate, source_a);
   }
+}
+
+// The same, A step by step, nothing to come.
+template <class T>
+void micro_kernel(int64_t rows, int64_t cols, int64_t k, const T* a, const T* b, T* c,
+                  int64_t c_row, bool accumulate) {
+  StepsOfA<kTiles<T>.mr> steps;
+  micro_kernel<T>(rows, cols, k, a, b, c, c_row, accumulate, steps);
 }
 
 }  // namespace dlx::DLX_ISA

@@ -10,6 +10,7 @@
 
 #include "core/choice.h"
 #include "core/cpu_features.h"
+#include "core/machine_limits.h"
 #include "core/parallel.h"
 #include "gemm/gemm.h"
 #include "gemm/tiles.h"
@@ -205,7 +206,8 @@ void beyond_one_block() {
   const GemmTiles t =
       kGemmTiles[static_cast<int>(current_isa())][static_cast<int>(DTypeOf<T>::value)];
   // The fewest columns that a task packs in two blocks, keeping A for the second.
-  const int64_t wide = kGemmL2Bytes / (t.kc * static_cast<int64_t>(sizeof(T))) + 1;
+  const int64_t kept_bytes = core_cache_bytes() * kGemmL2Eighths / 8;
+  const int64_t wide = kept_bytes / (t.kc * static_cast<int64_t>(sizeof(T))) + 1;
   const int64_t group = kGemmGroupPanels * t.mr;
   for (int layout = 0; layout < 4; ++layout) {
     const bool ta = layout & 1, tb = layout & 2;
