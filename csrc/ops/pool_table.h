@@ -129,7 +129,7 @@ struct AvgPoolTable {
 };
 
 // For windows of two columns beside one another, over one row or two. [1][]: x is far away, beyond
-// the caches of a core.
+// all caches.
 struct PoolPairsTable {
   bool (*apply)(const PoolWindows&);
   AvgForward avg[2][2];

@@ -7,11 +7,11 @@
 
 namespace dlx {
 
-constexpr int64_t kPoolBlock = 8192;  // bytes of y that go past the caches at a time: in L1
+constexpr int64_t kPoolBlock = 8192;  // bytes of y, at most, that go past the caches at a time
 
 struct PoolTraffic {
   int64_t row_bytes;  // of y
-  bool far;           // what a forward pass reads is beyond the caches of a core
+  bool far;           // what a forward pass reads is beyond all caches
   bool streams;       // y goes past them all
 
   // bytes: all that is read and written.
