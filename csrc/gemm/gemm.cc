@@ -94,12 +94,13 @@ GemmPlan make_gemm_plan(const GemmShape& shape, const GemmTiles& t, int64_t step
   plan.rows = even_split(s.m, ceil_div(s.m, row_cuts), 1);
   plan.cols = even_split(s.n, ceil_div(s.n, col_cuts), t.nr);
   const int64_t size = size_of(s.dtype) * step;
-  const int64_t kept_bytes = core_cache_bytes() * kGemmL2Eighths / 8;
+  plan.lines = s.a_col == 1 && s.k % step == 0;
+  const int64_t near_bytes = core_cache_bytes() * kGemmL2Eighths / 8;
+  const int64_t kept_bytes = plan.lines ? near_bytes : std::min(2 * near_bytes, kGemmMostKeptBytes);
   plan.block = even_split(plan.cols, kept_bytes / (plan.kc * size), t.nr);
   const double flops = 2.0 * static_cast<double>(plan.rows * plan.cols) * static_cast<double>(s.k);
   plan.grain = static_cast<int64_t>(kGemmChunkFlops / flops) + 1;
   plan.group = s.a_row == 1 ? kGemmGroupPanels : 1;
-  plan.lines = s.a_col == 1 && s.k % step == 0;
   const int64_t panels = plan.lines               ? 2
                          : plan.cols > plan.block ? ceil_div(plan.rows, t.mr)
                                                   : plan.group;
