@@ -81,8 +81,6 @@ std::string explain_cross_entropy(const void*, const ErrorSlot& error) {
 namespace cpu {
 namespace {
 
-constexpr int64_t kGrain = 16384;  // elements: 10-50 us
-
 template <class T>
 struct CrossEntropy {
   const CrossEntropyShape& s;
@@ -106,10 +104,10 @@ struct CrossEntropy {
   template <class Body>
   void over_positions(const Body& body) const {
     if (s.classes == 0) return;
-    const int64_t tile = s.inner == 1 ? 1 : effective_grain(kLossTile);
-    const int64_t grain = std::max(tile, effective_grain(kGrain) / s.classes);
-    parallel_for(s.positions(), grain, [&](int64_t begin, int64_t end) {
-      for_each_vectors(s.classes, s.inner, begin, end, body);
+    const int64_t positions = s.positions();
+    const int64_t grain = positions_grain(s.classes, s.inner, positions);
+    parallel_for(positions, grain, [&](int64_t begin, int64_t end) {
+      for_each_vectors(s.classes, s.inner, kLossTile, begin, end, body);
     });
   }
 

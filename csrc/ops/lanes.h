@@ -145,6 +145,18 @@ template <class W, class Number, class Terms>
   }
 }
 
+// at(j, count) for the vectors of a block's first n elements: `count` from element j on.
+template <class T, class At>
+[[gnu::always_inline]] inline void each_vector(int64_t n, const At& at) {
+  constexpr int V = Vec<T>::kWidth;
+  if (n >= kSumBlock) {
+#pragma GCC unroll 4
+    for (int64_t j = 0; j < kSumBlock; j += V) at(j, V);
+    return;
+  }
+  for (int64_t j = 0; j < n; j += V) at(j, static_cast<int>(n - j < V ? n - j : V));
+}
+
 // Fetches the block that lies `ahead` bytes behind x; kWrite: to be written.
 template <bool kWrite = false, class T>
 [[gnu::always_inline]] inline void ask_for_block(const T* x, int64_t ahead) {

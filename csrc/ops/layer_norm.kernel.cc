@@ -18,19 +18,12 @@ struct Normalization {
   // n elements, at most a block.
   [[gnu::always_inline]] void apply(const T* x, const T* gamma, const T* beta, T* y,
                                     int64_t n) const {
-    constexpr int V = Vec<T>::kWidth;
-    const auto at = [&](int64_t j, int some) {
+    each_vector<T>(n, [&](int64_t j, int some) {
       auto v = mean.from(Vec<T>::load(x + j, some).raw) * rstd;
       if (gamma) v *= Vec<T>::load(gamma + j, some).raw;
       if (beta) v += Vec<T>::load(beta + j, some).raw;
       Vec<T>{v}.store(y + j, some);
-    };
-    if (n >= kSumBlock) {
-#pragma GCC unroll 4
-      for (int64_t j = 0; j < kSumBlock; j += V) at(j, V);
-      return;
-    }
-    for (int64_t j = 0; j < n; j += V) at(j, static_cast<int>(n - j < V ? n - j : V));
+    });
   }
 };
 

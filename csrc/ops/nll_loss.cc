@@ -114,7 +114,7 @@ void nll_loss_backward(Ctx&, const void* shape, void* const* buffers, void*) {
       }
     };
     parallel_for(s.positions(), grain, [&](int64_t begin, int64_t end) {
-      for_each_vectors(s.classes, s.inner, begin, end, body);
+      for_each_vectors(s.classes, s.inner, kLossTile, begin, end, body);
     });
   });
 }

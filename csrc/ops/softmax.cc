@@ -33,17 +33,15 @@ SoftmaxShape SoftmaxShape::make(const char* op, const Array& x, const Array& z, 
 namespace cpu {
 namespace {
 
-constexpr int64_t kGrain = 16384;  // elements: 10-50 us
-
 // body(vectors, first position, element offset) over all positions, in parallel.
 template <class Body>
-void over_positions(const SoftmaxShape& s, const Body& body) {
+void over_positions(const SoftmaxShape& s, int64_t most_rows, const Body& body) {
   if (s.n == 0) return;
-  const int64_t tile = s.inner == 1 ? 1 : effective_grain(kLossTile);
-  const int64_t grain = std::max(tile, effective_grain(kGrain) / s.n);
-  parallel_for(s.outer * s.inner, grain, [&](int64_t begin, int64_t end) {
-    for_each_vectors(s.n, s.inner, begin, end, body);
-  });
+  const int64_t positions = s.outer * s.inner;
+  parallel_for(positions, positions_grain(s.n, s.inner, positions),
+               [&](int64_t begin, int64_t end) {
+                 for_each_vectors(s.n, s.inner, most_rows, begin, end, body);
+               });
 }
 
 int by_dtype(DType t) { return t == DType::float64; }
@@ -56,7 +54,7 @@ void forward(const void* shape, void* const* buffers, Forward const* function) {
   const char* x = static_cast<const char*>(buffers[0]);
   char* y = static_cast<char*>(buffers[1]);
   const Forward f = function[by_dtype(s.dtype)];
-  over_positions(s, [&](const Vectors& v, int64_t, int64_t offset) {
+  over_positions(s, s.outer, [&](const Vectors& v, int64_t, int64_t offset) {
     const int64_t at = offset * size_of(s.dtype);
     f(v, x + at, y + at);
   });
@@ -68,7 +66,7 @@ void backward(const void* shape, void* const* buffers, Backward const* function)
   const char* y = static_cast<const char*>(buffers[1]);
   char* dx = static_cast<char*>(buffers[2]);
   const Backward f = function[by_dtype(s.dtype)];
-  over_positions(s, [&](const Vectors& v, int64_t, int64_t offset) {
+  over_positions(s, s.outer, [&](const Vectors& v, int64_t, int64_t offset) {
     const int64_t at = offset * size_of(s.dtype);
     f(v, dy + at, y + at, dx + at);
   });
@@ -85,7 +83,7 @@ double infinite_sum(const Vectors& v, const T* x, double top) {
 template <class T>
 void logsumexp_of(const SoftmaxShape& s, const T* x, T* y) {
   if (s.n == 0) std::fill_n(y, s.outer * s.inner, -std::numeric_limits<T>::infinity());
-  over_positions(s, [&](const Vectors& v, int64_t first, int64_t offset) {
+  over_positions(s, kLossTile, [&](const Vectors& v, int64_t first, int64_t offset) {
     double top[kLossTile], log_sum[kLossTile];
     softmax_table().log_sum_exp[by_dtype(s.dtype)](v, x + offset, top, log_sum);
     for (int64_t j = 0; j < v.count; ++j) {
@@ -100,7 +98,7 @@ void logsumexp_of(const SoftmaxShape& s, const T* x, T* y) {
 template <class T>
 void logsumexp_gradient(const SoftmaxShape& s, const T* dy, const T* x, const T* y, T* dx) {
   const auto scaled_exp = DLX_SELECT_ISA(loss_table).cross_entropy_backward[by_dtype(s.dtype)];
-  over_positions(s, [&](const Vectors& v, int64_t first, int64_t offset) {
+  over_positions(s, kLossTile, [&](const Vectors& v, int64_t first, int64_t offset) {
     const T zeros[kLossTile] = {};
     double scale[kLossTile];
     for (int64_t j = 0; j < v.count; ++j) scale[j] = static_cast<double>(dy[first + j]);

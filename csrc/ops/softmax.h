@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/launch.h"
+#include "core/parallel.h"
 #include "ops/loss_table.h"
 
 namespace dlx {
@@ -20,13 +21,22 @@ struct SoftmaxShape {
 
 const SoftmaxTable& softmax_table();  // of the instruction set in force
 
+// Positions to a chunk.
+inline int64_t positions_grain(int64_t n, int64_t inner, int64_t positions) {
+  constexpr int64_t kLeast = 16384, kMost = 1 << 19;  // elements: 5-50 us, 2 MB of float32
+  if (inner == 1)
+    return long_grain(positions, std::max<int64_t>(1, kLeast / n), std::max<int64_t>(1, kMost / n));
+  return std::max(effective_grain(kLossTile), effective_grain(kLeast) / n);
+}
+
 // body(vectors, first position, element offset) for the pieces of positions [begin, end), which
-// count (outer, inner).
+// count (outer, inner), kLossTile columns or most_rows rows at most.
 template <class Body>
-void for_each_vectors(int64_t n, int64_t inner, int64_t begin, int64_t end, const Body& body) {
+void for_each_vectors(int64_t n, int64_t inner, int64_t most_rows, int64_t begin, int64_t end,
+                      const Body& body) {
   for (int64_t p = begin; p < end;) {
     const int64_t rest = inner == 1 ? end - p : std::min(end - p, inner - p % inner);
-    const int64_t count = std::min(rest, kLossTile);
+    const int64_t count = std::min(rest, inner == 1 ? most_rows : kLossTile);
     body(Vectors{n, inner, count}, p, p / inner * n * inner + p % inner);
     p += count;
   }

@@ -24,70 +24,154 @@ template <class Raw>
 }
 #endif
 
-// Where there is a NaN any number, or NaN: the sum of the row becomes NaN anyway.
+// The largest element of a row of n. Where there is a NaN any number, or NaN: the sum of the row
+// becomes NaN anyway.
 template <class T>
-T maximum_of(const T* x, int64_t n) {
-  constexpr int V = Vec<T>::kWidth, kVectors = 4;
-  if (n == 0) return neutral<true, T>();
-  T best = x[0];
-  if (n < V) {
-    for (int64_t c = 1; c < n; ++c) best = x[c] > best ? x[c] : best;
+class Maximum {
+ public:
+  // The block of sums from element i on: the row's last one reaches back.
+  [[gnu::always_inline]] void add(const T* row, int64_t i, int64_t n) {
+    if (n < kSumBlock) return add_short(row, n);
+    const T* x = row + (i + kSumBlock <= n ? i : n - kSumBlock);
+    const auto at = [&](int k) { return Vec<T>::load(x + k * V).raw; };
+    Raw top[4] = {at(0), at(1), at(2), at(3)};
+#pragma GCC unroll 64
+    for (int k = 4; k < kSumBlock / V; ++k) top[k % 4] = larger(top[k % 4], at(k));
+    top_ = larger(top_, larger(larger(top[0], top[1]), larger(top[2], top[3])));
+  }
+  T join() const {
+    T lanes[V], best = neutral<true, T>();
+    Vec<T>{top_}.store(lanes);
+    for (T v : lanes) best = v > best ? v : best;
     return best;
   }
-  const auto at = [&](int64_t i) { return Vec<T>::load(x + i).raw; };
-  typename Vec<T>::Raw top[kVectors];
-  for (auto& v : top) v = at(n - V);
-  int64_t i = 0;
-  for (; i + kVectors * V <= n; i += kVectors * V)
-#pragma GCC unroll 4
-    for (int k = 0; k < kVectors; ++k) top[k] = larger(top[k], at(i + k * V));
-  for (; i + V <= n; i += V) top[0] = larger(top[0], at(i));
-  T lanes[V];
-  Vec<T>{larger(larger(top[0], top[1]), larger(top[2], top[3]))}.store(lanes);
-  for (T v : lanes) best = v > best ? v : best;
-  return best;
-}
 
-// y = e^(x - shift) and the sum of it; y null: the sum only. The row behind this one is fetched
-// meanwhile: exp leaves the memory idle.
-template <class T>
-double exp_row(const T* x, T shift, T* y, int64_t n) {
-  constexpr int64_t kLine = 64 / sizeof(T);
-  constexpr int V = Vec<T>::kWidth;
-  SumLanes<T> sum;
-  int64_t i = 0;
-  for (; i + kSumBlock <= n; i += kSumBlock) {
-    for (int64_t c = i; c < i + kSumBlock; c += kLine) {
-      __builtin_prefetch(x + n + c);
-      if (y) __builtin_prefetch(y + n + c, 1);
+ private:
+  using Raw = typename Vec<T>::Raw;
+  static constexpr int V = Vec<T>::kWidth;
+
+  void add_short(const T* row, int64_t n) {
+    if (n < V) {
+      for (int64_t i = 0; i < n; ++i) top_ = larger(top_, Vec<T>::broadcast(row[i]).raw);
+      return;
     }
-    exp_block(x + i, shift, y ? y + i : nullptr, sum);
+    for (int64_t i = 0; i + V <= n; i += V) top_ = larger(top_, Vec<T>::load(row + i).raw);
+    top_ = larger(top_, Vec<T>::load(row + n - V).raw);
   }
-  if (i < n) {
-    alignas(64) T e[kSumBlock];
-    for (int c = 0; c < kSumBlock; c += V) Vec<T>::zero().store(e + c);
-    scaled_exp(x + i, shift, T{}, T{1}, e, n - i);
-    for (int64_t c = 0; y && c < n - i; c += V)
-      Vec<T>::load(e + c).store(y + i + c, static_cast<int>(n - i - c < V ? n - i - c : V));
-    sum.add_block([&](int at) { return load_as<T>(e + at); });
+
+  Raw top_ = Vec<T>::broadcast(neutral<true, T>()).raw;
+};
+
+constexpr int64_t kAhead = 4096;  // bytes: the hardware alone asks too late for what no cache holds
+constexpr int64_t kKept = 8192;   // bytes of a row, two of whose exponentials stay in L1
+constexpr int64_t kLong = 32768;  // bytes of a row: several at once would leave L1
+
+// Rows in three steps, a row apart: the maximum, the exponentials and their sum, then step.write().
+// The steps go block by block together, so that no row waits for the end of its maximum or sum, and
+// reading, computing and writing are always under way together.
+template <class T, class Step>
+void some_rows(int64_t begin, int64_t end, int64_t n, const T* x, Step& step) {
+  alignas(64) T e[2][Step::kKeeps ? kKept / sizeof(T) : kSumBlock];
+  T top{};
+  for (int64_t r = begin; r < end + 2; ++r) {
+    const bool reading = r < end, computing = begin < r && r <= end, writing = r >= begin + 2;
+    Maximum<T> next_top;
+    SumLanes<T> sum;
+    for (int64_t i = 0; i < n; i += kSumBlock) {
+      const int64_t some = n - i < kSumBlock ? n - i : kSumBlock;
+      if (reading) {
+        ask_for_block(x + r * n + i, kAhead);
+        next_top.add(x + r * n, i, n);
+      }
+      if (computing) {
+        T* to = e[r % 2] + (Step::kKeeps ? i : 0);
+        exp_block(x + (r - 1) * n + i, top, to, some);
+        sum.add_block([&](int at) { return load_as<T>(to + at); });
+        if constexpr (requires { step.keep(r, i, some, to); }) step.keep(r - 1, i, some, to);
+      }
+      if (writing) step.write(r - 2, i, some, e[r % 2 ^ 1] + (Step::kKeeps ? i : 0));
+    }
+    if (computing) step.known(r - 1, top, rounded(sum.join()));
+    if (reading) top = next_top.join();
   }
-  return rounded(sum.join());
 }
 
-template <class T>
-void softmax_row(const T* x, T* y, int64_t n) {
-  const T scale = static_cast<T>(1 / exp_row(x, maximum_of(x, n), y, n));
-#pragma GCC ivdep
-  for (int64_t c = 0; c < n; ++c) y[c] *= scale;
+// Of long rows one after the other, for a cache keeps what is read again.
+template <class T, class Step>
+void over_rows(int64_t rows, int64_t n, const T* x, Step step) {
+  const int64_t together = n * static_cast<int64_t>(sizeof(T)) > kLong ? 1 : rows;
+  for (int64_t r = 0; r < rows; r += together) some_rows(r, r + together, n, x, step);
 }
 
+// known(): of row r. write(): `some` elements of row r from i on, after row r and before row r + 1
+// are known; e: their exponentials where kKeeps.
 template <class T>
-void log_softmax_row(const T* x, T* y, int64_t n) {
-  const T top = maximum_of(x, n);
-  const T log_sum = static_cast<T>(__builtin_log(exp_row<T>(x, top, nullptr, n)));
-#pragma GCC ivdep
-  for (int64_t c = 0; c < n; ++c) y[c] = (x[c] - top) - log_sum;
-}
+struct Softmax {
+  static constexpr bool kKeeps = true;
+  int64_t n;
+  T *y, scale{};
+
+  void known(int64_t, T, double sum) { scale = static_cast<T>(1 / sum); }
+  [[gnu::always_inline]] void write(int64_t r, int64_t i, int64_t some, const T* e) const {
+    T* to = y + r * n + i;
+    ask_for_block<true>(to, kAhead);
+    each_vector<T>(some, [=, scale = scale](int64_t j, int count) {
+      Vec<T>{Vec<T>::load(e + j).raw * scale}.store(to + j, count);
+    });
+  }
+};
+
+template <class T>
+struct LogSoftmax {
+  static constexpr bool kKeeps = false;
+  int64_t n;
+  const T* x;
+  T *y, top{}, log_sum{};
+
+  void known(int64_t, T maximum, double sum) {
+    top = maximum, log_sum = static_cast<T>(__builtin_log(sum));
+  }
+  [[gnu::always_inline]] void write(int64_t r, int64_t i, int64_t some, const T*) const {
+    const T* from = x + r * n + i;
+    T* to = y + r * n + i;
+    ask_for_block<true>(to, kAhead);
+    each_vector<T>(some, [=, top = top, log_sum = log_sum](int64_t j, int count) {
+      Vec<T>{(Vec<T>::load(from + j, count).raw - top) - log_sum}.store(to + j, count);
+    });
+  }
+};
+
+template <class T>
+struct LogSumExp {
+  static constexpr bool kKeeps = false;
+  double *maximum, *log_sum;
+
+  void known(int64_t r, T top, double sum) {
+    maximum[r] = static_cast<double>(top), log_sum[r] = __builtin_log(sum);
+  }
+  [[gnu::always_inline]] void write(int64_t, int64_t, int64_t, const T*) const {}
+};
+
+// A row whose exponentials wait in the result.
+template <class T>
+struct LongSoftmax {
+  static constexpr bool kKeeps = false;
+  int64_t n;
+  T *y, scale{};
+
+  void known(int64_t, T, double sum) { scale = static_cast<T>(1 / sum); }
+  [[gnu::always_inline]] void keep(int64_t r, int64_t i, int64_t some, const T* e) const {
+    T* to = y + r * n + i;
+    ask_for_block<true>(to, kAhead);
+    each_vector<T>(some, [&](int64_t j, int count) { Vec<T>::load(e + j).store(to + j, count); });
+  }
+  [[gnu::always_inline]] void write(int64_t r, int64_t i, int64_t some, const T*) const {
+    T* to = y + r * n + i;
+    each_vector<T>(some, [=, scale = scale](int64_t j, int count) {
+      Vec<T>{Vec<T>::load(to + j, count).raw * scale}.store(to + j, count);
+    });
+  }
+};
 
 template <class T>
 void softmax_backward_row(const T* dy, const T* y, T* dx, int64_t n) {
@@ -101,13 +185,6 @@ void log_softmax_backward_row(const T* dy, const T* y, T* dx, int64_t n) {
   const T total = static_cast<T>(total_of(dy, n));
 #pragma GCC ivdep
   for (int64_t c = 0; c < n; ++c) dx[c] = dy[c] - math::exp(y[c]) * total;
-}
-
-template <class T>
-void log_sum_exp_row(const T* x, int64_t n, double& maximum, double& log_sum) {
-  const T top = maximum_of(x, n);
-  maximum = static_cast<double>(top);
-  log_sum = __builtin_log(exp_row<T>(x, top, nullptr, n));
 }
 
 // ----------------------------------------------------------------------------------------------
@@ -209,7 +286,9 @@ void softmax(const Vectors& v, const void* x, void* y) {
   const T* from = static_cast<const T*>(x);
   T* to = static_cast<T*>(y);
   if (v.step != 1) return softmax_columns(v, from, to);
-  for (int64_t r = 0; r < v.count * v.n; r += v.n) softmax_row(from + r, to + r, v.n);
+  if (v.n <= kKept / static_cast<int64_t>(sizeof(T)))
+    return over_rows(v.count, v.n, from, Softmax<T>{v.n, to});
+  over_rows(v.count, v.n, from, LongSoftmax<T>{v.n, to});
 }
 
 template <class T>
@@ -217,7 +296,7 @@ void log_softmax(const Vectors& v, const void* x, void* y) {
   const T* from = static_cast<const T*>(x);
   T* to = static_cast<T*>(y);
   if (v.step != 1) return log_softmax_columns(v, from, to);
-  for (int64_t r = 0; r < v.count * v.n; r += v.n) log_softmax_row(from + r, to + r, v.n);
+  over_rows(v.count, v.n, from, LogSoftmax<T>{v.n, from, to});
 }
 
 template <class T>
@@ -240,11 +319,7 @@ void log_softmax_backward(const Vectors& v, const void* dy, const void* y, void*
 template <class T>
 void log_sum_exp(const Vectors& v, const void* x, double* maximum, double* log_sum) {
   const T* from = static_cast<const T*>(x);
-  if (v.step == 1) {
-    for (int64_t r = 0; r < v.count; ++r)
-      log_sum_exp_row(from + r * v.n, v.n, maximum[r], log_sum[r]);
-    return;
-  }
+  if (v.step == 1) return over_rows(v.count, v.n, from, LogSumExp<T>{maximum, log_sum});
   alignas(64) T top[kLossTile], e[kLossTile];
   Sums<T> sums;
   column_maxima(v, from, top);

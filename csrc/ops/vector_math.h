@@ -18,7 +18,12 @@ struct Sixteen {
 template <int kVectors>
 struct Group {
   static constexpr int kLanes = kVectors * Vec<float>::kWidth;
+  static_assert(kLanes <= 64);
   FloatVec v[kVectors];
+
+  static __mmask16 lanes_of(int64_t n, int k) {
+    return static_cast<__mmask16>(((uint64_t{1} << n) - 1) >> 16 * k);
+  }
 
   Group() = default;
   [[gnu::always_inline]] Group(float x) {
@@ -37,6 +42,20 @@ struct Group {
   [[gnu::always_inline]] void store(float* y) const {
 #pragma GCC unroll 8
     for (int k = 0; k < kVectors; ++k) _mm512_storeu_ps(y + 16 * k, v[k]);
+  }
+  // The first n < kLanes elements; those behind them are `rest`, their memory is left alone.
+  [[gnu::always_inline]] static Group load_first(const float* x, int64_t n, float rest) {
+    return each([&](int k) {
+      return _mm512_mask_loadu_ps(_mm512_set1_ps(rest), lanes_of(n, k), x + 16 * k);
+    });
+  }
+  [[gnu::always_inline]] void store_first(float* y, int64_t n) const {
+#pragma GCC unroll 8
+    for (int k = 0; k < kVectors; ++k) _mm512_mask_storeu_ps(y + 16 * k, lanes_of(n, k), v[k]);
+  }
+  // With zeros behind the first n.
+  [[gnu::always_inline]] friend Group only_first(const Group& a, int64_t n) {
+    return each([&](int k) { return _mm512_maskz_mov_ps(lanes_of(n, k), a.v[k]); });
   }
 
   [[gnu::always_inline]] friend Group operator-(const Group& a) {
