@@ -115,8 +115,7 @@ template <class R>
   using One = vectors::Group<1>;
   int64_t i = 0;
   for (; i + Many::kLanes <= n; i += Many::kLanes) {
-    ask_ahead<Many::kLanes>(x +
-                            i);  // arithmetic that waits for no line hides what reads and writes
+    ask_ahead<Many::kLanes>(x + i);  // so much arithmetic hides reads that are under way
     OnVectors<R>::apply(Many::load(x + i)).store(y + i);
   }
   for (; i < n; i += One::kLanes) {
