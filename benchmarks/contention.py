@@ -3,8 +3,7 @@
 r1 is the steps per second of one process alone on 2 threads, r2 that of each of two copies started
 together. Promised: r2 >= 0.77 * r1 / 2 for both, in the median of the trials, for every step. What
 costs the rest is the sharing itself: caches, and threads that wait for one that is not running.
-The same of steps under dlx.jit, whose threads stay awake through a replay; PyTorch, where it is
-installed, does the same beside them.
+The same of steps under dlx.jit; PyTorch, where it is installed, does the same beside them.
 
     python benchmarks/contention.py [--trials 5] [--seconds 10] [--threads 2] [--steps LeNet]
         [--libraries dlx dlx.jit torch]

@@ -44,9 +44,9 @@ namespace {
 // Bridges the gap between two kernels of one step: waking a thread can take 50 us, what Python does
 // between two launches about as long.
 constexpr std::chrono::microseconds kPatience{200};
-// After it a waiting thread offers its core in every turn to whatever else would run there. Where
-// something did, the next waits end here: a thread that sleeps is let in sooner than one that
-// yields.
+// After kSpin a waiting thread offers its core in every turn to whatever else would run there.
+// Where something did, the next kShortWaits waits end after kSpin: a thread that sleeps is let in
+// sooner than one that yields.
 constexpr std::chrono::microseconds kSpin{30};
 constexpr int kShortWaits = 100;
 

@@ -96,7 +96,7 @@ GemmPlan make_gemm_plan(const GemmShape& shape, const GemmTiles& t, int64_t step
   const int64_t size = size_of(s.dtype) * step;
   plan.lines = s.a_col == 1 && s.k % step == 0;
   const int64_t near_bytes = core_cache_bytes() * kGemmL2Eighths / 8;
-  const int64_t kept_bytes = plan.lines ? near_bytes : std::min(2 * near_bytes, kGemmMostKeptBytes);
+  const int64_t kept_bytes = std::min(plan.lines ? near_bytes : 2 * near_bytes, kGemmMostKeptBytes);
   plan.block = even_split(plan.cols, kept_bytes / (plan.kc * size), t.nr);
   const double flops = 2.0 * static_cast<double>(plan.rows * plan.cols) * static_cast<double>(s.k);
   plan.grain = static_cast<int64_t>(kGemmChunkFlops / flops) + 1;

@@ -34,8 +34,8 @@ constexpr GemmTiles kPairTiles = {14, 32, 384, 0};
 // Steps of a block are a multiple of a cache line's, so that rows are packed in whole lines.
 constexpr int64_t kGemmDepthUnit = 16;
 // Eighths of a core's L2 cache for the packed B that a task reads for each of its panels of A: A
-// and C pass through it, too. Twice as many, but not more than these bytes, where A's panels are
-// turned while they are packed and have to be kept for the next block of columns.
+// and C pass through it, too. Twice as many where A's panels are turned while they are packed and
+// have to be kept for the next block of columns. Not more than these bytes: L2 may be shared.
 constexpr int64_t kGemmL2Eighths = 3, kGemmMostKeptBytes = 768 << 10;
 // Most rows and columns of a task: what is packed anew for each task, one element in as many
 // multiply-adds, is then little beside them, and what is read of A, (1024, 384) floats, stays near.

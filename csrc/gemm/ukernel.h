@@ -134,14 +134,12 @@ void micro_tile(int64_t k, const T* a, const T* b, T* c, int64_t c_row, int tail
     for (int v = 0; v < NRV; ++v) sum[i][v] = Vec<T>::zero();
   }
   // C is wanted at the end: its rows are asked for one after the other, as requests made at once
-  // would hold up those for B. What lies beyond C does no harm.
-  const int64_t piece = A::piece(k, ROWS);
+  // would hold up those for B; some at a time where k is short. What lies beyond C does no harm.
+  const int64_t piece = A::piece(k, ROWS), at_once = k < ROWS * piece ? 4 : 1;
   const T* wanted = c;
   for (int64_t i = 0, left = k; left > 0; ++i, a += piece * kTiles<T>.mr) {
-    if (i < ROWS) {
+    for (int64_t r = i * at_once; r < (i + 1) * at_once && r < ROWS; ++r, wanted += c_row)
       for (int v = 0; v < NRV; ++v) __builtin_prefetch(wanted + v * W, 1);
-      wanted += c_row;
-    }
     source_a.begin_piece(i);
     const int64_t steps = piece < left ? piece : left;
     const int64_t b_ahead = source.ahead(left);

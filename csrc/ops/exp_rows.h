@@ -9,8 +9,8 @@ template <class T>
   for (int64_t i = 0; i < n; ++i) y[i] = math::exp((x[i] - a) - b) * scale;
 }
 
-// y = e^(x - a) of the first n elements of a block of sums, and zeros up to its end; x <= a, or a
-// is NaN or infinite.
+// y = e^(x - a) of the first n elements of a block of sums, and zeros up to its end; x <= a
+// unless there is a NaN in the row.
 template <class T>
 [[gnu::always_inline]] inline void exp_block(const T* x, T a, T* y, int64_t n) {
   if (n >= kSumBlock) {

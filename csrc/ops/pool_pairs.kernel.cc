@@ -29,7 +29,6 @@ template <class T, class V>
 template <class T>
 struct Pair {
   using Raw = typename Vec<T>::Raw;
-  using IntVec = typename Lanes<T>::IntVec;
   static constexpr int V = Vec<T>::kWidth;
   Raw a, b;
 

@@ -64,11 +64,14 @@ class Maximum {
 
 constexpr int64_t kAhead = 4096;  // bytes: the hardware alone asks too late for what no cache holds
 constexpr int64_t kKept = 8192;   // bytes of a row, two of whose exponentials stay in L1
-constexpr int64_t kLong = 32768;  // bytes of a row: several at once would leave L1
+constexpr int64_t kLong = 32768;  // bytes of a row: longer ones go one by one
 
 // Rows in three steps, a row apart: the maximum, the exponentials and their sum, then step.write().
 // The steps go block by block together, so that no row waits for the end of its maximum or sum, and
-// reading, computing and writing are always under way together.
+// reading, computing and writing are always under way together. Of a step:
+//   write(r, i, some, e)     `some` elements of row r from i on; e: their exponentials, if kKeeps
+//   known(r, maximum, sum)   before row r is written, after row r - 1 was
+//   keep(r, i, some, e)      optional: the exponentials as soon as they are computed
 template <class T, class Step>
 void some_rows(int64_t begin, int64_t end, int64_t n, const T* x, Step& step) {
   alignas(64) T e[2][Step::kKeeps ? kKept / sizeof(T) : kSumBlock];
@@ -103,8 +106,6 @@ void over_rows(int64_t rows, int64_t n, const T* x, Step step) {
   for (int64_t r = 0; r < rows; r += together) some_rows(r, r + together, n, x, step);
 }
 
-// known(): of row r. write(): `some` elements of row r from i on, after row r and before row r + 1
-// are known; e: their exponentials where kKeeps.
 template <class T>
 struct Softmax {
   static constexpr bool kKeeps = true;

@@ -160,7 +160,7 @@ constexpr Sixteen roots_of_bits() {
 }
 constexpr Sixteen kRootsOfBits = roots_of_bits();
 
-// Adding it rounds to sixteenths: their number is then in the last bits, 64 more than it is so that
+// Adding it rounds to sixteenths: the number of them in x + 64 is then in the last bits, so that
 // from -64 to 64 no other bits change.
 constexpr float kSixteenths = 786432.f;  // 1.5 * 2^19
 constexpr float kCount = kSixteenths + 64.f;

@@ -205,12 +205,13 @@ template <class T>
 void beyond_one_block() {
   const GemmTiles t =
       kGemmTiles[static_cast<int>(current_isa())][static_cast<int>(DTypeOf<T>::value)];
-  // The fewest columns that a task packs in two blocks, keeping A for the second.
-  const int64_t kept_bytes = core_cache_bytes() * kGemmL2Eighths / 8;
-  const int64_t wide = kept_bytes / (t.kc * static_cast<int64_t>(sizeof(T))) + 1;
   const int64_t group = kGemmGroupPanels * t.mr;
   for (int layout = 0; layout < 4; ++layout) {
     const bool ta = layout & 1, tb = layout & 2;
+    // The fewest columns that a task packs in two blocks; A is kept for the second if turned.
+    const int64_t near_bytes = core_cache_bytes() * kGemmL2Eighths / 8;
+    const int64_t kept_bytes = std::min(ta ? 2 * near_bytes : near_bytes, kGemmMostKeptBytes);
+    const int64_t wide = kept_bytes / (t.kc * static_cast<int64_t>(sizeof(T))) + 1;
     check<T>(make_shape(group, 131, 40, ta, tb), true);
     check<T>(make_shape(2 * group + 1, t.nr, t.kc + 1, ta, tb), true);
     check<T>(make_shape(group + 1, wide, t.kc, ta, tb), true);
