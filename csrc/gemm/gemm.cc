@@ -81,9 +81,11 @@ GemmPlan make_gemm_plan(const GemmShape& shape, const GemmTiles& t, int64_t step
   while (plan.batches * row_cuts * col_cuts < num_threads()) {
     const int64_t rows = s.m / row_cuts, cols = s.n / col_cuts;
     // Every task packs its rows of A and its columns of B: the longer side is cut, unless whole
-    // panels of columns would not share out evenly.
+    // panels of columns would not share out evenly. The rows of a square: of threads that write
+    // to the same rows of C each one's core asks ahead for lines of the other's, which takes long
+    // where the cores have no cache in common.
     const bool even = 2 * round_up(ceil_div(cols, 2), t.nr) * 7 <= 8 * cols;
-    if (cols >= rows && (even || cols >= 2 * kGemmMinCols)) {
+    if (cols > rows && (even || cols >= 2 * kGemmMinCols)) {
       ++col_cuts;
     } else if (rows >= 2 * t.mr) {
       ++row_cuts;
