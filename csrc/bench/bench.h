@@ -24,6 +24,7 @@ void add_norm();
 void add_softmax();
 void add_optimizer();
 void add_random();
+void add_threads();
 
 Array zeros(const Dims& shape, DType dtype = DType::float32);
 Array random(const Dims& shape, DType dtype = DType::float32);  // uniform in [-1, 1), float32 or 64

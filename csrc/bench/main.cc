@@ -77,5 +77,6 @@ int main(int argc, char** argv) {
   add_softmax();
   add_optimizer();
   add_random();
+  add_threads();
   benchmark::RunSpecifiedBenchmarks();
 }
