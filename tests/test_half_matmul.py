@@ -11,9 +11,9 @@ from _levels import LEVELS, at_level, has
 from dlx import _core
 
 HALF_ULP = {"bfloat16": 2.0**-8, "float16": 2.0**-11}
-# Around the tile of pairs (14x32), 8 panels of its rows, the depth of a block (768) and its columns
-# (512); around the panels of tiles (32x32, 512 deep), their stripes of columns and blocks of depth
-# (2048); few rows or columns.
+# Around the tile of pairs (14x32), panels of its rows, the depth of a block (768) and its columns
+# (256 or more); around the panels of tiles (32x32, 512 deep), their stripes of columns and blocks
+# of depth (2048); few rows or columns.
 SIZES = [
     (1, 1, 1),
     (1, 70, 33),
@@ -31,6 +31,7 @@ SIZES = [
     (4, 70, 67),
     (50, 1, 201),
     (113, 40, 770),
+    (30, 600, 1540),
     (15, 1061, 1541),
 ]
 

@@ -96,16 +96,16 @@ GemmPlan make_gemm_plan(const GemmShape& shape, const GemmTiles& t, int64_t step
   plan.rows = even_split(s.m, ceil_div(s.m, row_cuts), 1);
   plan.cols = even_split(s.n, ceil_div(s.n, col_cuts), t.nr);
   const int64_t size = size_of(s.dtype) * step;
-  plan.lines = s.a_col == 1 && s.k % step == 0;
-  const int64_t near_bytes = core_cache_bytes() * kGemmL2Eighths / 8;
-  const int64_t kept_bytes = std::min(plan.lines ? near_bytes : 2 * near_bytes, kGemmMostKeptBytes);
+  const bool whole_steps = s.k % step == 0;
+  plan.lines = s.a_col == 1 && whole_steps;
+  plan.columns = s.a_row == 1 && whole_steps && !plan.lines;
+  const int64_t kept_bytes = std::min(core_cache_bytes() * kGemmL2Eighths / 8, kGemmMostKeptBytes);
   plan.block = even_split(plan.cols, kept_bytes / (plan.kc * size), t.nr);
   const double flops = 2.0 * static_cast<double>(plan.rows * plan.cols) * static_cast<double>(s.k);
   plan.grain = static_cast<int64_t>(kGemmChunkFlops / flops) + 1;
-  plan.group = s.a_row == 1 ? kGemmGroupPanels : 1;
-  const int64_t panels = plan.lines               ? 2
-                         : plan.cols > plan.block ? ceil_div(plan.rows, t.mr)
-                                                  : plan.group;
+  const int64_t panels = plan.lines || plan.columns ? 2
+                         : plan.cols > plan.block   ? ceil_div(plan.rows, t.mr)
+                                                    : 1;
   if (size_of(s.dtype) < 4 && plan.kc < plan.steps)
     plan.sums_bytes = round_up(round_up(plan.rows, t.mr) * plan.cols * 4, 64);
   plan.private_bytes =

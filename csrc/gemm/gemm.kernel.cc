@@ -16,7 +16,19 @@ struct Numbers {
   template <int W>
   static void pack(const T* x, int64_t across, int64_t along, int64_t width, int64_t depth,
                    T* packed) {
-    pack_panels<T, W>(x, across, along, width, depth, packed);
+    pack_panel<T, W>(x, across, along, width, depth, packed);
+  }
+
+  static void copy_step(const T* x, int64_t, int64_t rows, T* packed) {
+    constexpr int W = Vec<T>::kWidth;
+    if (rows == kRows) {
+      memcpy(packed, x, kRows * sizeof(T));
+      return;
+    }
+    for (int64_t i = 0; i < rows; i += W) {
+      const int n = static_cast<int>(min(W, rows - i));
+      Vec<T>::load(x + i, n).store(packed + i, n);
+    }
   }
 
   template <class A>

@@ -24,19 +24,16 @@ __m512i paired(__m256i low, __m256i high) {
                          _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
 }
 
-// Element (i, p) of x at x[i + p * along]: rows of x in pieces as long as possible, two at a time.
+// Element (i, p) of x at x[i + p * along], i < width <= W: rows of x two at a time.
 template <int W>
 void interleave(const uint16_t* x, int64_t along, int64_t width, int64_t depth, uint32_t* dst) {
-  const int64_t pairs = ceil_div(depth, 2);
-  for (int64_t p = 0; p < pairs; ++p, x += 2 * along) {
-    const bool whole = 2 * p + 1 < depth;
-    for (int64_t j = 0; j < width; j += W) {
-      for (int64_t i = 0; i < W; i += 16) {
-        const __mmask16 used = width - j < i ? 0 : first_16(min(W, width - j) - i);
-        const __m256i low = _mm256_maskz_loadu_epi16(used, x + j + i);
-        const __m256i high = _mm256_maskz_loadu_epi16(whole ? used : 0, x + j + i + along);
-        _mm512_mask_storeu_epi32(dst + j * pairs + p * W + i, first_16(W - i), paired(low, high));
-      }
+  for (int64_t p = 0; p < depth; p += 2, x += 2 * along, dst += W) {
+    const bool whole = p + 1 < depth;
+    for (int64_t i = 0; i < W; i += 16) {
+      const __mmask16 used = width < i ? 0 : first_16(width - i);
+      const __m256i low = _mm256_maskz_loadu_epi16(used, x + i);
+      const __m256i high = _mm256_maskz_loadu_epi16(whole ? used : 0, x + i + along);
+      _mm512_mask_storeu_epi32(dst + i, first_16(W - i), paired(low, high));
     }
   }
 }
@@ -183,10 +180,18 @@ struct Pairs {
   template <int W>
   static void pack(const uint16_t* x, int64_t across, int64_t along, int64_t width, int64_t depth,
                    uint32_t* packed) {
-    if (across == 1) return interleave<W>(x, along, width, depth, packed);
-    for (int64_t i = 0; i < width; i += W)
-      pack_panel<W>(x + i * across, across, along, min(W, width - i), depth,
-                    packed + i * ceil_div(depth, 2));
+    if (across == 1) {
+      interleave<W>(x, along, width, depth, packed);
+    } else {
+      pack_panel<W>(x, across, along, width, depth, packed);
+    }
+  }
+
+  static void copy_step(const uint16_t* x, int64_t along, int64_t rows, uint32_t* packed) {
+    const __mmask16 used = first_16(rows);
+    _mm512_mask_storeu_epi32(
+        packed, used,
+        paired(_mm256_maskz_loadu_epi16(used, x), _mm256_maskz_loadu_epi16(used, x + along)));
   }
 
   template <class A>

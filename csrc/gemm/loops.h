@@ -5,7 +5,8 @@
 //                                     step of k takes of each row of A and column of B
 //   Word                              a number of that size
 //   kRows, kCols                      the micro-tile
-//   pack<W>(x, across, along, ...)    pack.h's pack_panels; depth counts elements
+//   pack<W>(x, across, along, ...)    pack.h's pack_panel; depth counts elements
+//   copy_step(x, along, rows, packed) the same of one step of `rows` rows, whose columns are dense
 //   multiply(tile, depth, a, source_a, b)
 //   multiply_whole(tile, depth, a, source_a, b, source_b)
 //                                     the same of a whole tile; source_a, source_b: of ukernel.h
@@ -62,22 +63,38 @@ StepsOfA<Kind::kRows> ask_for_panel(const typename Kind::Packed* next, int64_t d
   return {reinterpret_cast<const char*>(next), lines, kLine, 1, kLine * lines, tiles};
 }
 
-// The same of what it will be packed from, where A's columns are contiguous. a: the first element.
-// `share` of a group's panels asks for so many lines of them as it has rows.
+// A panel step by step, whose tiles copy the next one from A's columns. Memory is asked for some
+// steps ahead, enough for L3, and no more: columns a power of two apart share a set of the caches.
 template <class Kind>
-StepsOfA<Kind::kRows> ask_for_columns(const GemmShape& s, const typename Kind::Element* a,
-                                      int64_t share, int64_t depth, int64_t tiles) {
-  constexpr int64_t kBytes = sizeof *a;
-  if (s.a_row != 1) return {};
-  const int64_t rows = ceil_div(depth * Kind::kStep, tiles);
-  const int64_t lines = ceil_div(Kind::kRows * kBytes, kLine), row = s.a_col * kBytes;
-  return {reinterpret_cast<const char*>(a) + share * lines * kLine,
-          rows,
-          row,
-          lines,
-          rows * row,
-          tiles};
-}
+struct ColumnsOfA {
+  using Element = typename Kind::Element;
+  static constexpr int kRow = 1, kStep = Kind::kRows, kPiece = 16, kAhead = 16;
+  const Element* from = nullptr;  // of the next panel, which is copied step by step
+  int64_t column = 0;             // elements from step to step
+  int64_t along = 0;              // and from column to column
+  int64_t rows = 0;
+  typename Kind::Packed* panel = nullptr;
+  int64_t left = 0;  // steps
+  int64_t steps_a_piece = 0;
+
+  static int64_t piece(int64_t, int) { return kPiece; }
+  void copy_step() {
+    Kind::copy_step(from, along, rows, panel);
+    for (int64_t c = 0; c < Kind::kStep; ++c) {
+      const Element* const wanted = from + kAhead * column + c * along;
+      __builtin_prefetch(wanted, 0, 2);
+      __builtin_prefetch(wanted + Kind::kRows - 1, 0, 2);
+    }
+    from += column, panel += kStep, --left;
+  }
+  void begin_piece(int64_t) {
+    for (int64_t l = 0; l < steps_a_piece && left > 0; ++l) copy_step();
+  }
+  void end_tile() {}
+  void copy_rest() {
+    while (left > 0) copy_step();
+  }
+};
 
 // A task: C[i0:i1, j0:j1] of one matrix of the batch. Nothing is shared with other tasks: what
 // another core has packed would come slowly out of that core's cache.
@@ -157,24 +174,19 @@ struct Task {
   }
 
   void run() const {
-    if (plan.lines) return run_by_lines();
-    const GemmShape& s = plan.shape;
-    const int64_t group = plan.group * MR;
+    if (plan.lines) return run_copying(&Task::lines_of);
+    if (plan.columns) return run_copying(&Task::columns_of);
     const bool keep_a = j1 - j0 > plan.block;
     for (int64_t p = 0; p < plan.steps; p += plan.kc) {  // loop 4
       const int64_t depth = min(plan.kc, plan.steps - p);
       for (int64_t j = j0; j < j1; j += plan.block) {  // loop 5
         const int64_t j_end = min(j + plan.block, j1), tiles = ceil_div(j_end - j, NR);
         for (int64_t i = i0; i < i1; i += MR) {  // loop 2
-          const int64_t in_group = (i - i0) % group, i_end = min(i + MR, i1);
-          Packed* panel = packed_a + (keep_a ? i - i0 : in_group) * depth;
+          const int64_t i_end = min(i + MR, i1);
+          Packed* panel = packed_a + (keep_a ? i - i0 : 0) * depth;
           StepsOfA<MR> steps;
           if (j == j0) {
-            const int64_t next_group = i - in_group + group;
-            if (in_group == 0) pack_a(i, min(next_group, i1), p, depth, panel);
-            const Element* next = a + next_group * s.a_row + p * kStep * s.a_col;
-            if (next_group < i1)
-              steps = ask_for_columns<Kind>(s, next, in_group / MR, depth, tiles);
+            pack_a(i, i_end, p, depth, panel);
           } else if (i_end < i1) {
             steps = ask_for_panel<Kind>(panel + MR * depth, depth, tiles);
           }
@@ -192,41 +204,55 @@ struct Task {
   }
 
   // The panel of rows from i on, to be copied while `tiles` tiles are computed.
-  LinesOfA<Word, MR> lines_of(int64_t i, int64_t p, int64_t tiles, Word* panel) const {
+  LinesOfA<Word, MR> lines_of(int64_t i, int64_t p, int64_t tiles, Packed* panel) const {
     const GemmShape& s = plan.shape;
     using Lines = LinesOfA<Word, MR>;
     const int64_t depth = min(plan.kc, plan.steps - p), rows = rows_at(i);
     return {.row = reinterpret_cast<const char*>(a + i * s.a_row + p * kStep),
             .stride = s.a_row * static_cast<int64_t>(sizeof *a),
             .depth = depth,
-            .panel = panel,
+            .panel = reinterpret_cast<Word*>(panel),
             .left = rows * ceil_div(depth, Lines::kLine),
             .lines_a_piece = ceil_div(rows, tiles)};
   }
 
-  // The same where A's rows are contiguous: the tiles on each panel copy the next one, and every
+  // The same where A's columns are contiguous.
+  ColumnsOfA<Kind> columns_of(int64_t i, int64_t p, int64_t tiles, Packed* panel) const {
+    const GemmShape& s = plan.shape;
+    using Columns = ColumnsOfA<Kind>;
+    const int64_t depth = min(plan.kc, plan.steps - p);
+    return {.from = a + i + p * kStep * s.a_col,
+            .column = kStep * s.a_col,
+            .along = s.a_col,
+            .rows = rows_at(i),
+            .panel = panel,
+            .left = depth,
+            .steps_a_piece = ceil_div(depth, tiles * ceil_div(depth, Columns::kPiece))};
+  }
+
+  // Where A's rows or columns are contiguous: the tiles on each panel copy the next one, and every
   // block of columns its own, which costs less than to keep them.
-  void run_by_lines() const {
-    auto *panel = reinterpret_cast<Word*>(packed_a), *next = panel + MR * plan.kc;
-    lines_of(i0, 0, 1, panel).copy_rest();
+  template <class A>
+  void run_copying(A (Task::*panel_of)(int64_t, int64_t, int64_t, Packed*) const) const {
+    Packed *panel = packed_a, *next = panel + MR * plan.kc;
+    (this->*panel_of)(i0, 0, 1, panel).copy_rest();
     for (int64_t p = 0; p < plan.steps; p += plan.kc) {  // loop 4
       const int64_t depth = min(plan.kc, plan.steps - p);
       for (int64_t j = j0; j < j1; j += plan.block) {  // loop 5
         const int64_t j_end = min(j + plan.block, j1), tiles = ceil_div(j_end - j, NR);
         for (int64_t i = i0, i_end; i < i1; i = i_end) {  // loop 2
           i_end = i + rows_at(i);
-          LinesOfA<Word, MR> lines;
+          A to_come;
           if (i_end < i1) {
-            lines = lines_of(i_end, p, tiles, next);
+            to_come = (this->*panel_of)(i_end, p, tiles, next);
           } else if (j_end < j1) {
-            lines = lines_of(i0, p, tiles, next);
+            to_come = (this->*panel_of)(i0, p, tiles, next);
           } else if (p + depth < plan.steps) {
-            lines = lines_of(i0, p + depth, tiles, next);
+            to_come = (this->*panel_of)(i0, p + depth, tiles, next);
           }
-          multiply_panel(i, i_end - i, j, j_end, p, depth, reinterpret_cast<const Packed*>(panel),
-                         lines, i == i0);
-          lines.copy_rest();
-          Word* const done = panel;
+          multiply_panel(i, i_end - i, j, j_end, p, depth, panel, to_come, i == i0);
+          to_come.copy_rest();
+          Packed* const done = panel;
           panel = next, next = done;
         }
       }

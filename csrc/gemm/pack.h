@@ -128,22 +128,4 @@ void pack_panel(const T* src, int64_t across, int64_t along, int64_t width, int6
   }
 }
 
-// The same for any width: panels of W, the one of src's i at dst + i * depth.
-template <class T, int W>
-void pack_panels(const T* src, int64_t across, int64_t along, int64_t width, int64_t depth,
-                 T* dst) {
-  int64_t i = 0;
-  if (across == 1) {  // all panels side by side: the rows of src in pieces as long as possible
-    i = width / W * W;
-    for (int64_t p = 0; p < depth; ++p) {
-      for (int64_t j = 0; j < i; j += W)
-        memcpy(dst + j * depth + p * W, src + j + p * along, W * sizeof(T));
-    }
-  }
-  for (; i < width; i += W) {
-    pack_panel<T, W>(src + i * across, across, along, W < width - i ? W : width - i, depth,
-                     dst + i * depth);
-  }
-}
-
 }  // namespace dlx::DLX_ISA

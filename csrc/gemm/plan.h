@@ -14,8 +14,7 @@ struct GemmPlan {
   int64_t kc;             // steps of a packed block
   int64_t rows, cols;     // of a task
   int64_t block;          // columns of B packed at once, a multiple of nr
-  int64_t group;          // panels of A packed at once, where a task has but one block
-  bool lines;             // panels of A are copied from its rows, two at a time in memory
+  bool lines, columns;    // panels of A are copied from its rows or columns, two in memory
   int64_t grain;          // tasks in a chunk
   int64_t sums_bytes;     // of a task's tiles in float32, where C is narrower and k has many blocks
   int64_t private_bytes;  // of each worker in the workspace: sums, (kc, block) of B, then A

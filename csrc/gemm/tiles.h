@@ -34,16 +34,13 @@ constexpr GemmTiles kPairTiles = {14, 32, 384, 0};
 // Steps of a block are a multiple of a cache line's, so that rows are packed in whole lines.
 constexpr int64_t kGemmDepthUnit = 16;
 // Eighths of a core's L2 cache for the packed B that a task reads for each of its panels of A: A
-// and C pass through it, too. Twice as many where A's panels are turned while they are packed and
-// have to be kept for the next block of columns. Not more than these bytes: L2 may be shared.
+// and C pass through it, too. Not more than these bytes: L2 may be shared.
 constexpr int64_t kGemmL2Eighths = 3, kGemmMostKeptBytes = 768 << 10;
 // Most rows and columns of a task: what is packed anew for each task, one element in as many
 // multiply-adds, is then little beside them, and what is read of A, (1024, 384) floats, stays near.
 constexpr int64_t kGemmMaxRows = 1024, kGemmMaxCols = 2048;
 // Fewest columns that are worth a task of their own, which packs A again.
 constexpr int64_t kGemmMinCols = 128;
-// Panels of A packed at once where its columns are contiguous: pieces of 448 bytes of floats.
-constexpr int64_t kGemmGroupPanels = 8;
 // Flops of a chunk: 10 us. Smaller tasks are claimed several at a time.
 constexpr double kGemmChunkFlops = 2e6;
 

@@ -205,20 +205,23 @@ template <class T>
 void beyond_one_block() {
   const GemmTiles t =
       kGemmTiles[static_cast<int>(current_isa())][static_cast<int>(DTypeOf<T>::value)];
-  const int64_t group = kGemmGroupPanels * t.mr;
+  const int64_t near_bytes = core_cache_bytes() * kGemmL2Eighths / 8;
+  const int64_t kept_bytes = std::min(near_bytes, kGemmMostKeptBytes);
+  // The fewest columns that a task packs in two blocks.
+  const int64_t wide = kept_bytes / (t.kc * static_cast<int64_t>(sizeof(T))) + 1;
+  const int64_t panels = 8 * t.mr;
   for (int layout = 0; layout < 4; ++layout) {
     const bool ta = layout & 1, tb = layout & 2;
-    // The fewest columns that a task packs in two blocks; A is kept for the second if turned.
-    const int64_t near_bytes = core_cache_bytes() * kGemmL2Eighths / 8;
-    const int64_t kept_bytes = std::min(ta ? 2 * near_bytes : near_bytes, kGemmMostKeptBytes);
-    const int64_t wide = kept_bytes / (t.kc * static_cast<int64_t>(sizeof(T))) + 1;
-    check<T>(make_shape(group, 131, 40, ta, tb), true);
-    check<T>(make_shape(2 * group + 1, t.nr, t.kc + 1, ta, tb), true);
-    check<T>(make_shape(group + 1, wide, t.kc, ta, tb), true);
+    check<T>(make_shape(panels, 131, 40, ta, tb), true);
+    check<T>(make_shape(2 * panels + 1, t.nr, t.kc + 1, ta, tb), true);
+    check<T>(make_shape(panels + 1, wide, t.kc, ta, tb), true);
     check<T>(make_shape(t.mr + 1, 2 * kGemmMinCols + 1, 3 * t.kc - 1, ta, tb), true);
     check<T>(make_shape(1, 301, 2 * t.kc + 3, ta, tb), true);
     check<T>(make_shape(601, 1, t.kc, ta, tb), true);
   }
+  GemmShape strided = make_shape(panels + 1, wide, t.kc);  // of A, whose panels are kept
+  strided.a_row *= 2, strided.a_col *= 2;
+  check<T>(strided, true);
   check<T>(make_shape(t.mr + 2, kGemmMaxCols + 5, 9), true);
   check<T>(make_shape(kGemmMaxRows + 5, t.nr + 1, t.kc), true);
   check<T>(make_shape(2, 3, 5000), true);
