@@ -34,6 +34,11 @@ int64_t core_cache_bytes();
 // Whether results should go past the caches: an op that touches so many bytes leaves nothing of its
 // result in them that is worth what it costs to read the memory which is overwritten.
 inline bool pays_to_stream(int64_t bytes_touched) { return bytes_touched > cache_bytes(); }
+// The same of one pass that comes back to nothing: of half as much again, touched in op after op, a
+// cache still holds enough.
+inline bool pays_to_stream_a_pass(int64_t bytes_touched) {
+  return pays_to_stream(bytes_touched / 3 * 2);
+}
 
 constexpr int kMostReads = 4, kMostWrites = 4;  // parts; one at least in all
 

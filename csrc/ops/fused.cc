@@ -46,7 +46,7 @@ constexpr int64_t kGrain = 32768, kMostGrain = 524288;  // elements a chunk, as 
 
 void fused(Ctx&, const void* shape, void* const* buffers, void*) {
   const auto& s = *static_cast<const FusedShape*>(shape);
-  const bool streams = s.n > kGrain && pays_to_stream(s.cost().bytes);
+  const bool streams = s.n > kGrain && pays_to_stream_a_pass(s.cost().bytes);
   const FusedLoop loop(s, buffers, streams);
   parallel_for(s.n, long_grain(s.n, kGrain, kMostGrain), [&](int64_t begin, int64_t end) {
     FusedLoop::Worker(loop, end - begin).run(begin, end);

@@ -97,7 +97,7 @@ struct Made {
 
 void fused_reduce(Ctx&, const void* shape, void* const* buffers, void* workspace) {
   const auto& s = *static_cast<const FusedReduceShape*>(shape);
-  const FusedLoop loop(s.fused, buffers, pays_to_stream(s.cost().bytes));
+  const FusedLoop loop(s.fused, buffers, pays_to_stream_a_pass(s.cost().bytes));
   const Made x{s, loop};
   const Reducer reducer(s.reduce, x, buffers[s.fused.inputs + s.fused.outputs]);
   if (const ReduceRowsTable::Rows rows = rows_function(s.reduce)) {

@@ -193,7 +193,7 @@ struct BlockLoop {
 void map(Ctx&, const void* shape, void* const* buffers, void*) {
   const auto& s = *static_cast<const MapShape*>(shape);
   const int64_t n = s.size();
-  const bool large = n > kGrain && pays_to_stream(map_op(s.row).cost(shape).bytes);
+  const bool large = n > kGrain && pays_to_stream_a_pass(map_op(s.row).cost(shape).bytes);
   const bool streams = stores.pick(large, 0b11);
   const BlockFunction function = is_half(s.dtype) ? nullptr : function_of(s.row, s.dtype, streams);
   if (s.dense && !s.scalars && function) {
@@ -218,7 +218,7 @@ void cast(Ctx&, const void* shape, void* const* buffers, void*) {
   const MapTable& table = map_table();
   const auto convert = table.convert[static_cast<int>(s.from)][static_cast<int>(s.to)];
   const int64_t x_width = size_of(s.from), y_width = size_of(s.to);
-  const bool streams = pays_to_stream(s.n * (x_width + y_width));
+  const bool streams = pays_to_stream_a_pass(s.n * (x_width + y_width));
   parallel_for(s.n, long_grain(s.n, kGrain, kMostGrain), [&](int64_t begin, int64_t end) {
     const char* x = static_cast<const char*>(buffers[0]);
     char* y = static_cast<char*>(buffers[1]);
