@@ -19,8 +19,10 @@ def at_level(name):
         pytest.skip(f"this CPU has no {name}")
     before = _core.isa()
     _core.set_isa(name)
-    yield
-    _core.set_isa(before)
+    try:
+        yield
+    finally:
+        _core.set_isa(before)
 
 
 def has(flag):

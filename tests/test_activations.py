@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import dlx
+from _levels import LEVELS, at_level
 from dlx import _core
 
 nn = dlx.nn
 F = nn.functional
 INF, NAN = math.inf, math.nan
 EPS32 = 2.0**-23
-LEVELS = ["portable", "x86-64-v2", "avx2", "avx512"]
 # Without FMA the two roundings of e^r - 1 = r + r^2 q(r) show.
 TANH_ULPS = 2 if _core.isa() in LEVELS[2:] else 2.5
 
@@ -160,9 +160,6 @@ WIDE = [  # every 40009th float32 between two, as NumPy computes it in float64
 @pytest.mark.parametrize("isa", LEVELS)
 @pytest.mark.parametrize(("name", "exact", "low", "high", "ulps"), WIDE)
 def test_float32_functions_over_all_magnitudes(name, exact, low, high, ulps, isa):
-    before = _core.isa()
-    if LEVELS.index(isa) > LEVELS.index(_core.best_isa()):
-        pytest.skip(f"this CPU has no {isa}")
     x = np.arange(1, 2**32, 40009, dtype=np.uint64).astype(np.uint32).view(np.float32)
     x = x[(x >= low) & (x <= high)]  # NaN is neither
     expected = exact(x.astype(np.float64))
@@ -172,12 +169,9 @@ def test_float32_functions_over_all_magnitudes(name, exact, low, high, ulps, isa
         ulps = 2
     if name == "gelu" and not has_fma:
         ulps = 64  # x^2 is rounded, and e^(-x^2 / 2) shows it far out
-    _core.set_isa(isa)
-    try:
-        function = F.gelu if name == "gelu" else getattr(dlx, name)
+    function = F.gelu if name == "gelu" else getattr(dlx, name)
+    with at_level(isa):
         error = np.abs(function(tensor(x)).numpy() - expected) / units
-    finally:
-        _core.set_isa(before)
     assert error.max() <= ulps, (x[error.argmax()], error.max())
 
 
@@ -192,6 +186,16 @@ def test_angles_of_any_size_are_reduced_exactly(function):
     np.testing.assert_allclose(y, exact, rtol=3e-7)
     alone = [getattr(dlx, function)(tensor([v])).item() for v in x[::97]]
     assert np.array_equal(np.float32(alone), y[::97], equal_nan=True)
+
+
+@pytest.mark.parametrize("isa", LEVELS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_odd_functions_keep_the_sign_of_zero(dtype, isa):
+    x = tensor([-0.0, 0.0] * 40, dtype)
+    for function in (dlx.sin, dlx.tanh, dlx.erf, dlx.expm1, dlx.log1p, dlx.sqrt):
+        with at_level(isa):
+            y = function(x).numpy()
+        np.testing.assert_array_equal(np.signbit(y), np.signbit(x.numpy()), function.__name__)
 
 
 @pytest.mark.parametrize("name", ["remainder", "floor_divide"])

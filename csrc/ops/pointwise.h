@@ -202,7 +202,10 @@ struct Erf : Row<"erf", floating> {
 struct Sin : Row<"sin", floating> {
   template <class T> static constexpr T apply(T x) { return math::sin(x); }
   static constexpr bool is_near(float x) { return magnitude(x) < math::kNearAngle; }
-  static constexpr float apply_near(float x) { return math::sin_near(x); }
+  static constexpr float apply_near(float x) {
+    const float y = math::sin_near(x);
+    return x == 0 ? x : y;  // -0 is lost there
+  }
 };
 struct Cos : Row<"cos", floating> {
   template <class T> static constexpr T apply(T x) { return math::cos(x); }
