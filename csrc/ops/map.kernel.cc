@@ -51,88 +51,68 @@ template <int64_t n, class T>
     __builtin_prefetch(reinterpret_cast<const char*>(x) + kAhead + k);
 }
 
-// Rows with a formula for groups of vectors of floats, and how many of them keep the processor
-// busy.
-template <class R>
-struct OnVectors {
-  static constexpr int kVectors = 0;
-};
-
 #if defined(__AVX512F__)
+// The formulas of rows for a group V of vectors of floats.
+template <class V>
+[[gnu::always_inline]] inline V on_vectors(pointwise::Exp, V x) {
+  return vectors::exp(x);
+}
+template <class V>
+[[gnu::always_inline]] inline V on_vectors(pointwise::Tanh, V x) {
+  return vectors::tanh(x);
+}
+template <class V>
+[[gnu::always_inline]] inline V on_vectors(pointwise::GeluTanh, V x) {
+  const V u = x * fma(V(0.035677408136300125f) * x, x, 0.79788456080286536f);
+  return V(0.5f) * x * (V(1.f) + vectors::tanh(u));
+}
+template <class V>
+[[gnu::always_inline]] inline V on_vectors(pointwise::Sigmoid, V x) {
+  return vectors::sigmoid(x);
+}
+template <class V>
+[[gnu::always_inline]] inline V on_vectors(pointwise::Silu, V x) {
+  return x / (V(1.f) + vectors::exp(-x));
+}
+template <class V>
+[[gnu::always_inline]] inline V on_vectors(pointwise::Gelu, V x) {
+  return vectors::gelu(x);
+}
+
+template <class R>
+constexpr bool has_vectors = requires(vectors::Group<1> x) { on_vectors(R{}, x); };
+// How many vectors keep the processor busy.
+template <class R>
+constexpr int vectors_at_once = 4;
 template <>
-struct OnVectors<pointwise::Exp> {
-  static constexpr int kVectors = 4;
-  template <class V>
-  [[gnu::always_inline]] static V apply(V x) {
-    return vectors::exp(x);
-  }
-};
-template <>
-struct OnVectors<pointwise::Tanh> {
-  static constexpr int kVectors = 4;
-  template <class V>
-  [[gnu::always_inline]] static V apply(V x) {
-    return vectors::tanh(x);
-  }
-};
-template <>
-struct OnVectors<pointwise::GeluTanh> {
-  static constexpr int kVectors = 4;
-  template <class V>
-  [[gnu::always_inline]] static V apply(V x) {
-    const V u = x * fma(V(0.035677408136300125f) * x, x, 0.79788456080286536f);
-    return V(0.5f) * x * (V(1.f) + vectors::tanh(u));
-  }
-};
-template <>
-struct OnVectors<pointwise::Sigmoid> {
-  static constexpr int kVectors = 4;
-  template <class V>
-  [[gnu::always_inline]] static V apply(V x) {
-    return vectors::sigmoid(x);
-  }
-};
-template <>
-struct OnVectors<pointwise::Silu> {
-  static constexpr int kVectors = 4;
-  template <class V>
-  [[gnu::always_inline]] static V apply(V x) {
-    return x / (V(1.f) + vectors::exp(-x));
-  }
-};
-template <>
-struct OnVectors<pointwise::Gelu> {
-  static constexpr int kVectors = 2;
-  template <class V>
-  [[gnu::always_inline]] static V apply(V x) {
-    return vectors::gelu(x);
-  }
-};
+constexpr int vectors_at_once<pointwise::Gelu> = 2;
 
 template <class R>
 [[gnu::always_inline]] inline void apply_vectors(int64_t n, float* y, const float* x) {
-  using Many = vectors::Group<OnVectors<R>::kVectors>;
+  using Many = vectors::Group<vectors_at_once<R>>;
   using One = vectors::Group<1>;
   int64_t i = 0;
   for (; i + Many::kLanes <= n; i += Many::kLanes) {
     ask_ahead<Many::kLanes>(x + i);  // so much arithmetic hides reads that are under way
-    OnVectors<R>::apply(Many::load(x + i)).store(y + i);
+    on_vectors(R{}, Many::load(x + i)).store(y + i);
   }
   for (; i < n; i += One::kLanes) {
     const int some = static_cast<int>(n - i < One::kLanes ? n - i : One::kLanes);
     One v;
     v.v[0] = Vec<float>::load(x + i, some).raw;
-    Vec<float>{OnVectors<R>::apply(v).v[0]}.store(y + i, some);
+    Vec<float>{on_vectors(R{}, v).v[0]}.store(y + i, some);
   }
 }
+#else
+template <class R>
+constexpr bool has_vectors = false;
 #endif
 
 // Results alias their inputs exactly or not at all, so the loops carry no dependence.
 template <class R, class Y, class... X>
 [[gnu::always_inline]] inline void apply_block(int64_t n, Y* y, const X*... x) {
 #if defined(__AVX512F__)
-  if constexpr (OnVectors<R>::kVectors > 0 && (is_float<X> && ...))
-    return apply_vectors<R>(n, y, x...);
+  if constexpr (has_vectors<R> && (is_float<X> && ...)) return apply_vectors<R>(n, y, x...);
 #endif
   if constexpr (has_near<R, X...>) {
     if (all_near<R>(n, x...)) {
@@ -162,7 +142,7 @@ void stream_all(int64_t n, Y* y, const X*... x) {
   apply_all<R>(i, y, x...);
   for (; i + kBlock <= n; i += kBlock) {
     alignas(kLine) Y block[kBlock];
-    if constexpr (!(OnVectors<R>::kVectors > 0 && (is_float<X> && ...)))  // those ask themselves
+    if constexpr (!(has_vectors<R> && (is_float<X> && ...)))  // those ask themselves
       (ask_ahead<kBlock>(x + i), ...);
     apply_block<R>(kBlock, block, x + i...);
     stream_bytes(block, y + i, sizeof block);

@@ -106,18 +106,27 @@ void over_rows(int64_t rows, int64_t n, const T* x, Step step) {
   for (int64_t r = 0; r < rows; r += together) some_rows(r, r + together, n, x, step);
 }
 
-template <class T>
+// The exponentials of a long row wait in the result.
+template <class T, bool kIsLong>
 struct Softmax {
-  static constexpr bool kKeeps = true;
+  static constexpr bool kKeeps = !kIsLong;
   int64_t n;
   T *y, scale{};
 
+  [[gnu::always_inline]] void keep(int64_t r, int64_t i, int64_t some, const T* e) const
+    requires kIsLong
+  {
+    T* to = y + r * n + i;
+    ask_for_block<true>(to, kAhead);
+    each_vector<T>(some, [&](int64_t j, int count) { Vec<T>::load(e + j).store(to + j, count); });
+  }
   void known(int64_t, T, double sum) { scale = static_cast<T>(1 / sum); }
   [[gnu::always_inline]] void write(int64_t r, int64_t i, int64_t some, const T* e) const {
     T* to = y + r * n + i;
-    ask_for_block<true>(to, kAhead);
+    if (!kIsLong) ask_for_block<true>(to, kAhead);
     each_vector<T>(some, [=, scale = scale](int64_t j, int count) {
-      Vec<T>{Vec<T>::load(e + j).raw * scale}.store(to + j, count);
+      const auto v = kIsLong ? Vec<T>::load(to + j, count) : Vec<T>::load(e + j);
+      Vec<T>{v.raw * scale}.store(to + j, count);
     });
   }
 };
@@ -151,27 +160,6 @@ struct LogSumExp {
     maximum[r] = static_cast<double>(top), log_sum[r] = __builtin_log(sum);
   }
   [[gnu::always_inline]] void write(int64_t, int64_t, int64_t, const T*) const {}
-};
-
-// A row whose exponentials wait in the result.
-template <class T>
-struct LongSoftmax {
-  static constexpr bool kKeeps = false;
-  int64_t n;
-  T *y, scale{};
-
-  void known(int64_t, T, double sum) { scale = static_cast<T>(1 / sum); }
-  [[gnu::always_inline]] void keep(int64_t r, int64_t i, int64_t some, const T* e) const {
-    T* to = y + r * n + i;
-    ask_for_block<true>(to, kAhead);
-    each_vector<T>(some, [&](int64_t j, int count) { Vec<T>::load(e + j).store(to + j, count); });
-  }
-  [[gnu::always_inline]] void write(int64_t r, int64_t i, int64_t some, const T*) const {
-    T* to = y + r * n + i;
-    each_vector<T>(some, [=, scale = scale](int64_t j, int count) {
-      Vec<T>{Vec<T>::load(to + j, count).raw * scale}.store(to + j, count);
-    });
-  }
 };
 
 template <class T>
@@ -288,8 +276,8 @@ void softmax(const Vectors& v, const void* x, void* y) {
   T* to = static_cast<T*>(y);
   if (v.step != 1) return softmax_columns(v, from, to);
   if (v.n <= kKept / static_cast<int64_t>(sizeof(T)))
-    return over_rows(v.count, v.n, from, Softmax<T>{v.n, to});
-  over_rows(v.count, v.n, from, LongSoftmax<T>{v.n, to});
+    return over_rows(v.count, v.n, from, Softmax<T, false>{v.n, to});
+  over_rows(v.count, v.n, from, Softmax<T, true>{v.n, to});
 }
 
 template <class T>
