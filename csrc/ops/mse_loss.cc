@@ -5,6 +5,7 @@
 #include "core/check.h"
 #include "core/cpu_features.h"
 #include "core/parallel.h"
+#include "ops/loss_number.h"
 #include "ops/loss_table.h"
 
 namespace dlx {
@@ -43,19 +44,6 @@ const char* at(const void* buffer, int64_t i, DType t) {
 }
 char* at(void* buffer, int64_t i, DType t) { return static_cast<char*>(buffer) + i * size_of(t); }
 
-double read(const void* p, DType t) {
-  return t == DType::float64 ? *static_cast<const double*>(p)
-                             : static_cast<double>(*static_cast<const float*>(p));
-}
-
-void write(double v, void* p, DType t) {
-  if (t == DType::float64) {
-    *static_cast<double*>(p) = v;
-  } else {
-    *static_cast<float*>(p) = static_cast<float>(v);
-  }
-}
-
 }  // namespace
 
 void mse_loss(Ctx&, const void* shape, void* const* buffers, void* workspace) {
@@ -78,8 +66,8 @@ void mse_loss(Ctx&, const void* shape, void* const* buffers, void* workspace) {
     }
   });
   const double sum = table.total(partial, blocks(s));
-  write(s.reduction == LossReduction::mean ? sum / static_cast<double>(s.n) : sum, buffers[2],
-        s.dtype);
+  write_number(s.reduction == LossReduction::mean ? sum / static_cast<double>(s.n) : sum,
+               buffers[2], s.dtype);
 }
 
 void mse_loss_backward(Ctx&, const void* shape, void* const* buffers, void*) {
@@ -88,7 +76,7 @@ void mse_loss_backward(Ctx&, const void* shape, void* const* buffers, void*) {
   const void *dloss = buffers[0], *x = buffers[1], *target = buffers[2];
   const bool each = s.reduction == LossReduction::none;
   double scale = 2;
-  if (!each) scale *= read(dloss, s.dtype);
+  if (!each) scale *= read_number(dloss, s.dtype);
   if (s.reduction == LossReduction::mean) scale /= static_cast<double>(s.n);
   parallel_for(s.n, effective_grain(kGrain), [&](int64_t begin, int64_t end) {
     table.differences[by_dtype(s.dtype)](each ? at(dloss, begin, s.dtype) : nullptr,

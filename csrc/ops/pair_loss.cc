@@ -6,6 +6,7 @@
 #include "core/check.h"
 #include "core/cpu_features.h"
 #include "core/parallel.h"
+#include "ops/loss_number.h"
 
 namespace dlx {
 
@@ -49,19 +50,6 @@ int64_t blocks(const PairLossShape& s) {
 }
 
 int by_dtype(DType t) { return t == DType::float64; }
-
-double read(const void* p, DType t) {
-  return t == DType::float64 ? *static_cast<const double*>(p)
-                             : static_cast<double>(*static_cast<const float*>(p));
-}
-
-void write(double v, void* p, DType t) {
-  if (t == DType::float64) {
-    *static_cast<double*>(p) = v;
-  } else {
-    *static_cast<float*>(p) = static_cast<float>(v);
-  }
-}
 
 char* at(const PairLossShape& s, void* buffer, int64_t i) {
   return static_cast<char*>(buffer) + i * size_of(s.dtype);
@@ -112,7 +100,7 @@ void pair_loss(Ctx& ctx, const void* shape, void* const* buffers, void* workspac
   if (s.kind == PairLoss::binary_cross_entropy) {
     const int64_t bad = table.first_outside[type](buffers[0], s.n);
     if (bad < s.n) {
-      const double value = read(at(s, buffers[0], bad), s.dtype);
+      const double value = read_number(at(s, buffers[0], bad), s.dtype);
       ctx.error.report(bad, std::bit_cast<int64_t>(value), s.n);
     }
   }
@@ -129,7 +117,8 @@ void pair_loss(Ctx& ctx, const void* shape, void* const* buffers, void* workspac
           table.sum[kind][type](run_of(s, buffers, b * kBlock, std::min((b + 1) * kBlock, s.n)));
   });
   const double sum = table.total(partial, blocks(s));
-  write(s.reduction == LossReduction::mean ? sum / static_cast<double>(s.n) : sum, loss, s.dtype);
+  write_number(s.reduction == LossReduction::mean ? sum / static_cast<double>(s.n) : sum, loss,
+               s.dtype);
 }
 
 void pair_loss_backward(Ctx&, const void* shape, void* const* buffers, void*) {
@@ -138,7 +127,7 @@ void pair_loss_backward(Ctx&, const void* shape, void* const* buffers, void*) {
   const auto slopes = table.slopes[static_cast<int>(s.kind)][by_dtype(s.dtype)];
   const bool each = s.reduction == LossReduction::none;
   void* dx = buffers[3 + s.weighted + s.parametrised];
-  double scale = each ? 1 : read(buffers[0], s.dtype);
+  double scale = each ? 1 : read_number(buffers[0], s.dtype);
   if (s.reduction == LossReduction::mean) scale /= static_cast<double>(s.n);
   parallel_for(s.n, effective_grain(kGrain), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i += kBlock)  // what several loops pass over stays in L1
