@@ -68,6 +68,9 @@ constexpr int64_t kFewestChannels = 16;  // to have work for many threads
 // Bytes that the second pass finds again: in L2, or in what of the last cache no other thread
 // needs.
 int64_t kept_bytes() { return std::max(core_cache_bytes(), cache_bytes() / (4 * num_threads())); }
+// Bytes that are there still when the next op comes. Convolutions and pointwise ops share out
+// images, not channels: a thread that takes channels gets half of its numbers from another core.
+int64_t found_again() { return num_threads() > 1 ? cache_bytes() / 3 : 0; }
 
 // Whether what sums are taken of is asked for ahead: planes lie apart.
 Choice reads("batch_norm_reads", {"near", "far"});
@@ -77,7 +80,7 @@ bool streams(int64_t bytes) { return stores.pick(pays_to_stream(bytes), 0b11); }
 
 bool channel_by_channel(const BatchNormShape& s, int arrays) {
   const int64_t bytes = s.N * s.L * size_of(s.dtype) * arrays;
-  const bool fits = bytes <= kept_bytes() && s.C >= kFewestChannels;
+  const bool fits = bytes <= kept_bytes() && s.C >= kFewestChannels && s.C * bytes > found_again();
   return choice.pick(fits ? kChannels : kPlanes, 1 << kPlanes | 1 << kChannels) == kChannels;
 }
 
@@ -89,6 +92,8 @@ struct Call {
   const BatchNormTable& table = DLX_SELECT_ISA(batch_norm_table);
   const BatchNormCut cut{s};
   const int t = s.dtype == DType::float64;
+  const bool asks =
+      cut.planes == 1 && reads.pick(pays_to_stream(4 * s.size() * size_of(s.dtype)), 0b11);
 
   Call(const void* shape, void* const* buffers, void* workspace)
       : s(*static_cast<const BatchNormShape*>(shape)),
@@ -132,20 +137,34 @@ struct Call {
                  });
   }
 
-  // body(block, channel, element offset, index of its sum) for blocks [begin, end) of all channels.
+  // body(block, channel, element offset, index of its sum) for a block of a channel. next: elements
+  // from it to the one that comes after it, where that is asked for.
+  template <class Body>
+  void for_block(int64_t c, int64_t block, int64_t next, const Body& body) const {
+    const int64_t n = block / cut.pieces * cut.planes, at = block % cut.pieces * cut.piece;
+    const NormBlock b{std::min(cut.planes, s.N - n), std::min(cut.piece, s.L - at), s.C * s.L,
+                      asks ? next : 0};
+    body(b, c, (n * s.C + c) * s.L + at, c * cut.blocks + block);
+  }
+
+  // All blocks of channel c.
+  template <class Body>
+  void for_channel(int64_t c, const Body& body) const {
+    const int64_t last = (cut.pieces - 1) * cut.piece;
+    for (int64_t block = 0; block < cut.blocks; ++block) {
+      const bool ends = block % cut.pieces == cut.pieces - 1;
+      for_block(c, block, ends ? s.C * s.L - last : cut.piece, body);
+    }
+  }
+
+  // Blocks [begin, end) of all channels, in the order of memory.
   template <class Body>
   void for_blocks(int64_t begin, int64_t end, const Body& body) const {
-    const bool asks =
-        cut.planes == 1 && reads.pick(pays_to_stream(4 * s.size() * size_of(s.dtype)), 0b11);
     for (int64_t u = begin; u < end; ++u) {
-      const int64_t c = u / cut.blocks, block = u % cut.blocks, plane = s.C * s.L;
-      const int64_t n = block / cut.pieces * cut.planes, at = block % cut.pieces * cut.piece;
-      const int64_t length = std::min(cut.piece, s.L - at), rest = s.L - at - length;
-      const NormBlock b{std::min(cut.planes, s.N - n), length, plane,
-                        !asks      ? 0
-                        : rest > 0 ? length
-                                   : plane - at};
-      body(b, c, (n * s.C + c) * s.L + at, u);
+      const int64_t plane = u / cut.pieces, piece = u % cut.pieces;
+      const bool ends = piece == cut.pieces - 1;
+      for_block(plane % s.C, plane / s.C * cut.pieces + piece,
+                ends ? s.L - piece * cut.piece : cut.piece, body);
     }
   }
 
@@ -160,7 +179,7 @@ struct Call {
     if (channel_by_channel(s, arrays)) {
       return parallel_for(s.C, grain(s.N * s.L), [&](int64_t begin, int64_t end) {
         for (int64_t c = begin; c < end; ++c) {
-          for_blocks(c * cut.blocks, (c + 1) * cut.blocks, sum);
+          for_channel(c, sum);
           finish(c);
           map(NormPlanes{s.C, s.L, cut.piece, cut.pieces, c, s.C, past}, 0, s.N * cut.pieces);
         }
