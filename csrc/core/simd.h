@@ -47,6 +47,10 @@ inline void store_first(float* p, FloatVec v, int n) { _mm512_mask_storeu_ps(p, 
 inline void store_first(double* p, DoubleVec v, int n) {
   _mm512_mask_storeu_pd(p, static_cast<__mmask8>(first(n)), v);
 }
+inline FloatVec only_first(FloatVec v, int n) { return _mm512_maskz_mov_ps(first(n), v); }
+inline DoubleVec only_first(DoubleVec v, int n) {
+  return _mm512_maskz_mov_pd(static_cast<__mmask8>(first(n)), v);
+}
 
 #elif defined(__AVX2__)
 

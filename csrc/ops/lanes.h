@@ -79,19 +79,35 @@ template <class W, class T>
   }
 }
 
+// f(0), f(kStep), ... below kEnd. Arrays that nothing else indexes become registers where a few
+// steps make a whole of them; more would not fit.
+template <int kEnd, int kStep = 1, int kAt = 0, class F>
+[[gnu::always_inline]] inline void unrolled(const F& f) {
+  if constexpr (kEnd / kStep > 4) {
+#pragma GCC unroll 8
+    for (int at = 0; at < kEnd; at += kStep) f(at);
+  } else if constexpr (kAt < kEnd) {
+    f(kAt);
+    unrolled<kEnd, kStep, kAt + kStep>(f);
+  }
+}
+
 // The running sums of the lanes.
 template <class W>
 struct SumLanes {
   static constexpr bool kExact = kIsDouble<W>;
   static constexpr int kWidth = Vec<double>::kWidth, kRegisters = kSumLanes / kWidth;
-  DoubleVec sum[kRegisters] = {}, error[kRegisters] = {};
+  DoubleVec sum[kRegisters], error[kRegisters];
+
+  SumLanes() {
+    unrolled<kRegisters>([&](int r) { sum[r] = error[r] = DoubleVec{}; });
+  }
 
   // terms(i): the vector of terms i, i + 1, ... of a block; of its 8 rows the first kTerms.
   template <int kTerms = kSumGroup, class Terms>
   [[gnu::always_inline]] void add_block(const Terms& terms) {
     constexpr int V = Vec<W>::kWidth;
-#pragma GCC unroll 8
-    for (int i = 0; i < kSumLanes; i += V) {
+    unrolled<kSumLanes, V>([&](int i) __attribute__((always_inline)) {
       const auto t = tree_sum<kTerms>([&](int g) { return terms(g * kSumLanes + i); });
       const int r = i / kWidth;
       if constexpr (V == kWidth) {
@@ -100,22 +116,25 @@ struct SumLanes {
         add_term<kExact>(sum[r], error[r], widened_half<false>(t));
         add_term<kExact>(sum[r + 1], error[r + 1], widened_half<true>(t));
       }
-    }
+    });
   }
 
   Sum join() const {
     DoubleVec s[kRegisters], e[kRegisters];
-    for (int r = 0; r < kRegisters; ++r) s[r] = sum[r], e[r] = error[r];
-#pragma GCC unroll 4
-    for (int half = kRegisters / 2; half; half /= 2) {
-#pragma GCC unroll 8
-      for (int r = 0; r < half; ++r) take(s[r], e[r], s[r + half], e[r + half]);
-    }
+    unrolled<kRegisters>([&](int r) { s[r] = sum[r], e[r] = error[r]; });
+    join_halves<kRegisters / 2>(s, e);
     join_lanes<kWidth / 2>(s[0], e[0]);
     return {s[0][0], kExact ? e[0][0] : 0};
   }
 
  private:
+  template <int kHalf>
+  [[gnu::always_inline]] static void join_halves(DoubleVec* s, DoubleVec* e) {
+    if constexpr (kHalf > 0) {
+      unrolled<kHalf>([&](int r) { take(s[r], e[r], s[r + kHalf], e[r + kHalf]); });
+      join_halves<kHalf / 2>(s, e);
+    }
+  }
   template <int kHalf>
   [[gnu::always_inline]] static void join_lanes(DoubleVec& s, DoubleVec& e) {
     if constexpr (kHalf > 0) {

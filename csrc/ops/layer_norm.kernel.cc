@@ -9,72 +9,121 @@ namespace {
 // of their sums.
 constexpr int64_t kRowsAtOnce = 8;
 
-// y = (x - mean) rstd gamma + beta of some rows; gamma and beta may be null.
+// y = (x - mean) rstd gamma + beta of a row; gamma and beta may be null. As (x - hi) rstd - lo rstd
+// with hi and lo of mean.h: lo is less than a rounding of the mean, so its product may round.
 template <class T>
 struct Normalization {
-  Mean<T> mean;
-  T rstd;
+  T hi, rstd, minus_lo;
 
   // n elements, at most a block.
   [[gnu::always_inline]] void apply(const T* x, const T* gamma, const T* beta, T* y,
                                     int64_t n) const {
-    each_vector<T>(n, [&](int64_t j, int some) {
-      auto v = mean.from(Vec<T>::load(x + j, some).raw) * rstd;
-      if (gamma) v *= Vec<T>::load(gamma + j, some).raw;
-      if (beta) v += Vec<T>::load(beta + j, some).raw;
-      Vec<T>{v}.store(y + j, some);
-    });
+    using V = Vec<T>;
+    const auto each = [&](const auto& with_parameters) {
+      each_vector<T>(n, [&](int64_t j, int some) {
+        const V centered{V::load(x + j, some).raw - hi};
+        const V v = fma(centered, V::broadcast(rstd), V::broadcast(minus_lo));
+        with_parameters(v, j, some).store(y + j, some);
+      });
+    };
+    if (gamma && beta) {
+      each([&](V v, int64_t j, int some) {
+        return fma(v, V::load(gamma + j, some), V::load(beta + j, some));
+      });
+    } else if (gamma) {
+      each([&](V v, int64_t j, int some) { return v * V::load(gamma + j, some); });
+    } else if (beta) {
+      each([&](V v, int64_t j, int some) { return v + V::load(beta + j, some); });
+    } else {
+      each([](V v, int64_t, int) { return v; });
+    }
   }
 };
 
 constexpr int64_t kAhead = 4096;  // bytes: the hardware alone asks too late for what no cache holds
 
-// One row is written while the next but one is summed up, so that computing, reading and writing
-// are always under way together, and the end of a sum has a row's time.
-template <class T>
-void layer_norm(int64_t rows, int64_t d, double eps, const void* x0, const void* gamma0,
-                const void* beta0, void* y0, double* mean, double* rstd) {
-  const T *x = static_cast<const T*>(x0), *gamma = static_cast<const T*>(gamma0),
-          *beta = static_cast<const T*>(beta0);
-  T* y = static_cast<T*>(y0);
-  const double n = static_cast<double>(d);
+// A row at x is summed up while another at `from` is written to y.
+template <bool kSum, bool kWrite, class T>
+[[gnu::noinline]] ShiftedTotals layer_norm_row(int64_t d, const T* x, double guess, const T* from,
+                                               const Normalization<T>& of, const T* gamma,
+                                               const T* beta, T* y) {
+  ShiftedSums<T> sums(guess);
+  const Normalization<T> written = of;
+  const auto block = [&](int64_t i, int64_t n) __attribute__((always_inline)) {
+    if constexpr (kSum) {
+      ask_for_block(x + i, kAhead);
+      sums.add(x + i, n);
+    }
+    if constexpr (kWrite) {
+      ask_for_block<true>(y + i, kAhead);
+      written.apply(from + i, gamma ? gamma + i : nullptr, beta ? beta + i : nullptr, y + i, n);
+    }
+  };
+  int64_t i = 0;
+  for (; i + kSumBlock <= d; i += kSumBlock) block(i, kSumBlock);
+  if (i < d) block(i, d - i);
+  return sums.totals();
+}
+
+// The rows of one group are written while those of the next are summed up, so that computing,
+// reading and writing are always under way together. What is computed of a row between them is a
+// chain of quotients and roots, behind which no instruction retires: a group waits for it once.
+template <int kRows, class T>
+void layer_norm_groups(int64_t rows, int64_t d, double eps, const T* x, const T* gamma,
+                       const T* beta, T* y, double* mean, double* rstd) {
   using Sums = ShiftedSums<T>;
-  double guess = Sums::guess(x, d);
-  Sums summed(0);
-  Normalization<T> written{Mean<T>(0), 0}, next = written;
-  for (int64_t r = 0; r < rows + 2; ++r) {
-    Sums sums(guess);
-    if (r + 1 < rows) guess = Sums::guess(x + (r + 1) * d, d);
-    if (0 < r && r <= rows) {
-      const Moments m = summed.moments(x + (r - 1) * d, d);
-      mean[r - 1] = m.sum / n;
-      rstd[r - 1] = 1 / __builtin_sqrt(m.square / n + eps);
-      next = {Mean<T>(mean[r - 1]), static_cast<T>(rstd[r - 1])};
-    }
-    const T *summing = x + r * d, *writing = summing - 2 * d;
-    T* to = y + (r - 2) * d;
-    const auto pass = [&]<bool kSum, bool kWrite>() {
-      for (int64_t i = 0; i < d; i += kSumBlock) {
-        if constexpr (kSum) {
-          ask_for_block(summing + i, kAhead);
-          sums.add(summing + i, d - i);
-        }
-        if constexpr (kWrite) {
-          ask_for_block<true>(to + i, kAhead);
-          written.apply(writing + i, gamma ? gamma + i : nullptr, beta ? beta + i : nullptr, to + i,
-                        d - i);
-        }
+  Normalization<T> written[kRows] = {};
+  for (int64_t first = 0, to_write = 0; first < rows || to_write; first += kRows) {
+    const int64_t left = first < rows ? rows - first : 0, to_sum = left < kRows ? left : kRows;
+    const T *of_group = x + first * d, *before = of_group - kRows * d;
+    T* to = y + (first - kRows) * d;
+    double guess[kRows];
+    ShiftedTotals totals[kRows];
+    for (int64_t r = 0; r < to_sum; ++r) guess[r] = Sums::guess(of_group + r * d, d);
+    for (int64_t r = 0; r < to_sum || r < to_write; ++r) {
+      const int64_t at = r * d;
+      if (r < to_sum && r < to_write) {
+        totals[r] = layer_norm_row<true, true>(d, of_group + at, guess[r], before + at, written[r],
+                                               gamma, beta, to + at);
+      } else if (r < to_sum) {
+        totals[r] = layer_norm_row<true, false, T>(d, of_group + at, guess[r], nullptr, written[r],
+                                                   gamma, beta, nullptr);
+      } else {
+        layer_norm_row<false, true, T>(d, nullptr, 0, before + at, written[r], gamma, beta,
+                                       to + at);
       }
-    };
-    if (r >= rows) {
-      if (r >= 2) pass.template operator()<false, true>();
-    } else if (r < 2) {
-      pass.template operator()<true, false>();
-    } else {
-      pass.template operator()<true, true>();
     }
-    summed = sums, written = next;
+    const double n = static_cast<double>(d);
+    double means[kRows] = {}, scales[kRows] = {};
+    for (int64_t r = 0; r < to_sum; ++r) {
+      const Moments m = Sums::moments(totals[r], guess[r], of_group + r * d, d);
+      means[r] = m.sum, scales[r] = m.square;
+    }
+    for (int r = 0; r < kRows; ++r) {
+      means[r] /= n;
+      scales[r] = 1 / __builtin_sqrt(scales[r] / n + eps);
+    }
+    for (int64_t r = 0; r < to_sum; ++r) {
+      mean[first + r] = means[r], rstd[first + r] = scales[r];
+      const Mean<T> m(means[r]);
+      const T scale = static_cast<T>(scales[r]);
+      written[r] = {m.hi, scale, -m.lo * scale};
+    }
+    to_write = to_sum;
   }
+}
+
+template <class T>
+void layer_norm(int64_t rows, int64_t d, double eps, const void* x, const void* gamma,
+                const void* beta, void* y, double* mean, double* rstd) {
+  // A group's rows are read twice: short ones wait in L1, long ones in L2.
+  constexpr int64_t kShort = 1024, kLong = 131072;  // bytes
+  const int64_t bytes = d * static_cast<int64_t>(sizeof(T));
+  const auto groups = bytes <= kShort  ? layer_norm_groups<8, T>
+                      : bytes <= kLong ? layer_norm_groups<2, T>
+                                       : layer_norm_groups<1, T>;
+  groups(rows, d, eps, static_cast<const T*>(x), static_cast<const T*>(gamma),
+         static_cast<const T*>(beta), static_cast<T*>(y), mean, rstd);
 }
 
 // What a row brings to its gradient, g = dy gamma, d = x - mean: its sums in one pass.

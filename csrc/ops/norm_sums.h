@@ -12,6 +12,10 @@ struct Moments {
   double sum, square;  // of x, of (x - sum / n)^2
 };
 
+struct ShiftedTotals {
+  double off, square;  // of x - guess, of (x - guess)^2
+};
+
 // Asks for a block of sums of what follows on n elements at x, kAhead elements from element i on:
 // behind the last of them there are those at `next`.
 template <class T>
@@ -37,11 +41,21 @@ class ShiftedSums {
   // The guess is rounded, so that one subtraction takes it away.
   explicit ShiftedSums(double guess) : guess_(static_cast<T>(guess)) {}
 
-  // n elements at x, a whole block but for the last ones.
+  // n elements at x, a whole block but for the last ones: what is not there adds nothing.
   [[gnu::always_inline]] void add(const T* x, int64_t n) {
-    constexpr int V = Vec<T>::kWidth;
-    if (n >= kSumBlock) return add_block([&](int at) { return Vec<T>::load(x + at).raw; });
-    alignas(64) T rest[kSumBlock];  // what is not there adds nothing
+    const Raw guess = Vec<T>::broadcast(guess_).raw;
+    if (n >= kSumBlock)
+      return add_offsets<kSumGroup>([=](int at) { return Vec<T>::load(x + at).raw - guess; });
+#if defined(__AVX512F__)
+    const auto offset = [=](int at) {
+      const int64_t left = n - at;
+      const int some = static_cast<int>(left < 0 ? 0 : left < V ? left : V);
+      return only_first(load_first(x + at, some) - guess, some);
+    };
+    if (n <= kSumBlock / 2) return add_offsets<kSumGroup / 2>(offset);
+    add_offsets<kSumGroup>(offset);
+#else
+    alignas(64) T rest[kSumBlock];
     for (int at = 0; at < kSumBlock; at += V) {
       const int64_t left = n - at;
       if (left < V) Vec<T>::broadcast(guess_).store(rest + at);
@@ -50,24 +64,30 @@ class ShiftedSums {
         Vec<T>::load(x + at, some).store(rest + at, some);
       }
     }
-    add_block([&](int at) { return Vec<T>::load(rest + at).raw; });
+    add_offsets<kSumGroup>([&](int at) { return Vec<T>::load(rest + at).raw - guess; });
+#endif
   }
 
   // Of the n elements at x that were added.
-  Moments moments(const T* x, int64_t n) const {
-    const double count = static_cast<double>(n);
-    const double off = rounded(sums_.join()), square = rounded(squares_.join());
-    const double excess = off * off / count, sum = static_cast<double>(guess_) * count + off;
+  Moments moments(const T* x, int64_t n) const { return moments(totals(), guess_, x, n); }
+  ShiftedTotals totals() const { return {rounded(sums_.join()), rounded(squares_.join())}; }
+  static Moments moments(const ShiftedTotals& totals, double guess, const T* x, int64_t n) {
+    const double count = static_cast<double>(n), off = totals.off, square = totals.square;
+    const double excess = off * off / count,
+                 sum = static_cast<double>(static_cast<T>(guess)) * count + off;
     if (excess <= square / 2 && square - square == 0) return {sum, square - excess};
     return about_mean(x, n, sum / count);
   }
 
  private:
-  template <class Element>
-  [[gnu::always_inline]] void add_block(const Element& element) {
-    const auto d = [&](int at) { return element(at) - guess_; };
-    sums_.add_block(d);
-    squares_.add_block([&](int at) { return d(at) * d(at); });
+  using Raw = typename Vec<T>::Raw;
+  static constexpr int V = Vec<T>::kWidth;
+
+  // d(i): the vector of terms i, i + 1, ... of a block.
+  template <int kTerms, class Offset>
+  [[gnu::always_inline]] void add_offsets(const Offset& d) {
+    sums_.template add_block<kTerms>(d);
+    squares_.template add_block<kTerms>([&](int at) { return d(at) * d(at); });
   }
 
   [[gnu::noinline]] static Moments about_mean(const T* x, int64_t n, double mean) {
