@@ -115,13 +115,14 @@ struct Tiles {
 
 // bytes: of x and y.
 TransposeWay way_of(const CopyShape& s, const Tiles& tiles, int64_t bytes) {
-  // Rows of y that lie apart go past the caches sooner: reading their lines first, from all over y,
-  // costs more. Pieces of fewer bytes than kPiece are mostly borders. Of kFew rows the hardware
-  // fetches the next lines.
-  constexpr int64_t kPiece = 256, kFew = 16;
-  const bool streams = s.y_stride[tiles.depth_axis] == tiles.width
-                           ? pays_to_stream(bytes)
-                           : pays_to_stream(4 * bytes) && tiles.width * s.element_bytes >= kPiece;
+  // Rows of y that lie apart fill whole lines in pieces of kPiece bytes. A multiple of kConflict
+  // apart they share few sets of a cache, which writes to them leave at once: better past it. Of
+  // kFew rows the hardware fetches the next lines.
+  constexpr int64_t kPiece = 256, kConflict = 4096, kFew = 16;
+  const int64_t row = s.y_stride[tiles.depth_axis];
+  const bool adjoin = row == tiles.width, conflict = row * s.element_bytes % kConflict == 0;
+  const bool streams = (adjoin || tiles.width * s.element_bytes >= kPiece) &&
+                       pays_to_stream(!adjoin && conflict ? 4 * bytes : bytes);
   const auto way = streams                                 ? TransposeWay::streamed
                    : bytes <= kNear || tiles.width <= kFew ? TransposeWay::near
                    : bytes > kFar                          ? TransposeWay::far
