@@ -114,6 +114,21 @@ uint64_t encode_number(const MapRow& row, PyObject* number, DType dtype) {
                           "; dlx.asarray makes Tensors of arrays"));
 }
 
+constexpr int64_t kLongWork = 32768;  // elements: 10 us and more
+
+// Whether long rows of the result lie across those of a large x: turned by a copy first it takes
+// less. Of short ones a block of the loop holds enough to turn them itself.
+bool is_turned(const Array& x) {
+  constexpr int64_t kLarge = 4096, kFew = 8, kLong = 128;
+  if (x.size() < kLarge || x.device().kind != DeviceKind::cpu) return false;
+  int inner = x.shape.ndim - 1;
+  while (x.shape[inner] == 1) --inner;
+  if (std::abs(x.strides[inner]) <= 1 || x.shape[inner] < kLong) return false;
+  for (int i = 0; i < inner; ++i)
+    if (x.strides[i] == 1 && x.shape[i] >= kFew) return true;
+  return false;
+}
+
 PyObject* call_map_checked(int row_index, PyObject* const* args, Py_ssize_t count) {
   const MapRow& row = map_table().row[row_index];
   if (count != row.inputs) {
@@ -168,6 +183,12 @@ PyObject* call_map_checked(int row_index, PyObject* const* args, Py_ssize_t coun
     for (Py_ssize_t k = selects; k < count; ++k)
       if (operands[k]) held[k] = cast_to(held[k], dtype);
   }
+  for (Py_ssize_t k = 0; k < count; ++k) {
+    if (!operands[k] || !is_turned(*operands[k])) continue;
+    hold();
+    GilRelease release(held[k].size() > kLongWork);
+    held[k] = dense(current_ctx(), held[k]);
+  }
   Array y;
   Dims y_shape;
   MapShape shape = MapShape::make(row_index, dtype, static_cast<int>(count), operands, &y_shape);
@@ -178,7 +199,7 @@ PyObject* call_map_checked(int row_index, PyObject* const* args, Py_ssize_t coun
   y = empty(y_shape, shape.output_dtype(), some->device());
   for (Py_ssize_t k = 0; k < count; ++k)
     if (!operands[k]) shape.scalar[k] = encode_number(row, args[k], compute);
-  const bool large = y.size() > 32768;
+  const bool large = y.size() > kLongWork;
   if (large) hold();
   const Array* inputs[kMaxMapInputs];
   for (Py_ssize_t k = 0; k < count; ++k)

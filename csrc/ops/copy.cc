@@ -1,12 +1,10 @@
 #include "ops/copy.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/choice.h"
 #include "core/machine_limits.h"
 #include "core/parallel.h"
-#include "ops/element_bits.h"
 #include "ops/strided.h"
 #include "ops/transpose_table.h"
 
@@ -39,28 +37,14 @@ constexpr int64_t kMostGrain = 131072, kChunks = 32;
 // of y are worth asking for, too.
 constexpr int64_t kNear = int64_t{1} << 19, kFar = int64_t{16} << 20;
 
-// One innermost row: y[i * y_step] = x[i * x_step].
-template <class T>
-void copy_row(const T* x, int64_t x_step, T* y, int64_t y_step, int64_t n) {
-  if (x_step == 1 && y_step == 1) {
-    std::memcpy(y, x, static_cast<size_t>(n) * sizeof(T));
-  } else {
-    for (int64_t i = 0; i < n; ++i) y[i * y_step] = x[i * x_step];
-  }
-}
-
-template <class T>
-void copy_elements(const CopyShape& s, const T* x, T* y, int64_t begin, int64_t end) {
-  const int inner = s.ndim - 1;
-  for_each_run(s.ndim, s.extent, s.x_stride, begin, end - begin,
-               [&](int64_t x_offset, int64_t x_step, int64_t done, int64_t n) {
-                 int64_t rest = begin + done, offset = 0;
-                 for (int i = inner; i >= 0; --i) {
-                   offset += rest % s.extent[i] * s.y_stride[i];
-                   rest /= s.extent[i];
-                 }
-                 copy_row(x + x_offset, x_step, y + offset, s.y_stride[inner], n);
-               });
+void copy_elements(const CopyShape& s, const char* x, char* y, int64_t begin, int64_t end) {
+  const CopyRows copy = copy_rows(s.element_bytes);
+  const RowsLayout from = rows_layout(s.ndim, s.x_stride), to = rows_layout(s.ndim, s.y_stride);
+  for_each_block<2>(s.ndim, s.extent, {s.x_stride, s.y_stride}, begin, end - begin,
+                    [&](const int64_t* offset, int64_t, int64_t rows, int64_t n) {
+                      copy(x + offset[0] * s.element_bytes, from, y + offset[1] * s.element_bytes,
+                           to, rows, n);
+                    });
 }
 
 Choice choice("copy", {"plain", "tiled"});
@@ -177,9 +161,8 @@ void copy(Ctx&, const void* shape, void* const* buffers, void*) {
     return copy_tiles(s, tiles, static_cast<const char*>(buffers[0]),
                       static_cast<char*>(buffers[1]));
   parallel_for(n, long_grain(n, kCopyGrain, kMostGrain), [&](int64_t begin, int64_t end) {
-    with_bits(s.element_bytes, [&]<class T>(T) {
-      copy_elements(s, static_cast<const T*>(buffers[0]), static_cast<T*>(buffers[1]), begin, end);
-    });
+    copy_elements(s, static_cast<const char*>(buffers[0]), static_cast<char*>(buffers[1]), begin,
+                  end);
   });
 }
 

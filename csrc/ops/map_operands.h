@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ops/element_bits.h"
 #include "ops/map.h"
 #include "ops/strided.h"
 
@@ -19,9 +20,10 @@ inline DType compute_dtype(DType t) { return is_half(t) ? DType::float32 : t; }
 struct OperandLayout {
   bool dense;
   int64_t period;  // element i is x[i mod period]: a number, a row for all rows; 0: neither
+  int64_t run;     // else: how many elements follow one another, where they are many; 0: few
 
   OperandLayout() = default;
-  OperandLayout(const MapShape& s, int k) : dense(false), period(1) {
+  OperandLayout(const MapShape& s, int k) : dense(false), period(1), run(0) {
     if (s.scalars >> k & 1) return;
     int64_t count = 1;
     int i = s.ndim - 1;
@@ -29,6 +31,10 @@ struct OperandLayout {
     dense = i < 0;
     while (i >= 0 && s.stride[k][i] == 0) --i;
     period = dense || i >= 0 || 2 * count > kMapBlock ? 0 : count;
+    constexpr int64_t kLong = 256;  // fewer are copied to a block sooner than found
+    const int inner = s.ndim - 1;
+    if (!dense && !period && s.stride[k][inner] == 1 && s.extent[inner] >= kLong)
+      run = s.extent[inner];
   }
 };
 
@@ -44,11 +50,9 @@ class MapOperand {
 
   OperandLayout layout;
 
-  // Whether blocks are read where they lie.
-  bool in_place() const { return layout.dense && from_ == to_; }
-
   // A block from element `at` on has at most this many elements.
   int64_t most_at(int64_t at) const {
+    if (layout.run) return std::min(kMapBlock, layout.run - at % layout.run);
     return layout.period ? kMapBlock - at % layout.period : kMapBlock;
   }
 
@@ -60,7 +64,8 @@ class MapOperand {
   // Elements at, ..., at + n - 1. block, which prepare() got too, and raw: of kMapBlockBytes.
   const void* load(const void* x, int64_t at, int64_t n, char* raw, char* block) const {
     if (layout.period) return block + at % layout.period * size_of(to_);
-    if (layout.dense) return widened(static_cast<const char*>(x) + at * size_of(from_), n, block);
+    if (layout.dense || layout.run)
+      return widened(static_cast<const char*>(x) + offset_of(at) * size_of(from_), n, block);
     char* gathered = from_ == to_ ? block : raw;
     gather(size_of(from_), s_->ndim, s_->extent, s_->stride[k_], x, at, n, gathered);
     return from_ == to_ ? block : widened(raw, n, block);
@@ -74,6 +79,15 @@ class MapOperand {
   }
 
  private:
+  int64_t offset_of(int64_t at) const {
+    if (layout.dense) return at;
+    int64_t offset = 0;
+    for (int i = s_->ndim - 1; i >= 0; --i) {
+      offset += at % s_->extent[i] * s_->stride[k_][i];
+      at /= s_->extent[i];
+    }
+    return offset;
+  }
   void convert(const void* x, void* y, int64_t n) const {
     map_table().convert[static_cast<int>(from_)][static_cast<int>(to_)](x, y, n);
   }

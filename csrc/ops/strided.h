@@ -2,10 +2,9 @@
 // Host code only.
 #pragma once
 #include <algorithm>
-#include <cstring>
 
 #include "core/array.h"
-#include "ops/element_bits.h"
+#include "ops/copy_rows_table.h"
 
 namespace dlx {
 
@@ -62,30 +61,60 @@ void for_each_run(int ndim, const int64_t* extent, const int64_t* stride, int64_
   }
 }
 
-template <class T>
-void gather_elements(int ndim, const int64_t* extent, const int64_t* stride, const T* x,
-                     int64_t begin, int64_t count, T* y) {
-  for_each_run(ndim, extent, stride, begin, count,
-               [&](int64_t offset, int64_t step, int64_t done, int64_t n) {
-                 const T* from = x + offset;
-                 T* to = y + done;
-                 if (step == 1) {
-                   std::memcpy(to, from, static_cast<size_t>(n) * sizeof(T));
-                 } else if (step == 0) {
-                   std::fill_n(to, n, *from);
-                 } else {
-                   for (int64_t i = 0; i < n; ++i) to[i] = from[i * step];
-                 }
-               });
+// Calls run(offsets, done, rows, n) for the pieces of [begin, begin + count) of strided arrays in
+// row-major order: whole rows of n elements, or a part of one. offsets[k]: of the first, in array
+// k.
+template <int kArrays, class Run>
+void for_each_block(int ndim, const int64_t* extent, const int64_t* const (&stride)[kArrays],
+                    int64_t begin, int64_t count, const Run& run) {
+  int64_t index[kMaxDims], offset[kArrays] = {}, rest = begin;
+  for (int i = ndim - 1; i >= 0; --i) {
+    index[i] = rest % extent[i];
+    rest /= extent[i];
+    for (int k = 0; k < kArrays; ++k) offset[k] += index[i] * stride[k][i];
+  }
+  const auto advance = [&](int axis, int64_t by) {
+    index[axis] += by;
+    for (int k = 0; k < kArrays; ++k) offset[k] += by * stride[k][axis];
+    for (int i = axis; i > 0 && index[i] == extent[i]; --i) {
+      index[i] = 0;
+      ++index[i - 1];
+      for (int k = 0; k < kArrays; ++k) offset[k] += stride[k][i - 1] - extent[i] * stride[k][i];
+    }
+  };
+  const int inner = ndim - 1;
+  const int64_t width = extent[inner];
+  for (int64_t done = 0; done < count;) {
+    const int64_t left = count - done;
+    if (ndim == 1 || index[inner] > 0 || left < width) {
+      const int64_t n = std::min(width - index[inner], left);
+      run(offset, done, int64_t{1}, n);
+      advance(inner, n);
+      done += n;
+    } else {
+      const int64_t rows = std::min(extent[inner - 1] - index[inner - 1], left / width);
+      run(offset, done, rows, width);
+      advance(inner - 1, rows);
+      done += rows * width;
+    }
+  }
+}
+
+// The innermost rows of a strided array.
+inline RowsLayout rows_layout(int ndim, const int64_t* stride) {
+  return {ndim > 1 ? stride[ndim - 2] : 0, stride[ndim - 1]};
 }
 
 // Elements [begin, begin + count) of a strided array x, in row-major order, into dense y.
 inline void gather(int64_t element_bytes, int ndim, const int64_t* extent, const int64_t* stride,
                    const void* x, int64_t begin, int64_t count, void* y) {
-  with_bits(element_bytes, [&]<class T>(T) {
-    gather_elements(ndim, extent, stride, static_cast<const T*>(x), begin, count,
-                    static_cast<T*>(y));
-  });
+  const CopyRows copy = copy_rows(element_bytes);
+  for_each_block<1>(ndim, extent, {stride}, begin, count,
+                    [&](const int64_t* offset, int64_t done, int64_t rows, int64_t n) {
+                      copy(static_cast<const char*>(x) + offset[0] * element_bytes,
+                           rows_layout(ndim, stride), static_cast<char*>(y) + done * element_bytes,
+                           {n, 1}, rows, n);
+                    });
 }
 
 }  // namespace dlx

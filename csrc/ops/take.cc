@@ -92,7 +92,8 @@ void take_elements(const TakeShape& s, const T* x, const int64_t* indices, T* y,
           prefetch(from + wrap(indices[i + kRowsAhead], s.extent) * s.step, s.inner * sizeof(T));
         std::memcpy(y + begin, row + first, static_cast<size_t>(count) * sizeof(T));
       } else {
-        gather_elements(s.inner_ndim, s.inner_extent, s.inner_stride, row, first, count, y + begin);
+        gather(sizeof(T), s.inner_ndim, s.inner_extent, s.inner_stride, row, first, count,
+               y + begin);
       }
       begin += count;
     }
