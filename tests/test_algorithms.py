@@ -22,6 +22,8 @@ USERS = {
     "batch_norm_reads": ("batch_norm", "BatchNorm"),
     "batch_norm_result": ("batch_norm", "BatchNorm"),
     "conv2d": ("conv", "Conv"),
+    "group_norm": ("group_norm",),
+    "group_norm_result": ("group_norm",),
     "pointwise": ("add", "equal", "where", "elu"),
     "conv2d_backward_weight": ("conv", "Conv"),
     "max_pool2d": ("max_pool",),

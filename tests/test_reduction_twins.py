@@ -112,3 +112,19 @@ def test_a_layer_norm_and_its_gradients_agree_with_the_cpu(shape, dtype, device)
 
     # Where D is 2, x - mean may be small beside the rounding of x.
     assert_agree(both, [x, weight, bias], device, dtype, tolerance=512)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", [(2, 4, 5000), (40, 6, 30), (3, 70, 9)])
+def test_a_group_norm_and_its_gradients_agree_with_the_cpu(shape, dtype, device):
+    x, weight, bias = drawn(shape, dtype), drawn(shape[1:2], dtype), drawn(shape[1:2], dtype)
+
+    def both(x, weight, bias):
+        def total(x, weight, bias):
+            y = F.group_norm(x, 2, weight, bias)
+            return dlx.mean(dlx.multiply(y, y))
+
+        y = F.group_norm(x, 2, weight, bias)
+        return y, *dlx.grad(total, (0, 1, 2))(x, weight, bias)
+
+    assert_agree(both, [x, weight, bias], device, dtype, tolerance=64)

@@ -30,7 +30,7 @@ void bind_creation(pybind11::module_&);  // empty, full, eye, arange
 void bind_reduce(pybind11::module_&);    // sum, mean, max, min, var, argmax, argmin
 void bind_loss(pybind11::module_&);      // softmax, log_softmax, cross_entropy, mse_loss
 void bind_conv(pybind11::module_&);      // conv2d, conv_transpose2d, conv2d_backward_weight
-void bind_norm(pybind11::module_&);      // batch_norm, layer_norm
+void bind_norm(pybind11::module_&);      // batch_norm, layer_norm, group_norm
 void bind_pool(pybind11::module_&);      // max_pool2d, avg_pool2d, their gradients
 
 inline void bind_all(pybind11::module_& m) {

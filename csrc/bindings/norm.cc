@@ -1,4 +1,4 @@
-// Batch and layer normalisation. Weight and bias are optional.
+// Batch, layer and group normalisation. Weight and bias are optional.
 #include <pybind11/stl.h>
 
 #include <vector>
@@ -6,6 +6,7 @@
 #include "bindings/tensor_base.h"
 #include "ops/batch_norm.h"
 #include "ops/batch_norm_update.h"
+#include "ops/group_norm.h"
 #include "ops/layer_norm.h"
 
 namespace dlx {
@@ -136,6 +137,31 @@ std::tuple<Array, Array, Array> layer_norm_backward(const Array& dy, const Array
   return {dx, dgamma, dbeta};
 }
 
+std::tuple<Array, Array, Array> group_norm(const Array& x, int64_t groups, const Optional& gamma,
+                                           const Optional& beta, double eps) {
+  const GroupNormShape s =
+      GroupNormShape::make("group_norm", x, groups, pointer(gamma), pointer(beta), eps);
+  Array y = like(x), mean = statistic(x, {s.N, s.G}), rstd = statistic(x, {s.N, s.G});
+  run(ops::group_norm, s, {&x, pointer(gamma), pointer(beta)}, {&y, &mean, &rstd});
+  return {y, mean, rstd};
+}
+
+std::tuple<Array, Array, Array> group_norm_backward(const Array& dy, const Array& x,
+                                                    const Array& mean, const Array& rstd,
+                                                    const Optional& gamma) {
+  const char* op = "group_norm_backward";
+  DLX_CHECK(mean.shape.ndim == 2 && mean.shape == rstd.shape && mean.dtype == DType::float64 &&
+                rstd.dtype == DType::float64,
+            op, ": expected mean and rstd as group_norm gives them");
+  const GroupNormShape s = GroupNormShape::make(op, x, mean.shape[1], pointer(gamma), nullptr, 0);
+  check_dy(op, dy, x);
+  DLX_CHECK(mean.shape[0] == s.N, op, ": expected mean and rstd as group_norm gives them");
+  Array dx = like(x);
+  Array dgamma = empty({s.C}, x.dtype, x.device()), dbeta = empty({s.C}, x.dtype, x.device());
+  run(ops::group_norm_backward, s, {&dy, &x, &mean, &rstd, pointer(gamma)}, {&dx, &dgamma, &dbeta});
+  return {dx, dgamma, dbeta};
+}
+
 }  // namespace
 
 void bind_norm(py::module_& m) {
@@ -145,6 +171,8 @@ void bind_norm(py::module_& m) {
   m.def("batch_norm_update", batch_norm_update);
   m.def("layer_norm", layer_norm);
   m.def("layer_norm_backward", layer_norm_backward);
+  m.def("group_norm", group_norm);
+  m.def("group_norm_backward", group_norm_backward);
 }
 
 }  // namespace dlx

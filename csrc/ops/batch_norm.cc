@@ -336,7 +336,7 @@ void batch_norm_backward(Ctx&, const void* shape, void* const* buffers, void* wo
   double *sum = call.partial(0), *product = call.partial(1);
   double *mean_dy = call.per_channel(0), *slope = call.per_channel(1), *scale = call.per_channel(2);
 
-  const NormGradient gradient{mean, mean_dy, s.training ? slope : nullptr, scale};
+  const NormGradient gradient{mean, mean_dy, s.training ? slope : nullptr, scale, nullptr};
   const auto finish = [&](int64_t c) {
     const double dy_sum = call.total(sum, c), dy_d = call.total(product, c);
     call.write(dbeta, c, dy_sum);

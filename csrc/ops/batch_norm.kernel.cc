@@ -113,7 +113,7 @@ template <class T>
 void gradient(const NormPlanes& s, int64_t begin, int64_t end, const void* dy0, const void* x0,
               const NormGradient& g, void* dx0) {
   for_units(s, begin, end, [&](int64_t c, int64_t offset, int64_t size) {
-    const T scale = static_cast<T>(g.scale[c]);
+    const T scale = static_cast<T>(g.scale[c]), weight = static_cast<T>(g.weight ? g.weight[c] : 1);
     const Mean<T> mean(g.slope ? g.mean[c] : 0);
     const T mean_dy = g.slope ? static_cast<T>(g.mean_dy[c]) : T{},
             slope = g.slope ? static_cast<T>(g.slope[c]) : T{};
@@ -125,9 +125,13 @@ void gradient(const NormPlanes& s, int64_t begin, int64_t end, const void* dy0, 
         for (int64_t i = 0; i < count; ++i) dx[i] = dy[i] * scale;
         return;
       }
+      const auto each = [&](const auto& weighted) {
 #pragma GCC ivdep
-      for (int64_t i = 0; i < count; ++i)
-        dx[i] = ((dy[i] - mean_dy) - mean.from(x[i]) * slope) * scale;
+        for (int64_t i = 0; i < count; ++i)
+          dx[i] = ((weighted(dy[i]) - mean_dy) - mean.from(x[i]) * slope) * scale;
+      };
+      if (!g.weight) return each([](T v) { return v; });
+      each([=](T v) { return v * weight; });
     });
   });
   if (s.streams) end_stream();

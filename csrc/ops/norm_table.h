@@ -1,4 +1,5 @@
-// What batch_norm.kernel.cc and layer_norm.kernel.cc give for each instruction set.
+// What batch_norm.kernel.cc, for group norm too, and layer_norm.kernel.cc give for each
+// instruction set.
 #pragma once
 #include <cstdint>
 
@@ -35,9 +36,10 @@ struct NormAffine {
   bool relu;
 };
 
-// Per channel: dx = ((dy - mean_dy) - (x - mean) slope) scale; slope null: dx = dy scale.
+// Per channel: dx = ((dy weight - mean_dy) - (x - mean) slope) scale; slope null: dx = dy scale.
+// weight null: 1; of columns it is.
 struct NormGradient {
-  const double *mean, *mean_dy, *slope, *scale;
+  const double *mean, *mean_dy, *slope, *scale, *weight;
 };
 
 // [0]: float32, [1]: float64.

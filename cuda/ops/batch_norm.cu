@@ -4,32 +4,20 @@
 #include "cuda/core/moments.h"
 #include "cuda/core/reduction.h"
 #include "cuda/core/totals.h"
+#include "cuda/ops/channel_pass.h"
 #include "ops/batch_norm.h"
 
 namespace dlx::cuda {
 
-#include "ops/mean.h"
-
 namespace {
 
-// What a channel does to its elements, read at once.
-template <class T>
-struct alignas(4 * sizeof(T)) Affine {
-  Mean<T> mean;
-  T scale, shift;
-  __device__ T of(T x) const { return mean.from(x) * scale + shift; }
-};
+// What a channel does to its gradient, read at once.
 template <class T>
 struct alignas(4 * sizeof(T)) Gradient {
   Mean<T> mean;
   T mean_dy, slope, scale;
   __device__ T of(T dy, T x) const { return ((dy - mean_dy) - mean.from(x) * slope) * scale; }
 };
-
-template <class T>
-__device__ double value_or(const T* p, int64_t c, double other) {
-  return p ? static_cast<double>(p[c]) : other;
-}
 
 // Of a channel; 1 for none, so that statistics and gradients of nothing are 0.
 __device__ inline double values(const BatchNormShape& s) {
@@ -129,39 +117,7 @@ __global__ void affine_of_statistics(BatchNormShape s, const double* __restrict_
   });
 }
 
-// The channels of elements i, i + 1, ... of (N, C, L).
-struct ChannelOf {
-  int64_t C, L, channel, left;
-  __device__ ChannelOf(const BatchNormShape& s, int64_t i)
-      : C(s.C), L(s.L), channel(i / L % C), left(L - i % L) {}
-  __device__ int64_t next() {
-    const int64_t c = channel;
-    if (--left == 0) left = L, channel = c + 1 < C ? c + 1 : 0;
-    return c;
-  }
-};
-
-// The passes over x: run<n>(i, channel) is the result at elements i, ..., i + n - 1.
-template <class T>
-struct Normalize {
-  const T *x, *r;  // r: null, or is added
-  const Affine<T>* of_channel;
-  bool relu;
-
-  bool aligned() const { return is_aligned(x) && is_aligned(r); }
-  template <int kCount>
-  __device__ Pack<T, kCount> run(int64_t i, ChannelOf channel) const {
-    Pack<T, kCount> xs = read_run<kCount>(x + i), rs{};
-    if (r) rs = read_run<kCount>(r + i);
-#pragma unroll
-    for (int k = 0; k < kCount; ++k) {
-      T y = of_channel[channel.next()].of(xs.value[k]);
-      if (r) y = y + rs.value[k];
-      xs.value[k] = relu && y < 0 ? T{} : y;  // keeps NaN
-    }
-    return xs;
-  }
-};
+// The pass over x of the gradient, as channel_pass.h's Normalize.
 template <class T>
 struct GradientOfX {
   const T *dy, *x;
@@ -181,34 +137,9 @@ struct GradientOfX {
   }
 };
 
-template <int kCount, class T, class Pass>
-__global__ void pass_over(BatchNormShape s, Pass pass, T* __restrict__ y) {
-  const int64_t n = s.size(), whole = n - n % kCount;
-  for_each_item(n / kCount, [&](int64_t run) {
-    const int64_t i = run * kCount;
-    write_run(y + i, pass.template run<kCount>(i, ChannelOf(s, i)));
-  });
-  for_each_item(n - whole, [&](int64_t rest) {
-    const int64_t i = whole + rest;
-    write_run(y + i, pass.template run<1>(i, ChannelOf(s, i)));
-  });
-}
-
-template <class T, class Pass>
-void launch_pass(const BatchNormShape& s, const Pass& pass, T* y, bool aligned, Stream stream) {
-  constexpr int kCount = kAccessBytes / sizeof(T);
-  if (s.size() == 0) return;
-  const dim3 blocks = blocks_for(s.size() / kCount + 1);
-  if (aligned && is_aligned(y)) {
-    launch_grid<pass_over<kCount, T, Pass>>(blocks, kBlockThreads, 0, stream, s, pass, y);
-  } else {
-    launch_grid<pass_over<1, T, Pass>>(blocks, kBlockThreads, 0, stream, s, pass, y);
-  }
-}
-
 template <class T>
 void launch_normalize(const BatchNormShape& s, const Normalize<T>& pass, T* y, Stream stream) {
-  launch_pass(s, pass, y, pass.aligned(), stream);
+  launch_pass(Channels{s.N, s.C, s.L}, pass, y, pass.aligned(), stream);
 }
 
 // Over N and L.
@@ -316,8 +247,8 @@ void batch_norm_backward(Ctx& ctx, const void* shape, void* const* buffers, void
     auto* gradient = per_channel<Gradient<T>>(workspace);
     const ChannelProducts<T> products{s, dy, x, mean, rstd, gamma, dgamma, dbeta, gradient};
     reduce_channels(products, is_aligned(dy), workspace, stream);
-    launch_pass(s, GradientOfX<T>{dy, x, gradient, s.training}, dx, is_aligned(dy) && is_aligned(x),
-                stream);
+    launch_pass(Channels{s.N, s.C, s.L}, GradientOfX<T>{dy, x, gradient, s.training}, dx,
+                is_aligned(dy) && is_aligned(x), stream);
   });
 }
 

@@ -1,4 +1,4 @@
-"""Batch norm and layer norm: all the ways in which the kernels cut their work."""
+"""Batch, layer and group norm: all the ways in which the kernels cut their work."""
 
 from __future__ import annotations
 
@@ -141,6 +141,15 @@ def layer_norm_backward_twin(dy, x, weight):
     return twins["layer_norm_backward"](dy, x, weight.shape, weight)
 
 
+def core_group_norm_backward(dy, x, weight):
+    _, mean, rstd = dlx._core.group_norm(x, 2, weight, None, 1e-5)
+    return dlx._core.group_norm_backward(dy, x, mean, rstd, weight)[0]
+
+
+def group_norm_backward_twin(dy, x, weight):
+    return twins["group_norm_backward"](dy, x, 2, weight)
+
+
 def wide(*arrays, **attrs):
     """Loose: the derivatives' own cases are tight."""
     return 64.0
@@ -219,9 +228,14 @@ CASES = [
     *[layer((4, 9), parameters=p) for p in (0, 1)],
     *[group(*s) for s in [((3, 4), 2), ((1, 3, 5), 1), ((2, 6, 3, 2), 3), ((2, 4, 1, 7), 4),
                           ((3, 32, 4, 4), 8), ((0, 4, 3), 2)]],
-    *[group((2, 6, 5), 2, parameters=p) for p in (0, 1)],
+    # Planes in one kernel, one or several pieces of them, over 64 of them, over 16 groups.
+    *[group(*s) for s in [((2, 6, 3, 3), 2), ((2, 70, 8), 1), ((9, 4, 7, 5), 2), ((1, 3, 65), 1),
+                          ((1, 2, 129, 130), 1), ((17, 3, 4, 5), 3), ((0, 4, 9), 2)]],
+    *[group(s, 2, parameters=p) for s in [(2, 6, 5), (2, 6, 11)] for p in (0, 1)],
     # A layer norm of 12 elements in 2 groups: x, y 96, mean, rstd 32.
     group((1, 6, 2), 2, parameters=0, flops=96, bytes=128, counts="layer_norm", name="cost"),
+    # 8 flops for each of 32 elements; x, y 256, weight, bias 32, mean, rstd 32.
+    group((1, 4, 8), 2, flops=256, bytes=320, name="cost_of_planes"),
     # A channel of 2 x 3 x 2: 8 flops for each of 12 elements; x, y 96, weight, bias 24,
     # mean, rstd, var 72.
     trained(2, 3, 2, flops=96, bytes=192, name="cost"),
@@ -235,4 +249,6 @@ CASES = [
          core_batch_norm_backward, twins["batch_norm_backward"], grad=(), terms=wide),
     Case("_core.layer_norm_backward", (normal(4, 3, 2), normal(4, 3, 2), positive(3, 2)), {},
          core_layer_norm_backward, layer_norm_backward_twin, grad=(), terms=wide),
+    Case("_core.group_norm_backward", (normal(3, 4, 9), normal(3, 4, 9), positive(4)), {},
+         core_group_norm_backward, group_norm_backward_twin, grad=(), terms=wide),
 ]  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from dlx import _core
 from dlx.autodiff import primitive, record
 from dlx.ops._index_plan import as_int
@@ -220,7 +222,7 @@ _layer_norm_rule = primitive(
 
 def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5) -> Tensor:
     """(x - mean) / sqrt(var + eps) * weight + bias, mean and (biased) var over num_groups groups
-    of the channels of each sample (Wu and He 2018): a layer_norm of groups, scaled by channel.
+    of the channels of each sample (Wu and He 2018).
 
     input: (N, C, ...), C a multiple of num_groups; weight, bias: (C,) or None. All of one dtype,
     float32 or float64, TypeError otherwise. Raises ValueError on shapes that do not fit, and for
@@ -239,13 +241,33 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5) -> Tensor:
                 f"group_norm: {name} expects shape {shape[1:2]}, one per channel, got {p.shape}; "
                 f"x={shape}"
             )
-    size = shape[1] // groups
-    for n in shape[2:]:
-        size *= n
-    if shape[0] * size == 1:
+    plane = math.prod(shape[2:])
+    if shape[0] * (shape[1] // groups) * plane == 1:
         raise ValueError(f"group_norm: expected more than one value per group, got one; x={shape}")
-    y = layer_norm(reshape(input, (shape[0], groups, size)), (size,), eps=eps)
-    return _scaled(reshape(y, shape), weight, bias)
+    has, inputs = (weight is not None, bias is not None), (input, *given)
+    if plane < _SHORT_PLANE:
+        return _group_norm_composite(*inputs, *has, None, groups, eps)
+    y, mean, rstd = _core.group_norm(input, groups, weight, bias, eps)
+    return record(_group_norm_rule, inputs, y, (*has, (mean, rstd), groups, eps))
+
+
+_SHORT_PLANE = 8  # elements of a channel: fewer cost the native op more than all that the others do
+
+
+def _group_norm_vjp(g, y, x, *rest):
+    weight, _, (mean, rstd), _, _ = _parameters(rest)
+    return _gradients(_core.group_norm_backward(g, x, mean, rstd, weight), rest)
+
+
+def _group_norm_composite(x, *rest):
+    weight, bias, _, groups, eps = _parameters(rest)
+    rows = reshape(x, (x.shape[0], groups, math.prod(x.shape[1:]) // groups))
+    return _scaled(reshape(layer_norm(rows, rows.shape[2:], eps=eps), x.shape), weight, bias)
+
+
+_group_norm_rule = primitive(
+    "group_norm", vjp=_group_norm_vjp, composite=_group_norm_composite, saves_outputs=0
+)
 
 
 def group_count(op, groups):

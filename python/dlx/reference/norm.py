@@ -10,6 +10,7 @@ __all__ = [
     "batch_norm_inference",
     "batch_norm_update",
     "group_norm",
+    "group_norm_backward",
     "layer_norm",
     "layer_norm_backward",
     "log_softmax",
@@ -122,3 +123,10 @@ def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
     y = np.reshape((groups - mean) / np.sqrt(var + eps), x.shape)
     y = y if weight is None else y * _per_channel(weight, x)
     return y if bias is None else y + _per_channel(bias, x)
+
+
+def group_norm_backward(dy, x, num_groups, weight=None, eps=1e-5):
+    """dx: as layer_norm_backward, over num_groups groups of channels of each sample."""
+    groups = np.reshape(x, (x.shape[0], num_groups, int(np.prod(x.shape[1:])) // num_groups))
+    dz = np.reshape(dy if weight is None else dy * _per_channel(weight, x), groups.shape)
+    return np.reshape(layer_norm_backward(dz, groups, groups.shape[2:], eps=eps), x.shape)
