@@ -32,26 +32,8 @@ void products(const NormBlock& b, const void* dy0, const void* x0, double mean0,
   alignas(64) T dy_buffer[kNormGather], x_buffer[kNormGather];
   const T* dy = gathered(b, static_cast<const T*>(dy0), dy_buffer);
   const T* x = gathered(b, static_cast<const T*>(x0), x_buffer);
-  const Mean<T> mean(mean0);
-  SumLanes<T> sums, products;
-  const int64_t n = b.planes * b.length;
-  int64_t i = 0;
-  for (; i + kSumBlock <= n; i += kSumBlock) {
-    if (b.next) ask_ahead(dy, n, i, dy + b.next), ask_ahead(x, n, i, x + b.next);
-    const auto g = [&](int at) { return load_as<T>(dy + i + at); };
-    sums.add_block(g);
-    products.add_block([&](int at) { return g(at) * mean.from(load_as<T>(x + i + at)); });
-  }
-  if (i < n) {
-    alignas(64) T sum_rest[kSumBlock] = {}, product_rest[kSumBlock] = {};
-    for (int64_t k = 0; k < n - i; ++k) {
-      sum_rest[k] = dy[i + k];
-      product_rest[k] = dy[i + k] * mean.from(x[i + k]);
-    }
-    sums.add_block([&](int at) { return load_as<T>(sum_rest + at); });
-    products.add_block([&](int at) { return load_as<T>(product_rest + at); });
-  }
-  *sum = rounded(sums.join()), *product = rounded(products.join());
+  gradient_sums(b.planes * b.length, dy, x, static_cast<const T*>(nullptr), Mean<T>(mean0), b.next,
+                sum, product);
 }
 
 // body(channel, element offset, count) for units [begin, end).

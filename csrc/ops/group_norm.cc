@@ -57,6 +57,16 @@ struct Pieces {
     if (n > 0) length = (n + count - 1) / count, count = (n + length - 1) / length;
   }
   int64_t size(int64_t i) const { return std::min(length, n - i * length); }
+  // body(unit, vector, piece) for units [begin, end): pieces of vectors, one after the other.
+  template <class Body>
+  void over(int64_t begin, int64_t end, const Body& body) const {
+    if (begin == end) return;
+    int64_t vector = begin / count, i = begin % count;
+    for (int64_t u = begin; u < end; ++u) {
+      body(u, vector, i);
+      if (++i == count) ++vector, i = 0;
+    }
+  }
 };
 
 // The same sums in the same order, so that the results have the same bits. "passes": one over
@@ -64,6 +74,8 @@ struct Pieces {
 enum Algorithm { kPasses, kGroups };
 Choice choice("group_norm", {"passes", "groups"});
 constexpr int64_t kFewestGroups = 16;  // to have work for many threads
+// Elements that wait in L1: with several groups the processor overlaps the ends of their sums.
+constexpr int64_t kAtOnce = 2048;
 // How the result is written: past the caches, where it would not stay in them.
 Choice stores("group_norm_result", {"cached", "streamed"});
 
@@ -105,11 +117,13 @@ struct Call {
     const bool past = stores.pick(pays_to_stream((arrays + 1) * s.size() * size_of(s.dtype)), 0b11);
     const bool keeps = bytes <= core_cache_bytes() && s.rows() >= kFewestGroups;
     if (choice.pick(keeps ? kGroups : kPasses, 0b11) == kGroups) {
+      const int64_t at_once = std::max<int64_t>(1, kAtOnce / std::max<int64_t>(1, s.D()));
       return parallel_for(s.rows(), grain(s.D()), [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; ++r) {
-          sum(r * sums, (r + 1) * sums);
-          finish(r);
-          map(r * units, (r + 1) * units, past);
+        for (int64_t first = begin; first < end; first += at_once) {
+          const int64_t last = std::min(end, first + at_once);
+          sum(first * sums, last * sums);
+          for (int64_t r = first; r < last; ++r) finish(r);
+          map(first * units, last * units, past);
         }
       });
     }
@@ -123,8 +137,7 @@ struct Call {
                  [&](int64_t begin, int64_t end) { map(begin, end, past); });
   }
 
-  // body(planes, begin, end, plane, row, channel): units of up to kPlanes planes from `plane` on,
-  // the first of which is of that row and channel.
+  // body(planes, begin, end, plane): units of up to kPlanes planes, the first of which is `plane`.
   template <class Body>
   void over_planes(int64_t begin, int64_t end, bool past, const Body& body) const {
     while (begin < end) {
@@ -136,7 +149,17 @@ struct Call {
       begin = stop;
     }
   }
-  int64_t row_of(int64_t plane) const { return plane / s.channels(); }
+  // body(i, row, channel) for planes plane + i, i < count: what they are of.
+  template <class Body>
+  void over_channels(int64_t plane, int64_t count, const Body& body) const {
+    const int64_t of_group = s.channels();
+    int64_t row = plane / of_group, c = plane % s.C, left = (row + 1) * of_group - plane;
+    for (int64_t i = 0; i < count; ++i) {
+      body(i, row, c);
+      if (++c == s.C) c = 0;
+      if (--left == 0) ++row, left = of_group;
+    }
+  }
 };
 
 double total(const double* x, int64_t n) {
@@ -170,11 +193,11 @@ void group_norm(Ctx&, const void* shape, void* const* buffers, void* workspace) 
   auto *sum = static_cast<double*>(workspace), *square = sum + s.rows() * pieces.count;
 
   const auto sum_up = [&](int64_t begin, int64_t end) {
-    for (int64_t u = begin; u < end; ++u) {
-      const int64_t row = u / pieces.count, i = u % pieces.count, n = pieces.size(i);
+    pieces.over(begin, end, [&](int64_t u, int64_t row, int64_t i) {
+      const int64_t n = pieces.size(i);
       const void* from = call.at(x, row * s.D() + i * pieces.length);
       call.table.moments[call.t]({1, n, 0, n}, from, sum + u, square + u);
-    }
+    });
   };
   // Chan, Golub, LeVeque (1979), as for batch_norm.
   const auto finish = [&](int64_t row) {
@@ -191,12 +214,11 @@ void group_norm(Ctx&, const void* shape, void* const* buffers, void* workspace) 
   call.run(1, pieces.count, sum_up, finish, [&](int64_t from, int64_t to, bool past) {
     call.over_planes(from, to, past, [&](const NormPlanes& p, int64_t b, int64_t e, int64_t plane) {
       double means[kPlanes], scale[kPlanes], shift[kPlanes];
-      for (int64_t i = 0; i < p.channels; ++i) {
-        const int64_t row = call.row_of(plane + i), c = (plane + i) % s.C;
+      call.over_channels(plane, p.channels, [&](int64_t i, int64_t row, int64_t c) {
         means[i] = mean[row];
         scale[i] = rstd[row] * (gamma ? call.read(gamma, c) : 1);
         shift[i] = beta ? call.read(beta, c) : 0;
-      }
+      });
       const NormAffine affine{means, scale, shift, nullptr, false};
       call.table.affine[call.t](p, b, e, call.at(x, plane * s.L), affine, call.at(y, plane * s.L));
     });
@@ -217,23 +239,23 @@ void group_norm_backward(Ctx&, const void* shape, void* const* buffers, void* wo
   const auto weight = [&](int64_t c) { return gamma ? call.read(gamma, c) : 1; };
 
   const auto sum_up = [&](int64_t begin, int64_t end) {
-    for (int64_t u = begin; u < end; ++u) {
-      const int64_t plane = u / pieces.count, i = u % pieces.count, n = pieces.size(i);
-      const int64_t from = plane * s.L + i * pieces.length;
+    pieces.over(begin, end, [&](int64_t u, int64_t plane, int64_t i) {
+      const int64_t from = plane * s.L + i * pieces.length, n = pieces.size(i);
       call.table.products[call.t]({1, n, 0, n}, call.at(dy, from), call.at(x, from),
-                                  mean[call.row_of(plane)], sum + u, product + u);
-    }
+                                  mean[plane / s.channels()], sum + u, product + u);
+    });
   };
   // The first sums of a plane become what it adds to dbeta and dgamma.
   const auto finish = [&](int64_t row) {
     double g = 0, g_d = 0;
-    for (int64_t i = 0; i < s.channels(); ++i) {
-      const int64_t plane = row * s.channels() + i, at = plane * pieces.count;
+    const int64_t first = row * s.channels();
+    call.over_channels(first, s.channels(), [&](int64_t i, int64_t, int64_t c) {
+      const int64_t at = (first + i) * pieces.count;
       const double dy_sum = total(sum + at, pieces.count), dy_d = total(product + at, pieces.count),
-                   w = weight(plane % s.C);
+                   w = weight(c);
       sum[at] = dy_sum, product[at] = dy_d * rstd[row];
       g += w * dy_sum, g_d += w * dy_d;
-    }
+    });
     mean_g[row] = g / s.values();
     slope[row] = g_d / s.values() * rstd[row] * rstd[row];
   };
@@ -241,11 +263,10 @@ void group_norm_backward(Ctx&, const void* shape, void* const* buffers, void* wo
   call.run(2, sums, sum_up, finish, [&](int64_t from, int64_t to, bool past) {
     call.over_planes(from, to, past, [&](const NormPlanes& p, int64_t b, int64_t e, int64_t plane) {
       double means[kPlanes], means_g[kPlanes], slopes[kPlanes], scale[kPlanes], weights[kPlanes];
-      for (int64_t i = 0; i < p.channels; ++i) {
-        const int64_t row = call.row_of(plane + i);
+      call.over_channels(plane, p.channels, [&](int64_t i, int64_t row, int64_t c) {
         means[i] = mean[row], means_g[i] = mean_g[row], slopes[i] = slope[row];
-        scale[i] = rstd[row], weights[i] = weight((plane + i) % s.C);
-      }
+        scale[i] = rstd[row], weights[i] = weight(c);
+      });
       const int64_t at = plane * s.L;
       const NormGradient gradient{means, means_g, slopes, scale, weights};
       call.table.gradient[call.t](p, b, e, call.at(dy, at), call.at(x, at), gradient,

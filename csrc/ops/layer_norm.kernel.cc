@@ -126,58 +126,6 @@ void layer_norm(int64_t rows, int64_t d, double eps, const void* x, const void* 
          static_cast<const T*>(beta), static_cast<T*>(y), mean, rstd);
 }
 
-// The n < kSumBlock terms of a row behind its whole blocks.
-template <class T>
-[[gnu::always_inline]] inline void add_rest(int64_t n, const T* dy, const T* x, const T* gamma,
-                                            const Mean<T>& mean, SumLanes<T>& sums,
-                                            SumLanes<T>& products) {
-#if defined(__AVX512F__)
-  const auto some = [n](int at) {
-    const int64_t left = n - at;
-    return static_cast<int>(left < 0 ? 0 : left < Vec<T>::kWidth ? left : Vec<T>::kWidth);
-  };
-  const auto g = [&](int at) {
-    const auto v = load_first(dy + at, some(at));
-    return gamma ? v * load_first(gamma + at, some(at)) : v;
-  };
-  const auto product = [&](int at) {
-    return only_first(g(at) * mean.from(load_first(x + at, some(at))), some(at));
-  };
-  const auto add = [&]<int kTerms>() {
-    sums.template add_block<kTerms>(g);
-    products.template add_block<kTerms>(product);
-  };
-  n <= kSumBlock / 2 ? add.template operator()<kSumGroup / 2>()
-                     : add.template operator()<kSumGroup>();
-#else
-  alignas(64) T sum_rest[kSumBlock] = {}, product_rest[kSumBlock] = {};
-  for (int64_t k = 0; k < n; ++k) {
-    sum_rest[k] = gamma ? dy[k] * gamma[k] : dy[k];
-    product_rest[k] = sum_rest[k] * mean.from(x[k]);
-  }
-  sums.add_block([&](int at) { return load_as<T>(sum_rest + at); });
-  products.add_block([&](int at) { return load_as<T>(product_rest + at); });
-#endif
-}
-
-// What a row brings to its gradient, g = dy gamma, d = x - mean: its sums in one pass.
-template <class T>
-void row_sums(int64_t d, const T* dy, const T* x, const T* gamma, const Mean<T>& mean, double* sum,
-              double* product) {
-  SumLanes<T> sums, products;
-  int64_t i = 0;
-  for (; i + kSumBlock <= d; i += kSumBlock) {
-    const auto g = [&](int at) {
-      const auto v = load_as<T>(dy + i + at);
-      return gamma ? v * load_as<T>(gamma + i + at) : v;
-    };
-    sums.add_block(g);
-    products.add_block([&](int at) { return g(at) * mean.from(load_as<T>(x + i + at)); });
-  }
-  if (i < d) add_rest(d - i, dy + i, x + i, gamma ? gamma + i : nullptr, mean, sums, products);
-  *sum = rounded(sums.join()), *product = rounded(products.join());
-}
-
 // What neighbouring rows need: dx = ((g - mean_g) - d slope) rstd.
 template <class T>
 struct Rows {
@@ -248,7 +196,7 @@ void layer_norm_backward(int64_t rows, int64_t d, const void* dy0, const void* x
     for (int64_t r = 0; r < count; ++r) {
       double sum, product;
       const Mean<T> m(mean[first + r]);
-      row_sums(d, dy_rows + r * d, x_rows + r * d, gamma, m, &sum, &product);
+      gradient_sums(d, dy_rows + r * d, x_rows + r * d, gamma, m, 0, &sum, &product);
       const double s = rstd[first + r];
       row.hi[r] = m.hi, row.lo[r] = m.lo;
       row.mean_g[r] = static_cast<T>(sum / n);

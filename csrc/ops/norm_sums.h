@@ -1,5 +1,5 @@
-// What the kernels of the normalisations share: means in two parts, moments of rows, sums of
-// columns. For kernel files only.
+// What the kernels of the normalisations share: means in two parts, moments and gradients' sums of
+// rows, sums of columns. For kernel files only.
 #pragma once
 #include "ops/lanes.h"
 #include "ops/norm_table.h"
@@ -110,6 +110,62 @@ Moments moments_of(const T* x, int64_t n, const T* next = nullptr) {
     sums.add(x + i, n - i);
   }
   return sums.moments(x, n);
+}
+
+// The n < kSumBlock terms of a row behind its whole blocks.
+template <class T>
+[[gnu::always_inline]] inline void add_rest(int64_t n, const T* dy, const T* x, const T* gamma,
+                                            const Mean<T>& mean, SumLanes<T>& sums,
+                                            SumLanes<T>& products) {
+#if defined(__AVX512F__)
+  const auto some = [n](int at) {
+    const int64_t left = n - at;
+    return static_cast<int>(left < 0 ? 0 : left < Vec<T>::kWidth ? left : Vec<T>::kWidth);
+  };
+  const auto g = [&](int at) {
+    const auto v = load_first(dy + at, some(at));
+    return gamma ? v * load_first(gamma + at, some(at)) : v;
+  };
+  const auto product = [&](int at) {
+    return only_first(g(at) * mean.from(load_first(x + at, some(at))), some(at));
+  };
+  const auto add = [&]<int kTerms>() {
+    sums.template add_block<kTerms>(g);
+    products.template add_block<kTerms>(product);
+  };
+  n <= kSumBlock / 2 ? add.template operator()<kSumGroup / 2>()
+                     : add.template operator()<kSumGroup>();
+#else
+  alignas(64) T sum_rest[kSumBlock] = {}, product_rest[kSumBlock] = {};
+  for (int64_t k = 0; k < n; ++k) {
+    sum_rest[k] = gamma ? dy[k] * gamma[k] : dy[k];
+    product_rest[k] = sum_rest[k] * mean.from(x[k]);
+  }
+  sums.add_block([&](int at) { return load_as<T>(sum_rest + at); });
+  products.add_block([&](int at) { return load_as<T>(product_rest + at); });
+#endif
+}
+
+// What n elements bring to a gradient, g = dy gamma, d = x - mean: the sums of g and of g d, in one
+// pass. gamma: null for 1. next: of the elements that are asked for meanwhile, how far behind these
+// they are; 0 for none.
+template <class T>
+[[gnu::always_inline]] inline void gradient_sums(int64_t n, const T* dy, const T* x, const T* gamma,
+                                                 const Mean<T>& mean, int64_t next, double* sum,
+                                                 double* product) {
+  SumLanes<T> sums, products;
+  int64_t i = 0;
+  for (; i + kSumBlock <= n; i += kSumBlock) {
+    if (next) ask_ahead(dy, n, i, dy + next), ask_ahead(x, n, i, x + next);
+    const auto g = [&](int at) {
+      const auto v = load_as<T>(dy + i + at);
+      return gamma ? v * load_as<T>(gamma + i + at) : v;
+    };
+    sums.add_block(g);
+    products.add_block([&](int at) { return g(at) * mean.from(load_as<T>(x + i + at)); });
+  }
+  if (i < n) add_rest(n - i, dy + i, x + i, gamma ? gamma + i : nullptr, mean, sums, products);
+  *sum = rounded(sums.join()), *product = rounded(products.join());
 }
 
 // One sum per column, of terms of type T.
