@@ -107,8 +107,12 @@ def test_what_no_cache_holds_is_streamed(level):
         assert testing.latest_algorithm("pointwise") == way
 
 
-def test_short_rows_and_long_ones(level):
-    for shape, axis, way in [((1000, 3), 1, "rows"), ((1000, 300), 0, "states")]:
+def test_rows_and_columns_of_one_chunk_and_longer_ones(level):
+    for shape, axis, way in [
+        ((1000, 3), 1, "rows"),
+        ((10, 300), 0, "columns"),
+        ((3000, 9), 0, "states"),
+    ]:
         dlx.zeros(shape).sum(axis)
         assert testing.latest_algorithm("reduce") == way
 

@@ -1,4 +1,4 @@
-"""Reductions of several chunks: the same bits however the elements lie, and on any thread count."""
+"""Reductions: the same bits however the elements lie, and on any thread count."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 import dlx
 from _levels import LEVELS, at_level
-from dlx import _core
+from dlx import _core, testing
 
 # (N,C,H,W), summed over all but C: rows of H W elements, whose ends are no ends of chunks of 2048.
 SHAPES = [
@@ -55,3 +55,24 @@ def test_images_reduce_to_the_bits_of_dense_rows(op, shape, dtype, level):
             _core.set_num_threads(before)
         np.testing.assert_array_equal(of_images, expected)
         np.testing.assert_array_equal(of_columns, expected)
+
+
+ROWS = [*range(1, 41), 127, 128, 129, 255, 256, 257, 511, 513, 2047, 2048, 2049, 5000]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("op", ["sum", "mean", "var"])
+def test_columns_reduce_to_the_bits_of_rows(op, dtype, level):
+    function = getattr(dlx, op)
+    for n in ROWS:
+        for columns in (8, 9, 16, 31, 63, 65, 129, 145) if n < 200 else (8, 17, 65, 130):
+            x = images((n, columns + 3), dtype)
+            x[n // 2, columns // 2] = -0.0 if n == 1 else 1e4  # several scales, and the sign of 0
+            within = dlx.tensor(x)[:, 1 : columns + 1]  # rows with a gap, on no vector's boundary
+            rows = dlx.permute_dims(within, (1, 0)).contiguous()
+            expected = function(rows, axis=1).numpy().tobytes()
+            for of_columns in (within, within.contiguous()):
+                for way in ("states", "columns"):
+                    with testing.force("reduce", way):
+                        result = function(of_columns, axis=0)
+                    assert result.numpy().tobytes() == expected, (n, columns, way)

@@ -40,7 +40,7 @@ struct Made {
   const FusedReduceShape& shape;
   const FusedLoop& loop;
 
-  bool by_columns() const { return false; }
+  int64_t columns() const { return 0; }
 
   class Reader {
    public:

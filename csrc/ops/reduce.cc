@@ -80,9 +80,10 @@ constexpr int64_t kManyChunks = 4;  // one behind the other, which are read with
 // which also serves rows that end within a chunk.
 enum class Walk { rows, columns, gather };
 
-// By the states of chunks, or dense rows of floats at once to their results: the same bits.
-enum Algorithm { kStates, kRows };
-Choice choice("reduce", {"states", "rows"});
+// By the states of chunks, or dense rows or columns of floats at once to their results: the same
+// bits.
+enum Algorithm { kStates, kRows, kColumns };
+Choice choice("reduce", {"states", "rows", "columns"});
 
 // x as it lies in memory.
 struct InMemory {
@@ -102,7 +103,7 @@ struct InMemory {
                             : Walk::gather;
   }
 
-  bool by_columns() const { return walk == Walk::columns; }
+  int64_t columns() const { return walk == Walk::columns ? s.kept.extent[s.kept.ndim - 1] : 0; }
   bool by_rows() const { return dense_row(0, s.count) >= 0; }
 
   // Where elements [at, at + len) of an output start, if they are a dense row; else -1.
@@ -127,6 +128,14 @@ struct InMemory {
     walk_runs(s.kept, output, 1,
               [&](int64_t offset, int64_t, int64_t, int64_t) { start = offset; });
     return start;
+  }
+
+  // Where elements [at, at + len) of an output lie from its first on.
+  void find_rows(int64_t at, int64_t len, int64_t* row) const {
+    walk_runs(s.reduced, at, len,
+              [&](int64_t offset, int64_t row_step, int64_t done, int64_t rows) {
+                for (int64_t i = 0; i < rows; ++i) row[done + i] = offset + i * row_step;
+              });
   }
 
   // Elements [at, at + len) of an output, where they are few pieces.
@@ -165,10 +174,7 @@ struct InMemory {
                   });
       } else if (in.walk == Walk::columns) {
         int64_t row[kReduceChunk];
-        walk_runs(s.reduced, at, len,
-                  [&](int64_t offset, int64_t row_step, int64_t done, int64_t rows) {
-                    for (int64_t i = 0; i < rows; ++i) row[done + i] = offset + i * row_step;
-                  });
+        in.find_rows(at, len, row);
         walk_runs(s.kept, first, n, [&](int64_t offset, int64_t, int64_t done, int64_t columns) {
           kernel.columns(x + offset * width, row, len, columns, centre_of(done), state + done);
         });
@@ -215,6 +221,15 @@ struct InMemory {
                     y + (first + done) * in.width);
                 });
     }
+
+    void columns(ReduceColumnsTable::Columns f, int64_t first, int64_t n, double divisor,
+                 char* y) const {
+      int64_t row[kReduceChunk];
+      in.find_rows(0, s.count, row);
+      walk_runs(s.kept, first, n, [&](int64_t offset, int64_t, int64_t done, int64_t columns) {
+        f(in.x + offset * in.width, row, s.count, columns, divisor, y + (first + done) * in.width);
+      });
+    }
   };
 };
 
@@ -227,10 +242,15 @@ void reduce(Ctx&, const void* shape, void* const* buffers, void* workspace) {
   const Reducer reducer(s, x, buffers[1]);
   ReduceRowsTable::Rows rows = rows_function(s);
   if (rows && !x.by_rows()) rows = nullptr;
-  if (choice.pick(rows ? kRows : kStates, 1 << kStates | (rows != nullptr) << kRows) == kRows) {
-    reducer.run_rows(rows);
-  } else {
-    reducer.run(workspace);
+  const ReduceColumnsTable::Columns columns = x.columns() ? columns_function(s) : nullptr;
+  const int best = rows ? kRows : columns ? kColumns : kStates;
+  switch (choice.pick(best, 1 << kStates | 1 << best)) {
+    case kRows:
+      return reducer.run_rows(rows);
+    case kColumns:
+      return reducer.run_columns(columns);
+    default:
+      return reducer.run(workspace);
   }
 }
 

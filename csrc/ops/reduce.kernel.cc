@@ -1,4 +1,5 @@
 // Reductions of a chunk, along dense rows and across dense columns, for one instruction set.
+#include "ops/column_sums.h"
 #include "ops/lanes.h"
 #include "ops/reduce_table.h"
 
@@ -17,16 +18,6 @@ ReduceState state_of(T value, int64_t index = 0) {
   s.index = index;
   return s;
 }
-
-// Squares are computed in float64, because their centre is.
-template <bool kSquares, class T>
-struct TermOf {
-  using type = T;
-};
-template <class T>
-struct TermOf<true, T> {
-  using type = double;
-};
 
 // ----------------------------------------------------------------------------------------------
 // rows
@@ -133,92 +124,6 @@ ReduceState arg_row(const T* x, int64_t n) {
 // ----------------------------------------------------------------------------------------------
 // columns
 
-// What sum_of does with a lane, for each column: adds the tree of kTerms terms, 16 rows apart.
-template <int kTerms, bool kSquares, class T>
-void add_group(const T* x, const int64_t* offset, int64_t columns, const double* centre, bool first,
-               double* sum, double* error) {
-  using W = typename TermOf<kSquares, T>::type;
-  const T* row[kTerms];
-  for (int g = 0; g < kTerms; ++g) row[g] = x + offset[g * kSumLanes];
-  if (first) {
-    // Few rows far apart: the hardware does not see where the next tile lies.
-    for (int g = 0; g < kTerms; ++g)
-      for (int64_t j = 0; j < columns; j += 64 / static_cast<int64_t>(sizeof(T)))
-        __builtin_prefetch(row[g] + columns + j);
-    memset(sum, 0, static_cast<size_t>(columns) * sizeof(double));
-    if (kIsDouble<W>) memset(error, 0, static_cast<size_t>(columns) * sizeof(double));
-  }
-#pragma GCC ivdep
-  for (int64_t j = 0; j < columns; ++j) {
-    const W t = tree_sum<kTerms>([&](int g) {
-      const W v = static_cast<W>(row[g][j]);
-      if constexpr (kSquares) {
-        return (v - centre[j]) * (v - centre[j]);
-      } else {
-        return v;
-      }
-    });
-    add_term<kIsDouble<W>>(sum[j], error[j], static_cast<double>(t));
-  }
-}
-
-template <bool kSquares, class T>
-void sum_columns(const T* x, const int64_t* offset, int64_t n, int64_t columns,
-                 const double* centre, ReduceState* state) {
-  constexpr bool kExact = kSquares || kIsDouble<T>;
-  alignas(64) double sum[kSumLanes][kReduceTile], error[kExact ? kSumLanes : 1][kReduceTile];
-  const int lanes = n < kSumLanes ? static_cast<int>(n) : kSumLanes;
-  for (int64_t i = 0; i < n; i += kSumBlock) {
-    for (int l = 0; l < lanes && i + l < n; ++l) {
-      const int64_t terms = (n - i - l + kSumLanes - 1) / kSumLanes;
-      const auto add = [&]<int kTerms>() {
-        add_group<kTerms, kSquares>(x, offset + i + l, columns, centre, i == 0, sum[l],
-                                    error[kExact ? l : 0]);
-      };
-      switch (terms) {
-        case 1:
-          add.template operator()<1>();
-          break;
-        case 2:
-          add.template operator()<2>();
-          break;
-        case 3:
-          add.template operator()<3>();
-          break;
-        case 4:
-          add.template operator()<4>();
-          break;
-        case 5:
-          add.template operator()<5>();
-          break;
-        case 6:
-          add.template operator()<6>();
-          break;
-        case 7:
-          add.template operator()<7>();
-          break;
-        default:
-          add.template operator()<8>();
-      }
-    }
-  }
-  for (int half = kSumLanes / 2; half; half /= 2) {
-    for (int l = 0; l < half && l + half < lanes; ++l) {
-      double *s = sum[l], *e = error[kExact ? l : 0];
-      const double *other = sum[l + half], *lost = error[kExact ? l + half : 0];
-#pragma GCC ivdep
-      for (int64_t j = 0; j < columns; ++j) {
-        add_term<kExact>(s[j], e[j], other[j]);
-        if (kExact) e[j] += lost[j];
-      }
-    }
-  }
-  for (int64_t j = 0; j < columns; ++j) {
-    state[j].real = sum[0][j];
-    state[j].error = kExact ? error[0][j] : 0;
-  }
-}
-
 template <class T>
 void integer_sum_columns(const T* x, const int64_t* offset, int64_t n, int64_t columns,
                          ReduceState* state) {
@@ -278,7 +183,7 @@ void columns(const void* x0, const int64_t* offset, int64_t n, int64_t count, co
   if constexpr (kStep == ReduceStep::sum && !kIsReal<T>) {
     integer_sum_columns(x, offset, n, count, state);
   } else if constexpr (kStep == ReduceStep::sum || kStep == ReduceStep::squares) {
-    sum_columns<kStep == ReduceStep::squares>(x, offset, n, count, centre, state);
+    column_states<T, kStep == ReduceStep::squares>(x, offset, n, count, centre, state);
   } else if constexpr (kStep == ReduceStep::max || kStep == ReduceStep::min) {
     extreme_columns<kMax>(x, offset, n, count, state);
   } else {
@@ -356,5 +261,8 @@ constexpr ReduceTable make_table() {
 
 extern const ReduceTable reduce_table;
 const ReduceTable reduce_table = make_table();
+
+extern const ReduceColumnsTable reduce_columns_table;
+const ReduceColumnsTable reduce_columns_table = {{column_results<float>, column_results<double>}};
 
 }  // namespace dlx::DLX_ISA

@@ -61,4 +61,12 @@ struct ReduceRowsTable {
   Rows sum[2], max[2], min[2];
 };
 
+// As many columns of n <= kReduceChunk rows, n > 0, to their results: y[j] = sum / divisor of
+// x[offset[0] + j], x[offset[1] + j], ...
+struct ReduceColumnsTable {
+  using Columns = void (*)(const void* x, const int64_t* offset, int64_t n, int64_t columns,
+                           double divisor, void* y);
+  Columns sum[2];
+};
+
 }  // namespace dlx

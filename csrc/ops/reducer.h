@@ -2,7 +2,7 @@
 // results written, wherever the elements come from. Host code only.
 //
 // Elements, where they come from, has
-//   bool by_columns()   outputs are read a tile at a time
+//   int64_t columns()   outputs that lie together and are read a tile at a time; 0: by rows
 //   Reader(elements)    what a thread reads by:
 //     chunk(kernel, chunk, first, n, centre, state)
 //                       the states of outputs [first, first + n), n <= kReduceTile, over a chunk
@@ -10,6 +10,8 @@
 //                       the states of an output over chunks [chunk, chunk + n); not by columns
 //     rows(f, first, n, divisor, y)
 //                       outputs [first, first + n) of whole rows, into y + first
+//     columns(f, first, n, divisor, y)
+//                       the same of columns
 #pragma once
 #include <algorithm>
 
@@ -22,6 +24,7 @@ namespace dlx {
 
 DLX_EACH_ISA(extern const ReduceTable reduce_table;)
 DLX_EACH_ISA(extern const ReduceRowsTable reduce_rows_table;)
+DLX_EACH_ISA(extern const ReduceColumnsTable reduce_columns_table;)
 
 // Calls run(offset, stride, done, count) as for_each_run does.
 template <class Run>
@@ -62,6 +65,14 @@ inline ReduceRowsTable::Rows rows_function(const ReduceShape& s) {
   }
 }
 
+// The same for columns.
+inline ReduceColumnsTable::Columns columns_function(const ReduceShape& s) {
+  const bool floats = s.dtype == DType::float32 || s.dtype == DType::float64;
+  const bool sums = s.kind == Reduction::sum || s.kind == Reduction::mean;
+  if (s.chunks() != 1 || !floats || !sums) return nullptr;
+  return DLX_SELECT_ISA(reduce_columns_table).sum[s.dtype == DType::float64];
+}
+
 template <class Elements>
 class Reducer {
  public:
@@ -73,9 +84,15 @@ class Reducer {
 
   // Dense rows at once to their results, which are the bits of run().
   void run_rows(ReduceRowsTable::Rows f) const {
-    const double divisor = s_.kind == Reduction::mean ? static_cast<double>(s_.count) : 1;
     parallel_for(s_.outputs, grain(), [&](int64_t begin, int64_t end) {
-      Reader(elements_).rows(f, begin, end - begin, divisor, y_);
+      Reader(elements_).rows(f, begin, end - begin, divisor(), y_);
+    });
+  }
+
+  // The same of dense columns.
+  void run_columns(ReduceColumnsTable::Columns f) const {
+    parallel_for(s_.outputs, grain(), [&](int64_t begin, int64_t end) {
+      Reader(elements_).columns(f, begin, end - begin, divisor(), y_);
     });
   }
 
@@ -106,11 +123,17 @@ class Reducer {
     }
   }
 
+  double divisor() const { return s_.kind == Reduction::mean ? static_cast<double>(s_.count) : 1; }
+
   // Outputs in one piece of work.
   int64_t grain() const {
     const int64_t length = std::max<int64_t>(1, chunk_length(s_, 0));
     const int64_t outputs = effective_grain(kReduceGrain) / length;
-    return std::max<int64_t>(outputs, elements_.by_columns() ? effective_grain(kReduceTile) : 1);
+    const int64_t together = elements_.columns();
+    if (together == 0) return std::max<int64_t>(1, outputs);
+    const int64_t columns = std::max(outputs, effective_grain(kReduceTile));
+    const bool whole = s_.chunks() == 1 && together <= columns;
+    return whole ? columns / together * together : columns;
   }
 
   // Chunks in one piece of work: more of a long array, for a thread that goes on finds the memory
@@ -216,7 +239,7 @@ class Reducer {
   // The states of every chunk of every output: (chunks, M).
   void all_chunks(ReduceStep step, const double* centre, ReduceState* state) const {
     const int64_t chunks = s_.chunks(), items = chunks * s_.outputs;
-    if (elements_.by_columns()) {
+    if (elements_.columns()) {
       parallel_for(items, grain(), [&](int64_t begin, int64_t end) {
         Reader reader(elements_);
         while (begin < end) {
