@@ -108,12 +108,32 @@ template <class R>
 constexpr bool has_vectors = false;
 #endif
 
+// x^e where all e are one number whose power is short: it is chosen once.
+template <class R, class Y, class... X>
+bool apply_number(int64_t, Y*, const X*...) {
+  return false;
+}
+template <class R, class T>
+  requires pointwise::is_real<T> && __is_same
+(R, pointwise::Pow)
+    [[gnu::always_inline]] inline bool apply_number(int64_t n, T* y, const T* x, const T* e) {
+  if (n == 0 || !pointwise::ShortExponents::contain(e[0])) return false;
+  const T number = e[0];
+  int other = 0;
+  for (int64_t i = 0; i < n; ++i) other |= e[i] != number;
+  return !other && pointwise::ShortExponents::choose(number, [&]<int halves> {
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) y[i] = pointwise::short_power<halves>(x[i]);
+  });
+}
+
 // Results alias their inputs exactly or not at all, so the loops carry no dependence.
 template <class R, class Y, class... X>
 [[gnu::always_inline]] inline void apply_block(int64_t n, Y* y, const X*... x) {
 #if defined(__AVX512F__)
   if constexpr (has_vectors<R> && (is_float<X> && ...)) return apply_vectors<R>(n, y, x...);
 #endif
+  if (apply_number<R>(n, y, x...)) return;
   if constexpr (has_near<R, X...>) {
     if (all_near<R>(n, x...)) {
 #pragma GCC ivdep

@@ -8,12 +8,51 @@ namespace pointwise {
 template <class T>
 constexpr bool is_real = static_cast<T>(0.5) != T{};
 
+// sqrt, but as the power 1/2 has it: 0 of -0 and infinity of -infinity.
+template <class T>
+constexpr T root(T x) {
+  return x == -T(__builtin_inf()) ? -x : math::sqrt(x) + 0;
+}
+
+// x^(halves / 2) by so few operations that they stay within 2 ulp, and none overflows or vanishes
+// where the power does not.
+template <int halves, class T>
+constexpr T short_power(T x) {
+  if constexpr (halves < 0) {
+    x = 1 / short_power<halves == -4 ? 2 : -halves>(x);
+    return halves == -4 ? x * x : x;
+  } else if constexpr (halves <= 2) {
+    return halves == 1 ? root(x) : x;
+  } else {
+    return halves == 4 ? x * x : halves == 6 ? x * x * x : (x * x) * (x * x);
+  }
+}
+
+template <int... halves>
+struct Halves {
+  template <class T>
+  static constexpr bool contain(T e) {
+    return ((e == halves * T(0.5)) | ...);
+  }
+  // Calls f<n>() for the n that has e = n / 2; whether there is one.
+  template <class T, class F>
+  static constexpr bool choose(T e, const F& f) {
+    return ((e == halves * T(0.5) && (f.template operator()<halves>(), true)) || ...);
+  }
+  template <class T>
+  static constexpr bool power(T x, T e, T& y) {
+    return ((e == halves * T(0.5) && (y = short_power<halves>(x), true)) || ...);
+  }
+};
+using ShortExponents = Halves<-4, -2, -1, 1, 2, 4, 6, 8>;
+
 // Square-and-multiply for integers; a negative exponent truncates towards 0, as C's conversion of
 // x^e would.
 template <class T>
 constexpr T power(T x, T e) {
-  if constexpr (static_cast<T>(0.5) != T{}) {
-    return math::pow(x, e);
+  if constexpr (is_real<T>) {
+    T y{};
+    return ShortExponents::power(x, e, y) ? y : math::pow(x, e);
   } else {
     if (e < T{}) return x == 1 ? 1 : x + 1 == 0 ? (e & 1 ? x : 1) : 0;
     uint64_t result = 1, base = static_cast<uint64_t>(x);

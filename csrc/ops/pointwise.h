@@ -41,6 +41,8 @@ struct Divide : Row<"divide", floating> {
 };
 struct Pow : Row<"pow", numeric> {
   template <class T> static constexpr T apply(T x, T e) { return power(x, e); }
+  static constexpr bool is_near(float, float e) { return !ShortExponents::contain(e); }
+  static constexpr float apply_near(float x, float e) { return math::pow(x, e); }
 };
 struct Maximum : Row<"maximum", any> {  // NaN wins, as in NumPy
   template <class T> static constexpr T apply(T x1, T x2) { return (x1 > x2) | (x1 != x1) ? x1 : x2; }
