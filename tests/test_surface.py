@@ -433,6 +433,32 @@ def test_a_tensor_of_one_number_formats_as_the_number(device):
         f"{dlx.ones((2,), device=device):.2f}"
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("keepdim", [False, True])
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_the_gradient_of_max_over_a_dimension_goes_to_its_index(dim, keepdim, dtype, device):
+    values = np.array([[[0.0, 2], [2, 2], [1, 0]], [[0, 3], [2, 2], [1, 0]]], "float32")
+    for op, place in (("max", np.argmax), ("min", np.argmin)):
+        x = dlx.tensor(values, dtype=dtype, device=device, requires_grad=True)
+        y, indices = getattr(x, op)(dim, keepdim)
+        at = np.expand_dims(place(values, dim), dim)
+        np.testing.assert_array_equal(indices.cpu().numpy(), at if keepdim else at.squeeze(dim))
+        g = np.arange(1.0, at.size + 1).reshape(y.shape)
+        y.backward(dlx.tensor(g, dtype=dtype, device=device))
+        expected = np.zeros_like(values)
+        np.put_along_axis(expected, at, g.reshape(at.shape), dim)
+        assert x.grad.tolist() == expected.tolist()
+
+
+def test_max_over_a_dimension_differentiates_on(device):
+    x = dlx.tensor([[1.0, 3, 2.5], [5, 2, 4]], dtype="float64", device=device)
+    for f in (lambda x: x.max(1)[0] ** 3, lambda x: x.min(0).values ** 2 * x.sum()):
+        assert dlx.gradcheck(f, x)
+        assert dlx.gradcheck(lambda x, f=f: dlx.grad(lambda x: f(x).sum())(x), x)
+    y, dy = dlx.jvp(lambda x: x.max(1)[0], (x,), (x * 10,))
+    assert (y.tolist(), dy.tolist()) == ([3, 5], [30, 50])
+
+
 def test_where_both_worlds_differ_the_method_is_pytorchs(device):
     t = dlx.tensor([[1.0, 4.0], [3.0, 2.0]], device=device)
     values, indices = t.max(0)

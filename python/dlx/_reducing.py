@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dlx._dtype import bool as bool_
 from dlx._spelling import EITHER, axis_of, keep_of
-from dlx.ops import elementwise, loss, reduce
+from dlx.ops import elementwise, extreme, loss, reduce
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ else:
 __all__ = ["Reducing"]
 
 
-def _with_indices(values, indices, x, axis, keepdims):
+def _pair(values, indices):
     from dlx._results import MaxMin
 
-    return MaxMin(values(x, axis=axis, keepdims=keepdims), indices(x, axis=axis, keepdims=keepdims))
+    return MaxMin(values, indices)
 
 
 class Reducing(TensorBase):
@@ -80,7 +80,8 @@ class Reducing(TensorBase):
 
     def max(self, dim=EITHER, keepdim=EITHER, *, axis=EITHER, keepdims=EITHER):
         """Without dim the largest element; with `dim` a pair (values, indices) as PyTorch (dlx.max
-        gives values only).
+        gives values only): the gradient goes to the element at the index, that of dlx.max to all
+        equal ones.
 
         With `axis=` (the array API's spelling) the values only."""
         if axis is not EITHER or dim is EITHER or dim is None:
@@ -90,7 +91,7 @@ class Reducing(TensorBase):
                 keepdims=keep_of("max", keepdim, keepdims),
             )
         keep = keep_of("max", keepdim, keepdims)
-        return _with_indices(reduce.max, reduce.argmax, self, dim, keep)
+        return _pair(*extreme.max_and_place(self, dim, keep))
 
     def min(self, dim=EITHER, keepdim=EITHER, *, axis=EITHER, keepdims=EITHER):
         """Without dim the smallest element; with `dim` a pair (values, indices) as PyTorch; with
@@ -102,7 +103,7 @@ class Reducing(TensorBase):
                 keepdims=keep_of("min", keepdim, keepdims),
             )
         keep = keep_of("min", keepdim, keepdims)
-        return _with_indices(reduce.min, reduce.argmin, self, dim, keep)
+        return _pair(*extreme.min_and_place(self, dim, keep))
 
     def argmax(self, dim=EITHER, keepdim=EITHER, *, axis=EITHER, keepdims=EITHER) -> Tensor:
         """The position of the largest element (int64), the first among equals; over all elements

@@ -153,7 +153,7 @@ def setitem(x, index, value):
     plan = Plan(x.shape, entries)
     if plan.basic is None and plan.order is None:
         return _scatter(x, value, plan.positions, plan.axis, plan.axes)
-    block = _scattered(_block(x, plan), value, plan.positions, plan.axis, plan.axes)
+    block = scattered(_block(x, plan), value, plan.positions, plan.axis, plan.axes)
     if plan.order is not None:
         block = permute_dims(block, inverse_axes(plan.order))
     _assign(x, (Ellipsis,) if plan.basic is None else plan.basic, block)
@@ -198,7 +198,8 @@ def _scatter(x, value, positions, axis, axes):
     _core.rebind(x, record(_scatter_rule, (x, value), y, (positions, axis, axes)), "setitem")
 
 
-def _scattered(x, value, positions, axis, axes):
+def scattered(x, value, positions, axis, axes):
+    """What x would be after x[..., positions, ...] = value."""
     y = _core.detach(x)
     _core.scatter(y, positions, axis, axes, value)
     return record(_scatter_rule, (x, value), y, (positions, axis, axes))
@@ -246,7 +247,7 @@ _assign_rule = primitive(
 
 
 def _scatter_by_x(g, y, x, value, positions, axis, axes):
-    return _scattered(g, _zero(g), positions, axis, axes)
+    return scattered(g, _zero(g), positions, axis, axes)
 
 
 def _scatter_by_value(g, y, x, value, positions, axis, axes):
@@ -260,7 +261,7 @@ def _scatter_by_value(g, y, x, value, positions, axis, axes):
 
 
 def _scatter_jvp(tangents, y, x, value, positions, axis, axes):
-    return _scattered(*_tangents(tangents, x), positions, axis, axes)
+    return scattered(*_tangents(tangents, x), positions, axis, axes)
 
 
 _scatter_rule = primitive(

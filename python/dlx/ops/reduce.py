@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["argmax", "argmin", "max", "mean", "min", "std", "sum", "var"]
 
 
-def _count(x, axes):
+def count_of(x, axes):
     count = 1
     for axis in axes:
         count *= x.shape[axis]
@@ -61,7 +61,7 @@ def mean(x, axis=None, keepdims=False) -> Tensor:
 
 
 def _mean_transpose(g, x, axes, keepdims):
-    return broadcast_to(_kept(g, x, axes) / _count(x, axes), x.shape)
+    return broadcast_to(_kept(g, x, axes) / count_of(x, axes), x.shape)
 
 
 _mean_rule = linear("mean", mean, _mean_transpose)
@@ -127,20 +127,23 @@ def var(x, axis=None, correction=0.0, keepdims=False) -> Tensor:
     )
 
 
-def _slope(x, axes, correction):
-    """(x - mean) / (n - correction): half of d var / dx."""
+def _centred(x, axes):
     centred = x - mean(x, axis=axes, keepdims=True)
-    centred = centred - mean(centred, axis=axes, keepdims=True)  # what rounding took from the mean
-    divisor = _count(x, axes) - correction
-    return centred * (1 / divisor if divisor > 0 else float("inf"))
+    return centred - mean(centred, axis=axes, keepdims=True)  # what rounding took from the mean
+
+
+def _per_degree(x, axes, correction):
+    divisor = count_of(x, axes) - correction
+    return 1 / divisor if divisor > 0 else float("inf")
 
 
 def _var_vjp(g, y, x, axes, correction, keepdims):
-    return _kept(g, x, axes) * 2 * _slope(x, axes, correction)
+    return _kept(g, x, axes) * (2 * _per_degree(x, axes, correction)) * _centred(x, axes)
 
 
 def _var_jvp(tangents, y, x, axes, correction, keepdims):
-    return 2 * sum(tangents[0] * _slope(x, axes, correction), axis=axes, keepdims=keepdims)
+    slope = 2 * _per_degree(x, axes, correction)
+    return sum(tangents[0] * _centred(x, axes), axis=axes, keepdims=keepdims) * slope
 
 
 _var_rule = primitive("var", vjp=_var_vjp, jvp=_var_jvp, saves_outputs=0)
@@ -166,11 +169,13 @@ def _over(t, y):
 
 
 def _std_vjp(g, y, x, axes, correction, keepdims):
-    return _kept(_over(g, y), x, axes) * _slope(x, axes, correction)
+    slope = _over(g, y) * _per_degree(x, axes, correction)
+    return _kept(slope, x, axes) * _centred(x, axes)
 
 
 def _std_jvp(tangents, y, x, axes, correction, keepdims):
-    return _over(sum(tangents[0] * _slope(x, axes, correction), axis=axes, keepdims=keepdims), y)
+    slope = sum(tangents[0] * _centred(x, axes), axis=axes, keepdims=keepdims)
+    return _over(slope * _per_degree(x, axes, correction), y)
 
 
 _std_rule = primitive("std", vjp=_std_vjp, jvp=_std_jvp)
