@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dlx._dtype import bool as bool_
 from dlx._spelling import EITHER, axis_of, keep_of
-from dlx.ops import elementwise, extreme, loss, reduce
+from dlx.ops import _extreme, elementwise, loss, reduce
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Reducing(TensorBase):
                 keepdims=keep_of("max", keepdim, keepdims),
             )
         keep = keep_of("max", keepdim, keepdims)
-        return _pair(*extreme.max_and_place(self, dim, keep))
+        return _pair(*_extreme.max_and_place(self, dim, keep))
 
     def min(self, dim=EITHER, keepdim=EITHER, *, axis=EITHER, keepdims=EITHER):
         """Without dim the smallest element; with `dim` a pair (values, indices) as PyTorch; with
@@ -103,7 +103,7 @@ class Reducing(TensorBase):
                 keepdims=keep_of("min", keepdim, keepdims),
             )
         keep = keep_of("min", keepdim, keepdims)
-        return _pair(*extreme.min_and_place(self, dim, keep))
+        return _pair(*_extreme.min_and_place(self, dim, keep))
 
     def argmax(self, dim=EITHER, keepdim=EITHER, *, axis=EITHER, keepdims=EITHER) -> Tensor:
         """The position of the largest element (int64), the first among equals; over all elements

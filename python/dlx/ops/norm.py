@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 from dlx import _core
 from dlx.autodiff import primitive, record
 from dlx.ops._index_plan import as_int
 from dlx.ops._prepare import FLOATING, prepare
 from dlx.ops.creation import _number
 from dlx.ops.elementwise import sqrt
-from dlx.ops.reduce import mean
+from dlx.ops.reduce import count_of, mean
 from dlx.ops.shape import reshape
 
 TYPE_CHECKING = False
@@ -241,7 +239,7 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5) -> Tensor:
                 f"group_norm: {name} expects shape {shape[1:2]}, one per channel, got {p.shape}; "
                 f"x={shape}"
             )
-    plane = math.prod(shape[2:])
+    plane = count_of(input, range(2, len(shape)))
     if shape[0] * (shape[1] // groups) * plane == 1:
         raise ValueError(f"group_norm: expected more than one value per group, got one; x={shape}")
     has, inputs = (weight is not None, bias is not None), (input, *given)
@@ -261,7 +259,7 @@ def _group_norm_vjp(g, y, x, *rest):
 
 def _group_norm_composite(x, *rest):
     weight, bias, _, groups, eps = _parameters(rest)
-    rows = reshape(x, (x.shape[0], groups, math.prod(x.shape[1:]) // groups))
+    rows = reshape(x, (x.shape[0], groups, count_of(x, range(1, x.ndim)) // groups))
     return _scaled(reshape(layer_norm(rows, rows.shape[2:], eps=eps), x.shape), weight, bias)
 
 
