@@ -26,6 +26,8 @@ WIDE = [
     ("copy", "copy_elements", "I5uint4E", READ, WRITE),
     ("dropout", "drop_elements", "", READ, WRITE),
     ("fill", "fill_dense", "", WRITE),
+    ("group_norm", "pass_over", "ILi[42]E", READ, WRITE),
+    ("group_norm", "reduce_parts", "", READ),
     ("map", "map_dense", "", READ),
     ("map", "map_dense", "3Add|3Exp|4Relu", READ, WRITE),
     ("map", "cast_elements", "IfNS_(9float16|10bfloat16)_tE", READ),

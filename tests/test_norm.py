@@ -1,4 +1,4 @@
-"""Batch norm and layer norm as layers: running statistics, modes, files, recording, precision."""
+"""Batch, layer and group norm as layers: running statistics, modes, files, recording, precision."""
 
 from __future__ import annotations
 
@@ -233,6 +233,14 @@ def test_a_mean_far_from_zero_costs_layer_norm_no_digits(d, device):
     np.testing.assert_allclose(y, exact(x, (1,)), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(3, 4, 5, 5), (2, 4, 100, 100)], ids=str)
+def test_a_mean_far_from_zero_costs_group_norm_no_digits(shape, device):
+    x = (np.random.default_rng(5).normal(size=shape) - 1e4).astype(np.float32)
+    y = nn.GroupNorm(2, 4, device=device)(dlx.tensor(x, device=device)).cpu().numpy()
+    expected = exact(x.reshape(shape[0], 2, -1), (2,)).reshape(shape)
+    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-6)
+
+
 def test_what_is_not_finite_stays_in_its_channel(device):
     x = np.random.default_rng(6).normal(size=(4, 3, 6)).astype(np.float32)
     x[1, 0, 2], x[2, 1, 3] = np.nan, np.inf
@@ -282,6 +290,16 @@ def test_an_empty_batch_counts_and_teaches_nothing(device):
     assert nn.BatchNorm2d(0, device=device)(dlx.zeros((2, 0, 3, 3), device=device)).size() == (
         2, 0, 3, 3,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 9), (2, 0, 9), (2, 4, 0)], ids=str)
+def test_a_group_norm_of_nothing(shape, device):
+    x = dlx.zeros(shape, device=device).requires_grad_()
+    w = dlx.ones(shape[1:2], device=device).requires_grad_()
+    y = F.group_norm(x, 2, w, w)
+    y.sum().backward()
+    assert y.shape == x.grad.shape == shape
+    assert w.grad.tolist() == [0] * shape[1]
 
 
 def test_evaluation_changes_no_state_and_training_does_without_gradients_too(device):

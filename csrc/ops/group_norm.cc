@@ -153,6 +153,7 @@ struct Call {
   template <class Body>
   void over_channels(int64_t plane, int64_t count, const Body& body) const {
     const int64_t of_group = s.channels();
+    if (count == 0) return;  // perhaps of no channels
     int64_t row = plane / of_group, c = plane % s.C, left = (row + 1) * of_group - plane;
     for (int64_t i = 0; i < count; ++i) {
       body(i, row, c);

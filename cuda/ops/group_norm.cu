@@ -219,7 +219,7 @@ void group_norm_backward(Ctx& ctx, const void* shape, void* const* buffers, void
     if (s.N > 0) {
       const bool aligned = is_aligned(dy) && is_aligned(x);
       reduce_rows(s.planes(), s.L, PlaneProducts<T>{s, dy, x, mean, sums}, aligned,
-                  sums + s.planes(), stream);
+                  &sums[s.planes()], stream);
       launch_grid<gradient_of_groups<T>>(blocks_for(s.rows()), kBlockThreads, 0, stream, s, sums,
                                          mean, rstd, gamma, gradient);
       launch_pass(planes_of(s), GroupGradientOfX<T>{dy, x, gradient}, dx, aligned, stream);

@@ -1,7 +1,9 @@
-// Pooling and batch normalisation at sizes around those of warps, packs and blocks, against loops
-// in float64. Gradients of maxima are sums that do not round, so they are expected to the bit.
+// Pooling, batch and group normalisation at sizes around those of warps, packs and blocks, against
+// loops in float64. Gradients of maxima are sums that do not round, so they are expected to the
+// bit.
 #include "cuda/ops/avg_pool2d.cu"
 #include "cuda/ops/batch_norm.cu"
+#include "cuda/ops/group_norm.cu"
 #include "cuda/ops/max_pool2d.cu"
 #include "kernel_test.h"
 
@@ -192,6 +194,67 @@ void normalizations() {
   normalization(2100, 3, 1, 0);
 }
 
+// ------------------------------------------------------------------------- group normalisation
+
+// x as above; start: likewise.
+void group_normalization(int64_t N, int64_t C, int64_t L, int64_t G, int64_t start) {
+  const std::string name = "group_norm, " + std::to_string(N) + " x " + std::to_string(C) + " x " +
+                           std::to_string(L) + " in " + std::to_string(G) + " from " +
+                           std::to_string(start);
+  const GroupNormShape shape{DType::float32, N, C, L, G, true, true, 1e-5};
+  const int64_t n = shape.size();
+  const double values = shape.values();
+  const auto channels = static_cast<size_t>(C), all = static_cast<size_t>(n + start),
+             rows = static_cast<size_t>(shape.rows());
+  const std::vector<float> x = plus(drawn(all), 10000), dy = drawn(all);
+  const std::vector<float> gamma = drawn(channels), beta = drawn(channels);
+  std::vector<double> mean(rows), var(rows), sums(rows), products(rows), y(n), dx(n),
+      dgamma(channels), dbeta(channels);
+  const auto each = [&](const auto& body) {
+    for (int64_t i = 0; i < n; ++i) body(i, i / shape.D(), i / L % C, x[start + i], dy[start + i]);
+  };
+  each([&](int64_t, int64_t row, int64_t, double v, double) { mean[row] += v / values; });
+  each([&](int64_t, int64_t row, int64_t c, double v, double g) {
+    var[row] += (v - mean[row]) * (v - mean[row]) / values;
+    sums[row] += g * gamma[c], products[row] += g * gamma[c] * (v - mean[row]);
+  });
+  each([&](int64_t i, int64_t row, int64_t c, double v, double g) {
+    const double rstd = 1 / std::sqrt(var[row] + shape.eps), d = v - mean[row];
+    dgamma[c] += g * d * rstd, dbeta[c] += g;
+    y[i] = d * rstd * gamma[c] + beta[c];
+    dx[i] = rstd * (gamma[c] * g - sums[row] / values - d * rstd * rstd * products[row] / values);
+  });
+  const auto bounds = [](size_t count, double bound) { return std::vector<double>(count, bound); };
+  const double eps = 1e-6, of_sums = eps * 32 * static_cast<double>(N * L);  // as above
+
+  const OnDevice<float> in(x), gradient(dy), weight(gamma), bias(beta), out(all), back(all),
+      back_weight(channels), back_bias(channels);
+  const OnDevice<double> means(rows), rstds(rows);
+  const OnDevice<uint8_t> work(static_cast<size_t>(dlx::cuda::group_norm_workspace(&shape))),
+      more_work(static_cast<size_t>(dlx::cuda::group_norm_backward_workspace(&shape)));
+  void* const forward[] = {in + start, weight, bias, out + start, means, rstds};
+  group_norm(ctx, &shape, forward, work);
+  expect_close(means.values(), mean, bounds(rows, 18 * eps), name + ", mean");
+  const auto behind = [&](const OnDevice<float>& a) {
+    const std::vector<float> found = a.values();
+    return std::vector<float>(found.begin() + start, found.end());
+  };
+  expect_close(behind(out), y, bounds(n, 32 * 4 * eps), name);
+  void* const backward[] = {gradient + start, in + start,   means,       rstds,
+                            weight,           back + start, back_weight, back_bias};
+  group_norm_backward(ctx, &shape, backward, more_work);
+  expect_close(back_bias.values(), dbeta, bounds(channels, of_sums), name + ", dbeta");
+  expect_close(back_weight.values(), dgamma, bounds(channels, 2 * of_sums), name + ", dgamma");
+  expect_close(behind(back), dx, bounds(n, 32 * 32 * eps), name + ", dx");
+}
+
+void group_normalizations() {
+  group_normalization(3, 4, 8, 2, 0);
+  group_normalization(2, 6, 17, 3, 1);
+  group_normalization(33, 10, 9, 10, 0);
+  group_normalization(1, 2, 4100, 1, 0);  // several parts of a group and of a plane
+}
+
 void right_kernels() {
   for (const Pooling& p : poolings()) {
     if (p.w.rows.extent() * p.w.columns.extent() <= kNoElement)
@@ -204,6 +267,7 @@ void right_kernels() {
   }
   ties_and_nans();
   normalizations();
+  group_normalizations();
 }
 
 // Every kernel, small: ThreadSanitizer takes its time for each thread.
@@ -214,6 +278,7 @@ void few() {
   avg_pooling({"large", {1, large, large}}, {0, false});
   normalization(33, 3, 1, 0);
   normalization(1, 2, 1032, 0);
+  group_normalization(2, 4, 65, 2, 0);
 }
 
 }  // namespace

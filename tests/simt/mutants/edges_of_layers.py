@@ -165,6 +165,22 @@ def batch_norms_of_views(device):
 
 
 @item
+def group_norms_of_views(device):
+    found = []
+    for dtype in ("float32", "float64"):
+        for start in ((0, 0), (1, 0), (0, 1)):  # x, or what y's gradient is multiplied by
+            x, r = (drawn(device, 193, dtype=dtype, seed=k)[s : s + 192].reshape((2, 6, 16))
+                    for k, s in enumerate(start))  # fmt: skip
+            w, b = drawn(device, 6, dtype=dtype, seed=2), drawn(device, 6, dtype=dtype, seed=3)
+            for t in (x, w, b):
+                t.requires_grad = True
+            y = f.group_norm(x, 3, w, b)
+            y.backward(r)
+            found += [y.detach(), x.grad, w.grad, b.grad]
+    return found
+
+
+@item
 def nothing_to_normalize(device):
     found = []
     for shape in ((0, 3), (0, 3, 4, 4), (2, 0)):
@@ -173,6 +189,9 @@ def nothing_to_normalize(device):
         y = f.batch_norm(x, dlx.zeros(shape[1], device=device), w, training=False)
         dlx.sum(y).backward()
         found += [y.detach(), x.grad]
+    for shape in ((0, 4, 9), (2, 0, 9)):
+        x, w = given(device, *shape), given(device, shape[1])
+        found += differentiated(f.group_norm(x, 2, w, w), x, w)
     x, w, b = given(device, 0, 5), given(device, 5), given(device, 5)
     found += differentiated(f.layer_norm(x, (5,), w, b), x, w, b)
     x = given(device, 3, 0)
