@@ -130,14 +130,6 @@ struct InMemory {
     return start;
   }
 
-  // Where elements [at, at + len) of an output lie from its first on.
-  void find_rows(int64_t at, int64_t len, int64_t* row) const {
-    walk_runs(s.reduced, at, len,
-              [&](int64_t offset, int64_t row_step, int64_t done, int64_t rows) {
-                for (int64_t i = 0; i < rows; ++i) row[done + i] = offset + i * row_step;
-              });
-  }
-
   // Elements [at, at + len) of an output, where they are few pieces.
   bool find_pieces(int64_t output, int64_t at, int64_t len, ReducePieces* pieces) const {
     const int64_t row = s.reduced.extent[s.reduced.ndim - 1];
@@ -159,10 +151,24 @@ struct InMemory {
   struct Reader {
     const InMemory& in;
     const ReduceShape& s;
+    int64_t row[kReduceChunk], found = -1;  // of columns: where the rows of chunk `found` lie
     explicit Reader(const InMemory& elements) : in(elements), s(elements.s) {}
 
+    // From where on `row` tells of the rows of a chunk.
+    const char* find_rows(int64_t chunk) {
+      const bool even = s.reduced.ndim == 1;  // as far apart in every chunk
+      if (found < 0 || (found != chunk && !even)) {
+        found = even ? 0 : chunk;
+        walk_runs(s.reduced, found * kReduceChunk, chunk_length(s, found),
+                  [&](int64_t offset, int64_t row_step, int64_t done, int64_t rows) {
+                    for (int64_t i = 0; i < rows; ++i, offset += row_step) row[done + i] = offset;
+                  });
+      }
+      return in.x + (even ? chunk * kReduceChunk * s.reduced.stride[0] * in.width : 0);
+    }
+
     void chunk(const ReduceKernel& kernel, int64_t chunk, int64_t first, int64_t n,
-               const double* centre, ReduceState* state) const {
+               const double* centre, ReduceState* state) {
       const int64_t at = chunk * kReduceChunk, len = chunk_length(s, chunk), width = in.width;
       const char* x = in.x;
       const auto centre_of = [centre](int64_t i) { return centre ? centre + i : nullptr; };
@@ -173,10 +179,9 @@ struct InMemory {
                                 state + done);
                   });
       } else if (in.walk == Walk::columns) {
-        int64_t row[kReduceChunk];
-        in.find_rows(at, len, row);
+        const char* from = find_rows(chunk);
         walk_runs(s.kept, first, n, [&](int64_t offset, int64_t, int64_t done, int64_t columns) {
-          kernel.columns(x + offset * width, row, len, columns, centre_of(done), state + done);
+          kernel.columns(from + offset * width, row, len, columns, centre_of(done), state + done);
         });
       } else {
         const int64_t rows = len == s.count ? std::max<int64_t>(1, kReduceChunk / len) : 1;
@@ -192,7 +197,7 @@ struct InMemory {
     }
 
     void chunks(const ReduceKernel& kernel, int64_t from, int64_t n, int64_t output,
-                const double* centre, ReduceState* state) const {
+                const double* centre, ReduceState* state) {
       double centres[kReduceTile];
       if (centre) std::fill_n(centres, n, *centre);
       for (int64_t i = 0, whole; i < n; i += whole) {
@@ -222,10 +227,8 @@ struct InMemory {
                 });
     }
 
-    void columns(ReduceColumnsTable::Columns f, int64_t first, int64_t n, double divisor,
-                 char* y) const {
-      int64_t row[kReduceChunk];
-      in.find_rows(0, s.count, row);
+    void columns(ReduceColumnsTable::Columns f, int64_t first, int64_t n, double divisor, char* y) {
+      find_rows(0);
       walk_runs(s.kept, first, n, [&](int64_t offset, int64_t, int64_t done, int64_t columns) {
         f(in.x + offset * in.width, row, s.count, columns, divisor, y + (first + done) * in.width);
       });
