@@ -65,7 +65,7 @@ ROWS = [*range(1, 41), 127, 128, 129, 255, 256, 257, 511, 513, 2047, 2048, 2049,
 def test_columns_reduce_to_the_bits_of_rows(op, dtype, level):
     function = getattr(dlx, op)
     for n in ROWS:
-        for columns in (8, 9, 16, 31, 63, 65, 129, 145) if n < 200 else (8, 17, 65, 130):
+        for columns in (8, 9, 16, 31, 63, 65, 129, 145) if n < 200 else (8, 17, 63, 65, 130):
             x = images((n, columns + 3), dtype)
             x[n // 2, columns // 2] = -0.0 if n == 1 else 1e4  # several scales, and the sign of 0
             within = dlx.tensor(x)[:, 1 : columns + 1]  # rows with a gap, on no vector's boundary

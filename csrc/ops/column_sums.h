@@ -138,19 +138,21 @@ struct Strip {
   }
 };
 
-// Few columns whose rows follow one another: 16 rows are one, of 16 columns each.
-constexpr int64_t kNarrow = 16;
+// Few columns whose rows follow one another: 16 rows are one, of 16 times as many columns, which
+// leaves less behind whole vectors.
+template <class T>
+constexpr int64_t kNarrow = 256 / static_cast<int64_t>(sizeof(T));
 
 template <class T, class Out>
 void sum_narrow(const T* x, int64_t n, int64_t columns, const Out& out) {
   constexpr bool kExact = kIsDouble<T>;
   constexpr int V = Vec<T>::kWidth, kWidth = Vec<double>::kWidth;
   const int64_t wide = kSumLanes * columns;
-  alignas(64) double sum[kSumLanes * kNarrow], error[kExact ? kSumLanes * kNarrow : 1];
+  alignas(64) double sum[kSumLanes * kNarrow<T>], error[kExact ? kSumLanes * kNarrow<T> : 1];
   memset(sum, 0, static_cast<size_t>(wide) * sizeof(double));
   if (kExact) memset(error, 0, static_cast<size_t>(wide) * sizeof(double));
   for (; n > 0; n -= kSumBlock, x += kSumBlock * columns) {
-    alignas(64) T rest[kSumBlock * kNarrow];
+    alignas(64) T rest[kSumBlock * kNarrow<T>];
     const T* from = x;
     if (n < kSumBlock) {
       memcpy(rest, x, static_cast<size_t>(n * columns) * sizeof(T));
@@ -287,7 +289,7 @@ void sum_columns(const Columns<T, kSquares>& in, int64_t columns, const Out& out
   if (in.n <= kMost && columns >= Wide::kColumns) return Wide::over(in, columns, out);
   if (in.n <= kSumBlock && columns >= Thin::kColumns) return Thin::over(in, columns, out);
   if constexpr (!kSquares) {
-    if (columns <= kNarrow && is_dense(in, columns))
+    if (columns < kNarrow<T> && is_dense(in, columns))
       return sum_narrow(in.x + in.offset[0], in.n, columns, out);
   }
   for (int64_t j = 0; j < columns; j += kReduceTile) {
