@@ -17,7 +17,7 @@ enum class RowKind : uint8_t { numeric, any, floating, comparison, logical, pred
 using BlockFunction = void (*)(const void* const* in, void* out, int64_t n);
 
 struct MapRow {
-  char name[20];
+  char name[24];
   RowKind kind;
   int32_t inputs;
   int32_t flops;  // per element

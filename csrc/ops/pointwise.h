@@ -191,6 +191,23 @@ struct HardswishBackward : Row<"hardswish_backward", floating, 3> {
     return g * (x >= 3 ? 1 : slope);
   }
 };
+struct Hardsigmoid : Row<"hardsigmoid", floating, 4> {
+  template <class T> static constexpr T apply(T x) { return Clip::apply(x + 3, T{}, T(6)) / 6; }
+};
+struct HardsigmoidBackward : Row<"hardsigmoid_backward", floating, 3> {
+  template <class T> static constexpr T apply(T g, T x) {
+    const T inside = g / 6;
+    return (x > -3) & (x < 3) ? inside : T{};
+  }
+};
+struct Logsigmoid : Row<"logsigmoid", floating, 6> {
+  template <class T> static constexpr T apply(T x) {
+    return -((x < 0 ? -x : T{}) + math::log1p(math::exp(-magnitude(x))));
+  }
+};
+struct LogsigmoidBackward : Row<"logsigmoid_backward", floating, 2> {
+  template <class T> static constexpr T apply(T g, T x) { return g * math::sigmoid(-x); }
+};
 
 struct Expm1 : Row<"expm1", floating> {
   template <class T> static constexpr T apply(T x) { return math::expm1(x); }
@@ -293,9 +310,9 @@ using Rows =
             Log, Sqrt, Relu, ReluBackward, Tanh, TanhBackward, Sigmoid, SigmoidBackward, LeakyRelu,
             LeakyReluBackward, Elu, EluBackward, Gelu, GeluBackward, GeluTanh, GeluTanhBackward,
             Silu, SiluBackward, Softplus, SoftplusBackward, Hardtanh, PassAbove, PassBelow,
-            Hardswish, HardswishBackward, Expm1, Log1p, Erf, Sin, Cos, Square, Reciprocal, Rsqrt,
-            Floor, Ceil, Trunc, Round, Remainder, FloorDivide, Equal, NotEqual, Less, LessEqual,
-            Greater, GreaterEqual, LogicalAnd, LogicalOr, LogicalNot, IsFinite, IsNan, IsInf,
-            Where>;
+            Hardswish, HardswishBackward, Hardsigmoid, HardsigmoidBackward, Logsigmoid,
+            LogsigmoidBackward, Expm1, Log1p, Erf, Sin, Cos, Square, Reciprocal, Rsqrt, Floor, Ceil,
+            Trunc, Round, Remainder, FloorDivide, Equal, NotEqual, Less, LessEqual, Greater,
+            GreaterEqual, LogicalAnd, LogicalOr, LogicalNot, IsFinite, IsNan, IsInf, Where>;
 
 }  // namespace pointwise

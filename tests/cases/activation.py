@@ -105,6 +105,8 @@ CASES = [
                 kink="where beta x is the threshold", **SOFTPLUS),
     *over_sizes("hardtanh", lattice, terms="value", kink=AT_BOUNDS),
     *over_sizes("hardswish", lattice, **HARDSWISH),
+    *over_sizes("hardsigmoid", lattice, terms=lambda x: 1 + np.abs(x), kink=AT_BOUNDS),
+    *over_sizes("logsigmoid", normal, **SOFTPLUS),
     *over_sizes("hardtanh", lattice, {"min_val": 0.0, "max_val": 0.4}, [(13, 5)], terms="value",
                 kink=AT_BOUNDS),
     *[
@@ -112,9 +114,7 @@ CASES = [
         for op, draw, options in [
             ("relu6", lattice, {"terms": "value", "kink": AT_BOUNDS}),
             ("selu", lattice, {"kink": AT_0, **ELU}),
-            ("hardsigmoid", lattice, {"terms": lambda x: 1 + np.abs(x), "kink": AT_BOUNDS}),
             ("mish", normal, MISH),
-            ("logsigmoid", normal, SOFTPLUS),
             ("softsign", lattice, SOFTSIGN),
         ]
         for shape in [(7,), (0, 3), WIDE]
@@ -134,10 +134,10 @@ CASES = [
     cost("hardtanh", 12, 48, terms="value", kink=AT_BOUNDS),
     cost("relu6", 12, 48, terms="value", kink=AT_BOUNDS),
     cost("selu", 24, 96, kink=AT_0, **ELU),
-    cost("hardsigmoid", 24, 144, terms=lambda x: 1 + np.abs(x), kink=AT_BOUNDS),
+    cost("hardsigmoid", 24, 48, terms=lambda x: 1 + np.abs(x), kink=AT_BOUNDS),
     cost("hardswish", 30, 48, **HARDSWISH),
     cost("mish", 54, 168, **MISH),
-    cost("logsigmoid", 54, 144, **SOFTPLUS),
+    cost("logsigmoid", 36, 48, **SOFTPLUS),
     cost("softsign", 18, 168, **SOFTSIGN),
     cost("softmin", 36, 96, {"dim": 1}, terms="value", c=16, why_c=COMPOSITE),
     Case(F + "prelu", (lattice(2, 3), positive(3)), terms="value", kink=AT_0, flops=12, bytes=60,

@@ -99,6 +99,8 @@ CASES = [
     row("pass_above", normal(8, 33), lattice(8, 33), low=0.5),
     row("pass_below", normal(8, 33), lattice(8, 33), high=0.5),
     row("hardswish_backward", normal(8, 33), normal(8, 33)),
+    row("hardsigmoid_backward", normal(8, 33), normal(8, 33)),
+    row("logsigmoid_backward", normal(8, 33), normal(8, 33)),
     row("silu_backward", normal(8, 33), normal(8, 33)),
     row("softplus_backward", normal(8, 33), normal(8, 33), threshold=1.0),
     row("logsumexp_backward", normal(5), normal(5, 33), positive(5), axis=1),

@@ -5,7 +5,7 @@ input: any shape; integers become float32. inplace changes nothing (see nn.ReLU)
 
 from __future__ import annotations
 
-from math import inf, pi, sqrt
+from math import pi, sqrt
 
 from dlx import _core
 from dlx.ops._prepare import prepare
@@ -208,7 +208,16 @@ _softplus = _op(
 
 def logsigmoid(input) -> Tensor:
     """log(1 / (1 + e^-x)) without overflow: -softplus(-x)."""
-    return negative(_softplus(multiply(input, -1.0), 1, inf))  # 1.0: -x of uint8 would wrap
+    return _logsigmoid(input)
+
+
+_logsigmoid = _op(
+    "logsigmoid",
+    "-log(1 + e^-x)",
+    lambda x: sigmoid(negative(x)),
+    fused=_core.logsigmoid_backward,
+    of=("x",),
+)
 
 
 # -------------------------------------------------------------------------------- piecewise linear
@@ -245,7 +254,16 @@ def relu6(input, inplace=False) -> Tensor:
 
 def hardsigmoid(input, inplace=False) -> Tensor:
     """relu6(x + 3) / 6. Its derivative at the kinks x = -3 and 3 is 0."""
-    return divide(_hardtanh(input + 3.0, 0, 6), 6)
+    return _hardsigmoid(input)
+
+
+_hardsigmoid = _op(
+    "hardsigmoid",
+    "x + 3 limited to [0, 6], over 6",
+    lambda x: where(logical_and(x > -3, x < 3), ones_like(x), 0.0) / 6,
+    fused=_core.hardsigmoid_backward,
+    of=("x",),
+)
 
 
 def hardswish(input, inplace=False) -> Tensor:

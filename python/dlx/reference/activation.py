@@ -15,12 +15,14 @@ __all__ = [
     "gelu_tanh",
     "gelu_tanh_backward",
     "hardsigmoid",
+    "hardsigmoid_backward",
     "hardswish",
     "hardswish_backward",
     "hardtanh",
     "leaky_relu",
     "leaky_relu_backward",
     "logsigmoid",
+    "logsigmoid_backward",
     "mish",
     "pass_above",
     "pass_below",
@@ -110,6 +112,10 @@ def logsigmoid(x):
     return -softplus(-x, threshold=np.inf)
 
 
+def logsigmoid_backward(dy, x):
+    return dy * sigmoid(-x)
+
+
 def hardtanh(x, min_val=-1.0, max_val=1.0):
     return np.clip(x, min_val, max_val)
 
@@ -129,6 +135,10 @@ def relu6(x):
 
 def hardsigmoid(x):
     return np.clip(x + 3, 0, 6) / 6
+
+
+def hardsigmoid_backward(dy, x):
+    return dy * np.where(np.abs(x) < 3, 1 / 6, 0)
 
 
 def hardswish(x):
