@@ -33,7 +33,7 @@ USERS = {
     "matmul": ("matmul", "linear"),
     "copy": ("permute",),
     "copy_blocks": ("permute",),
-    "reduce": ("sum", "mean", "max", "min"),
+    "reduce": ("sum", "mean", "max", "min", "argmax", "argmin"),
     "scatter_add": ("scatter_add", "take"),
 }
 ELSEWHERE = {"half_matmul"}  # test_half_matmul.py

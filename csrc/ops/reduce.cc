@@ -220,17 +220,19 @@ struct InMemory {
     }
 
     void rows(ReduceRowsTable::Rows f, int64_t first, int64_t n, double divisor, char* y) const {
+      const int64_t y_width = size_of(s.output_dtype());
       walk_runs(s.kept, first, n,
                 [&](int64_t offset, int64_t row_step, int64_t done, int64_t rows) {
                   f(in.x + offset * in.width, row_step, rows, s.count, divisor,
-                    y + (first + done) * in.width);
+                    y + (first + done) * y_width);
                 });
     }
 
     void columns(ReduceColumnsTable::Columns f, int64_t first, int64_t n, double divisor, char* y) {
+      const int64_t y_width = size_of(s.output_dtype());
       find_rows(0);
       walk_runs(s.kept, first, n, [&](int64_t offset, int64_t, int64_t done, int64_t columns) {
-        f(in.x + offset * in.width, row, s.count, columns, divisor, y + (first + done) * in.width);
+        f(in.x + offset * in.width, row, s.count, columns, divisor, y + (first + done) * y_width);
       });
     }
   };

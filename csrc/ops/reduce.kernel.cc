@@ -5,6 +5,8 @@
 
 namespace dlx::DLX_ISA {
 
+extern const ReduceArgTable reduce_arg_table;
+
 namespace {
 
 template <class T>
@@ -104,19 +106,19 @@ void sum_pieces(const ReducePieces& x, const double* centre, ReduceState* state)
   state->error = sum.error;
 }
 
-// The first place of the extreme; NaN is more extreme than any number.
+// The first place of the extreme, of integers.
 template <bool kMax, class T>
 ReduceState arg_row(const T* x, int64_t n) {
   constexpr int64_t kBlock = 256;
   T best = x[0];
   int64_t index = 0;
-  for (int64_t at = 0; at < n && best == best; at += kBlock) {
+  for (int64_t at = 0; at < n; at += kBlock) {
     const int64_t end = at + kBlock < n ? at + kBlock : n;
     const T found = extreme_of<kMax>(x + at, end - at);
-    if (!(kMax ? found > best : found < best) && found == found) continue;
+    if (!(kMax ? found > best : found < best)) continue;
     best = found;
     index = at;
-    while (x[index] != found && (x[index] == x[index] || found == found)) ++index;
+    while (x[index] != found) ++index;
   }
   return state_of(best, index);
 }
@@ -160,19 +162,25 @@ void extreme_columns(const T* x, const int64_t* offset, int64_t n, int64_t colum
 template <bool kMax, class T>
 void arg_columns(const T* x, const int64_t* offset, int64_t n, int64_t columns,
                  ReduceState* state) {
-  alignas(64) T best[kReduceTile];
-  alignas(64) int32_t index[kReduceTile] = {};
-  memcpy(best, x + offset[0], static_cast<size_t>(columns) * sizeof(T));
-  for (int64_t i = 1; i < n; ++i) {
-    const T* row = x + offset[i];
-    for (int64_t j = 0; j < columns; ++j) {
-      const T v = row[j], b = best[j];
-      const bool wins = (kMax ? v > b : v < b) | ((v != v) & (b == b));
-      best[j] = wins ? v : b;
-      index[j] = wins ? static_cast<int32_t>(i) : index[j];
+  if constexpr (kIsReal<T>) {
+    int64_t place[kReduceTile];
+    reduce_arg_table.columns[!kMax][kIsDouble<T>](x, offset, n, columns, 1, place);
+    for (int64_t j = 0; j < columns; ++j) state[j] = state_of(x[offset[place[j]] + j], place[j]);
+  } else {
+    alignas(64) T best[kReduceTile];
+    alignas(64) int32_t index[kReduceTile] = {};
+    memcpy(best, x + offset[0], static_cast<size_t>(columns) * sizeof(T));
+    for (int64_t i = 1; i < n; ++i) {
+      const T* row = x + offset[i];
+      for (int64_t j = 0; j < columns; ++j) {
+        const T v = row[j], b = best[j];
+        const bool wins = kMax ? v > b : v < b;
+        best[j] = wins ? v : b;
+        index[j] = wins ? static_cast<int32_t>(i) : index[j];
+      }
     }
+    for (int64_t j = 0; j < columns; ++j) state[j] = state_of(best[j], index[j]);
   }
-  for (int64_t j = 0; j < columns; ++j) state[j] = state_of(best[j], index[j]);
 }
 
 template <ReduceStep kStep, class T>
@@ -189,6 +197,15 @@ void columns(const void* x0, const int64_t* offset, int64_t n, int64_t count, co
   } else {
     arg_columns<kMax>(x, offset, n, count, state);
   }
+}
+
+template <bool kMax, class T>
+void arg_rows(const void* x, int64_t x_step, int64_t count, int64_t n, const double*,
+              ReduceState* state) {
+  const T* row = static_cast<const T*>(x);
+  int64_t place[kReduceTile];
+  reduce_arg_table.rows[!kMax][kIsDouble<T>](x, x_step, count, n, 1, place);
+  for (int64_t r = 0; r < count; ++r, row += x_step) state[r] = state_of(row[place[r]], place[r]);
 }
 
 // Rows too short to fill vectors become columns.
@@ -232,8 +249,13 @@ template <ReduceStep kStep>
 constexpr void fill(ReduceTable& table) {
   auto set = [&]<class T>(DType dtype, T) {
     constexpr bool is_sum = kStep == ReduceStep::sum || kStep == ReduceStep::squares;
+    constexpr bool is_arg = kStep == ReduceStep::argmax || kStep == ReduceStep::argmin;
     ReduceKernel& kernel = table.kernel[static_cast<int>(kStep)][static_cast<int>(dtype)];
-    kernel = {rows<kStep, T>, columns<kStep, T>, nullptr};
+    if constexpr (is_arg && kIsReal<T>) {
+      kernel = {arg_rows<kStep == ReduceStep::argmax, T>, columns<kStep, T>, nullptr};
+    } else {
+      kernel = {rows<kStep, T>, columns<kStep, T>, nullptr};
+    }
     if constexpr (is_sum && kIsReal<T>) kernel.pieces = sum_pieces<kStep, T>;
   };
   set(DType::float32, float{});

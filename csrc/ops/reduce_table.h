@@ -69,4 +69,11 @@ struct ReduceColumnsTable {
   Columns sum[2];
 };
 
+// The places of extremes in such rows and columns, y: int64. [0]: of the largest, [1]: of the
+// smallest; then by dtype.
+struct ReduceArgTable {
+  ReduceRowsTable::Rows rows[2][2];
+  ReduceColumnsTable::Columns columns[2][2];
+};
+
 }  // namespace dlx

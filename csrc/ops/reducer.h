@@ -25,6 +25,7 @@ namespace dlx {
 DLX_EACH_ISA(extern const ReduceTable reduce_table;)
 DLX_EACH_ISA(extern const ReduceRowsTable reduce_rows_table;)
 DLX_EACH_ISA(extern const ReduceColumnsTable reduce_columns_table;)
+DLX_EACH_ISA(extern const ReduceArgTable reduce_arg_table;)
 
 // Calls run(offset, stride, done, count) as for_each_run does.
 template <class Run>
@@ -60,6 +61,9 @@ inline ReduceRowsTable::Rows rows_function(const ReduceShape& s) {
       return by_rows.max[t];
     case Reduction::min:
       return by_rows.min[t];
+    case Reduction::argmax:
+    case Reduction::argmin:
+      return DLX_SELECT_ISA(reduce_arg_table).rows[s.kind == Reduction::argmin][t];
     default:
       return nullptr;
   }
@@ -68,9 +72,18 @@ inline ReduceRowsTable::Rows rows_function(const ReduceShape& s) {
 // The same for columns.
 inline ReduceColumnsTable::Columns columns_function(const ReduceShape& s) {
   const bool floats = s.dtype == DType::float32 || s.dtype == DType::float64;
-  const bool sums = s.kind == Reduction::sum || s.kind == Reduction::mean;
-  if (s.chunks() != 1 || !floats || !sums) return nullptr;
-  return DLX_SELECT_ISA(reduce_columns_table).sum[s.dtype == DType::float64];
+  if (s.chunks() != 1 || !floats) return nullptr;
+  const int t = s.dtype == DType::float64;
+  switch (s.kind) {
+    case Reduction::sum:
+    case Reduction::mean:
+      return DLX_SELECT_ISA(reduce_columns_table).sum[t];
+    case Reduction::argmax:
+    case Reduction::argmin:
+      return DLX_SELECT_ISA(reduce_arg_table).columns[s.kind == Reduction::argmin][t];
+    default:
+      return nullptr;
+  }
 }
 
 template <class Elements>
