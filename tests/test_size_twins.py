@@ -100,6 +100,12 @@ def test_batch_norm_of_rows_that_are_not_aligned(training, dtype, device):
     assert_agree(with_gradients(normalize), [drawn(33, 5, dtype=dtype)], device, dtype, 64)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_group_norm_of_samples_that_are_not_aligned(dtype, device):
+    run = with_gradients(lambda x: F.group_norm(x[1:], 3) ** 2)
+    assert_agree(run, [drawn(3, 3, 9, dtype=dtype)], device, dtype, 64)
+
+
 @pytest.mark.parametrize("dtype", ["int32", "int64", "uint8"])
 def test_integers_add_up_by_index(dtype, device):
     g, at = dlx.arange(24).reshape((8, 3)).astype(dtype), dlx.tensor([1, 0, 1, 4, 1, 4, 0, 0])

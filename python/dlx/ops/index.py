@@ -219,10 +219,11 @@ def _sum_to_value(g, shape):
 
 
 def _tangents(tangents, x):
-    """Those of x and of the value, zeros where there are none."""
+    """Those of x and of the value, zeros where there are none. x is not kept, only its shape."""
     dx, dv = tangents
-    dx = zeros(x.shape, dtype=x.dtype, device=x.device) if dx is None else dx
-    return dx, _zero(x) if dv is None else dv
+    if dx is None:
+        return zeros(x.shape, dtype=x.dtype, device=dv.device), dv
+    return dx, _zero(dx) if dv is None else dv
 
 
 def _assign_by_x(g, y, x, value, index):
